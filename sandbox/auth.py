@@ -1,0 +1,78 @@
+"""Bearer tokens: JWTs that carry permissions, a tenant and an expiry.
+
+The signing key stands here in the open on purpose: it signs tokens for a toy on loopback, and they are
+worthless anywhere else.
+"""
+
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import jwt
+from fastapi import Request
+
+from sandbox.errors import ApiError
+
+READ = "incident:read"
+CREATE = "incident:create"
+SET_REFERENCE = "incident:set_reference_number"
+ALL_PERMISSIONS = (READ, CREATE, SET_REFERENCE)
+
+DEFAULT_LIFETIME = 1800
+DEFAULT_TENANT = "default"
+
+_SIGNING_KEY = "sandbox-on-loopback-only-worthless-elsewhere"
+_ALGORITHM = "HS256"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request, as its token says."""
+
+    tenant: str
+    permissions: frozenset[str]
+
+    def require(self, permission: str, message: str | None = None) -> None:
+        """Raise a 403 `ApiError` unless the caller holds `permission`."""
+        if permission not in self.permissions:
+            text = message or f"Permission required: {permission}"
+            raise ApiError(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", text)
+
+
+def issue_token(
+    permissions: Iterable[str] = ALL_PERMISSIONS,
+    expires_in: int = DEFAULT_LIFETIME,
+    tenant: str | None = None,
+) -> str:
+    """Sign a token that ends `expires_in` seconds from now; a negative number gives an expired one."""
+    now = int(time.time())
+    # The identifier keeps two tokens of one second apart: the limiter counts for each token.
+    claims: dict[str, object] = {
+        "sub": "sandbox-user",
+        "permissions": list(permissions),
+        "iat": now + min(expires_in, 0),
+        "exp": now + expires_in,
+        "jti": uuid.uuid4().hex,
+    }
+    if tenant is not None:
+        claims["tenant"] = tenant
+    return jwt.encode(claims, _SIGNING_KEY, algorithm=_ALGORITHM)
+
+
+def authenticate(request: Request) -> Caller:
+    """Read the caller from the Authorization header; a missing, bad or expired token is the same 401."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise _unauthenticated()
+    try:
+        claims = jwt.decode(token.strip(), _SIGNING_KEY, algorithms=[_ALGORITHM], options={"require": ["exp"]})
+    except jwt.InvalidTokenError as error:
+        raise _unauthenticated() from error
+    permissions = claims.get("permissions") or []
+    return Caller(str(claims.get("tenant", DEFAULT_TENANT)), frozenset(permissions))
+
+
+def _unauthenticated() -> ApiError:
+    return ApiError(HTTPStatus.UNAUTHORIZED, "AUTHENTICATION_REQUIRED", "Authentication required")
