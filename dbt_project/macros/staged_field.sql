@@ -1,0 +1,13 @@
+{#- One field of a staging model: the source cell cleaned, mapped by enum_map, shortened, or given its default. -#}
+{% macro staged_field(field) -%}
+    {%- set cell = clean_text('source_records.' ~ adapter.quote(field.source_column)) -%}
+    {%- if field.is_enum -%}
+    coalesce({{ field.field }}_map.api_value, {{ cell }})
+    {%- elif field.on_too_long == 'truncate' -%}
+    {{ fit_text(cell, field.max_length, field.counts) }}
+    {%- elif field.default_value is not none -%}
+    coalesce({{ cell }}, {{ sql_literal(field.default_value) }})
+    {%- else -%}
+    {{ cell }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,5 @@
+with entities as (
+    {{ published_entities() }}
+)
+
+select * from entities

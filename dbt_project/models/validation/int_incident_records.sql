@@ -1,0 +1,59 @@
+with staged as (
+    select * from {{ ref('stg_incident') }}
+),
+
+exceptions as (
+    select *
+    from {{ ref('documented_exceptions') }}
+    where
+        entity = 'incident'
+        and expires_on >= {{ today_utc() }}
+),
+
+issues as (
+    select
+        issues.record_number,
+        issues.severity,
+        issues.code,
+        exceptions.reason
+    from {{ ref('int_incident_issues') }} as issues
+    left join exceptions
+        on
+            issues.code = exceptions.code
+            and (issues.reference_number = exceptions.reference_number or issues.record_hash = exceptions.record_hash)
+),
+
+found as (
+    select
+        record_number,
+        coalesce(list(code order by code) filter (where severity = 'error'), []) as error_codes,
+        coalesce(list(code order by code) filter (where severity = 'warning'), []) as warning_codes,
+        count(*) filter (where severity = 'error' and reason is null) as open_errors,
+        string_agg(distinct reason, '; ' order by reason) as exception_reason
+    from issues
+    group by record_number
+),
+
+judged as (
+    select
+        staged.source_file,
+        staged.source_sha256,
+        staged.record_number,
+        staged.line_number,
+        staged.record_hash,
+        staged.reference_number,
+        case
+            when staged.parse_error is not null then 'parse_error'
+            when list_contains(found.warning_codes, 'duplicate_record') then 'duplicate'
+            when found.open_errors > 0 then 'invalid'
+            when len(found.error_codes) > 0 then 'excepted'
+            else 'valid'
+        end as status,
+        coalesce(found.error_codes, []) as error_codes,
+        coalesce(found.warning_codes, []) as warning_codes,
+        found.exception_reason
+    from staged
+    left join found on staged.record_number = found.record_number
+)
+
+select * from judged
