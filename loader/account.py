@@ -1,0 +1,105 @@
+"""The accounting of a run: every record's fate in `audit`, the counts that must close, the exit code."""
+
+from collections.abc import Sequence
+
+from loader.audit import DELIVERY_COUNTS, FILE_COUNTS, Journal, now
+from loader.delivery import Outcome
+from loader.errors import OK, SOME_RECORDS, EtlError, StoppedEarly
+from loader.job import Run
+from loader.retry import Result
+from loader.warehouse import Row, Warehouse, insert
+
+
+def commit_batch(warehouse: Warehouse, journal: Journal, outcomes: Sequence[Outcome]) -> None:
+    """Write the outcomes of one batch, and the events since the last commit, in one transaction."""
+    journal.note("batch_committed", records=len(outcomes))
+    with warehouse.connection() as connection:
+        insert(connection, "fct_import_records", [_row(journal, outcome) for outcome in outcomes])
+        insert(connection, "fct_run_events", journal.taken())
+
+
+def keep_refusal(warehouse: Warehouse, journal: Journal, error: EtlError) -> None:
+    """Leave a trace of a run that was refused, where dbt has built the audit tables to leave it in."""
+    journal.note("run_refused", reason=str(error), exit_code=error.exit_code)
+    try:
+        warehouse.rows("select run_id from audit.fct_run_events limit 0")
+    except EtlError:
+        return
+    warehouse.insert("fct_run_events", journal.taken())
+
+
+def close_run(run: Run) -> Row:
+    """Account for the records that were never sent, write the run's row with its counts, and return it."""
+    ready = run.totals["ready_records"]
+    if run.job.target:
+        _keep_not_attempted(run)
+    run.results[Result.NOT_ATTEMPTED] += ready - run.results.total()
+    ended = now()
+    row: Row = {
+        "run_id": run.run_id,
+        "mode": run.job.mode,
+        "environment": run.job.environment,
+        "address": run.job.target.address if run.job.target else None,
+        "entity_type": run.job.card.entity,
+        "batch_size": run.job.batch_size,
+        "start_time": run.started,
+        "end_time": ended,
+        "duration_seconds": round((ended - run.started).total_seconds(), 3),
+        "total_records": run.totals["source_records"],
+        "gate": str(run.closed_by) if run.closed_by else "open",
+        "stopped_because": run.pace.reason,
+    }
+    row |= {
+        name: run.totals[name]
+        for name in ("source_file", "source_sha256", "invocation_id", "output_hash", "warnings", *FILE_COUNTS)
+    }
+    row |= {name: run.results[Result(name.removesuffix("_records"))] for name in DELIVERY_COUNTS}
+    row["closes"] = row["total_records"] == sum(row[name] for name in FILE_COUNTS) and ready == sum(
+        row[name] for name in DELIVERY_COUNTS
+    )
+    row["exit_code"] = _exit_code(run, row)
+    run.journal.note("run_finished", exit_code=row["exit_code"], closes=row["closes"])
+    with run.warehouse.connection() as connection:
+        insert(connection, "fct_runs", [row])
+        insert(connection, "fct_run_events", run.journal.taken())
+    return row
+
+
+def _exit_code(run: Run, row: Row) -> int:
+    if run.closed_by:
+        return run.closed_by.exit_code
+    if run.job.target and row["not_attempted_records"]:
+        return StoppedEarly.exit_code
+    return OK if row["closes"] and not row["failed_records"] and not row["unknown_records"] else SOME_RECORDS
+
+
+def _keep_not_attempted(run: Run) -> None:
+    with run.warehouse.connection() as connection:
+        connection.execute(
+            "insert into audit.fct_import_records by name "
+            "select run_id, entity_type, record_number, line_number, reference_number, record_hash, "
+            "'not_attempted' as result, 0 as attempts from audit.fct_records as records "
+            "where run_id = ? and status = 'valid' and not exists (select 1 from audit.fct_import_records as posted "
+            "where posted.run_id = records.run_id and posted.record_number = records.record_number)",
+            [run.run_id],
+        )
+
+
+def _row(journal: Journal, outcome: Outcome) -> Row:
+    record = outcome.record
+    return {
+        "run_id": journal.run_id,
+        "entity_type": journal.entity,
+        "record_number": record.record_number,
+        "line_number": record.line_number,
+        "reference_number": record.reference_number,
+        "record_hash": record.record_hash,
+        "result": outcome.result.value,
+        "confirmed_by": outcome.confirmed_by,
+        "status_code": outcome.status_code,
+        "attempts": outcome.attempts,
+        "response_time_ms": outcome.response_time_ms,
+        "api_id": outcome.api_id,
+        "error_message": outcome.error_message,
+        "attempted_at": outcome.attempted_at,
+    }

@@ -1,0 +1,73 @@
+"""Decides, before a socket is opened, whether an address may be spoken to at all."""
+
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from loader.config import Environment, Settings
+from loader.errors import Refused
+
+
+def safe_address(settings: Settings, environment: Environment) -> str:
+    """Return the environment's address as `scheme://host[:port]`.
+
+    Raises:
+        Refused: production, not https (but for loopback), a host that `allowed_hosts` does not list, or anything in
+            the address beside scheme, host and port.
+
+    """
+    refuse_production(environment)
+    address = environment.address()
+    host, port, scheme = _parts(environment, address)
+    if any(fnmatchcase(host, pattern) for pattern in settings.production_hosts):
+        raise Refused(
+            f"{environment.name}: the host {host} is production ([production] hosts in etl.toml); "
+            "imports go to staging only: correct the address"
+        )
+    if host not in environment.allowed_hosts:
+        raise Refused(
+            f"{environment.name}: the host {host} is not in allowed_hosts of [environments.{environment.name}] "
+            "in etl.toml; correct the address, or add the host there"
+        )
+    if scheme != "https" and not _is_loopback(host):
+        raise Refused(f"{environment.name}: {scheme} to {host} would show the token to the network; use https")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}:{port}" if port else f"{scheme}://{shown}"
+
+
+def refuse_production(environment: Environment) -> None:
+    """Raise Refused where the settings say that nothing may be imported into this environment."""
+    if not environment.import_allowed:
+        raise Refused(
+            f"{environment.name}: imports are blocked; the loader posts to staging only (--environment staging)"
+        )
+
+
+def _parts(environment: Environment, address: str) -> tuple[str, int | None, str]:
+    refused = Refused(
+        f"{environment.name}: the address must be https://host or https://host:port and nothing else; "
+        f"correct {environment.url_variable}"
+    )
+    if not address.isascii() or not address.isprintable() or any(sign in address for sign in " \\@%"):
+        raise refused
+    try:
+        parts = urlsplit(address)
+        host, port = (parts.hostname or ""), parts.port
+    except ValueError as error:
+        raise refused from error
+    if (
+        parts.scheme not in ("http", "https")
+        or not host
+        or parts.path not in ("", "/")
+        or parts.query
+        or parts.fragment
+    ):
+        raise refused
+    return host.rstrip("."), port, parts.scheme
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,149 @@
+"""The only module that speaks HTTP. An answer, or the lack of one, is a value here; nothing is raised for it."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError as TransportError
+from urllib3.exceptions import NameResolutionError, NewConnectionError
+
+MAX_BODY_BYTES = 1 << 20
+
+
+class Loss(Enum):
+    """Why there is no answer, told apart by whether the request can have reached the server."""
+
+    NOT_SENT = "not sent"
+    NO_ANSWER = "no answer"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: status, headers, at most `max_bytes` of body, milliseconds; or a `loss` and its reason."""
+
+    status: int | None
+    milliseconds: float
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    loss: Loss | None = None
+    reason: str = ""
+
+    def json(self) -> Any:
+        """Return the body as JSON, or None when it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+
+class _Bearer(AuthBase):
+    """Adds the token to one request; keeps it out of the session's headers and of every representation."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Api:
+    """A keep-alive session with one address.
+
+    Certificates are verified; redirects, and the proxies and credentials of the system, are not used.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        token: str | None,
+        *,
+        connect_seconds: float,
+        read_seconds: float,
+        connections: int = 1,
+    ) -> None:
+        self.address = address
+        self._auth = _Bearer(token) if token else None
+        self._timeout = (connect_seconds, read_seconds)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers["Accept"] = "application/json"
+        self._session.mount(address, HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        *,
+        anonymous: bool = False,
+        max_bytes: int = MAX_BODY_BYTES,
+    ) -> Answer:
+        """Send a GET; without the token when `anonymous`."""
+        return self._send("GET", path, max_bytes, anonymous=anonymous, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Send one record as JSON."""
+        return self._send("POST", path, MAX_BODY_BYTES, json=body)
+
+    def _send(self, method: str, path: str, max_bytes: int, *, anonymous: bool = False, **options: Any) -> Answer:
+        started = time.monotonic()
+        try:
+            response = self._session.request(
+                method,
+                self.address + path,
+                auth=None if anonymous else self._auth,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+                **options,
+            )
+            body = _read(response, max_bytes)
+        except (requests.RequestException, TransportError, OSError) as error:
+            loss, reason = _loss(error)
+            return Answer(None, _since(started), loss=loss, reason=reason)
+        return Answer(response.status_code, _since(started), response.headers, body)
+
+
+def _read(response: requests.Response, max_bytes: int) -> bytes:
+    """Read the body to its end, so that the connection can be used again; give it up when it is longer than allowed."""
+    body = bytearray()
+    for chunk in response.iter_content(1 << 16):
+        body += chunk
+        if len(body) > max_bytes:
+            response.close()
+            break
+    return bytes(body[:max_bytes])
+
+
+def _loss(error: Exception) -> tuple[Loss, str]:
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(cause, NameResolutionError):
+        return Loss.NOT_SENT, "the host name is not known"
+    if isinstance(error, requests.exceptions.SSLError):
+        return Loss.NOT_SENT, "its certificate is not trusted"
+    if isinstance(error, requests.ConnectTimeout):
+        return Loss.NOT_SENT, "no connection within the time-out"
+    if isinstance(cause, NewConnectionError):
+        return Loss.NOT_SENT, "connection refused"
+    if isinstance(error, requests.Timeout):
+        return Loss.NO_ANSWER, "no answer within the time-out"
+    return Loss.NO_ANSWER, "the connection was cut before the answer"
+
+
+def _since(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 1)

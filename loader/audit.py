@@ -1,0 +1,146 @@
+"""What the loader reads from dbt's tables and writes to `audit`: the SQL of both, in one place."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from loader.card import Card
+from loader.errors import GateClosed
+from loader.gate import GateFacts, NodeResult
+from loader.payload import PayloadRecord, payload_record
+from loader.warehouse import Row, Warehouse, fetch, insert
+
+FILE_COUNTS = (
+    "parse_error_records",
+    "invalid_records",
+    "duplicate_records",
+    "excepted_records",
+    "ready_records",
+)
+DELIVERY_COUNTS = (
+    "created_records",
+    "exists_records",
+    "failed_records",
+    "unknown_records",
+    "not_attempted_records",
+)
+STATS_COUNTS = ("total_records", *FILE_COUNTS, *DELIVERY_COUNTS)
+
+_RECORD_COLUMNS = "record_number, line_number, reference_number, record_hash"
+_COPIED = {
+    "fct_records": ("int_{entity}_records", f"{_RECORD_COLUMNS}, status, exception_reason"),
+    "fct_issues": (
+        "int_{entity}_issues",
+        f"{_RECORD_COLUMNS}, severity, code, field, value, counted, allowed, message, how_to_fix",
+    ),
+    "fct_changes": (
+        "int_{entity}_changes",
+        f"{_RECORD_COLUMNS}, field, before, after, before_length, after_length, rule",
+    ),
+}
+
+
+@dataclass
+class Journal:
+    """The events of one run, kept until the next commit."""
+
+    run_id: str
+    entity: str
+    source_hash: str | None = None
+    pending: list[Row] = field(default_factory=list)
+
+    def note(self, action: str, **details: Any) -> None:
+        """Add one step of the run."""
+        self.pending.append(
+            {
+                "run_id": self.run_id,
+                "event_time": now(),
+                "action": action,
+                "entity_type": self.entity,
+                "source_hash": self.source_hash,
+                "details": json.dumps(details, default=str),
+            }
+        )
+
+    def taken(self) -> list[Row]:
+        """Return the pending events and forget them."""
+        events, self.pending = self.pending, []
+        return events
+
+
+def now() -> datetime:
+    """Return the time in UTC, without a zone, as the audit tables hold it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def totals(warehouse: Warehouse, entity: str) -> Row:
+    """Return the counts of the last build: the row of `validation.int_<entity>_totals`."""
+    found = warehouse.rows(f"select * from validation.int_{entity}_totals")  # noqa: S608 - the entity has a card
+    if not found:
+        raise GateClosed(f"{warehouse.path}: nothing has been validated yet; run: dbt build")
+    return found[0]
+
+
+def keep_validation(warehouse: Warehouse, journal: Journal) -> None:
+    """Copy the verdicts, issues and changed cells of the last build into `audit`, in one transaction."""
+    with warehouse.connection() as connection:
+        for table, (model, columns) in _COPIED.items():
+            connection.execute(
+                f"insert into audit.{table} by name select ? as run_id, ? as entity_type, {columns} "  # noqa: S608
+                f"from validation.{model.format(entity=journal.entity)} order by record_number",
+                [journal.run_id, journal.entity],
+            )
+        if events := journal.taken():
+            insert(connection, "fct_run_events", events)
+
+
+def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
+    """Return what the gate judges by, read in one transaction; `validated` is the row of `totals`."""
+    refused_records = validated["invalid_records"] + validated["parse_error_records"]
+    relation = f"payload.{card.payload_model}"
+    with warehouse.connection(read_only=True) as connection:
+        built = fetch(
+            connection, "select 1 from duckdb_tables() where schema_name || '.' || table_name = ?", [relation]
+        )
+        if not built:
+            return GateFacts(None, (), None, None, None, (), refused_records)
+        digest = fetch(connection, "select * from contract.payload_digest(?)", [relation])[0]
+        tested = fetch(
+            connection,
+            "select payloads.invocation_id, payloads.digest from audit.fct_dbt_payloads as payloads "
+            "inner join audit.fct_dbt_invocations as invocations using (invocation_id) "
+            "where entity_type = ? order by finished_at desc limit 1",
+            [card.entity],
+        )
+        results = fetch(
+            connection,
+            "with attempts as ("
+            "  select invocation_id from audit.fct_dbt_results "
+            "  inner join audit.fct_dbt_invocations using (invocation_id) "
+            "  where entity_type = ? and name = ? and status <> 'not_run' order by finished_at desc limit 1"
+            ") select invocation_id, name, resource_type, status from audit.fct_dbt_results "
+            "inner join attempts using (invocation_id) where entity_type = ?",
+            [card.entity, card.payload_model, card.entity],
+        )
+    return GateFacts(
+        digest=digest["digest"],
+        invocation_ids=(validated["invocation_id"], *digest["invocation_ids"]),
+        built_by=tested[0]["invocation_id"] if tested else None,
+        last_attempt_by=results[0]["invocation_id"] if results else None,
+        tested_digest=tested[0]["digest"] if tested else None,
+        results=tuple(NodeResult(row["name"], row["resource_type"], row["status"]) for row in results),
+        refused_records=refused_records,
+    )
+
+
+def read_batch(warehouse: Warehouse, card: Card, invocation_id: str, after: int, size: int) -> list[PayloadRecord]:
+    """Return the next `size` payload records after record number `after`, of the invocation that was tested."""
+    fields = [field.name for field in card.fields]
+    names = ", ".join(f'"{name}"' for name in fields)
+    rows = warehouse.rows(
+        f"select record_number, line_number, record_hash, {names} from payload.{card.payload_model} "  # noqa: S608
+        "where invocation_id = ? and record_number > ? order by record_number limit ?",
+        [invocation_id, after, size],
+    )
+    return [payload_record(row, fields, card.key) for row in rows]

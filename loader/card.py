@@ -1,0 +1,104 @@
+"""The entity cards, read from the models' yml: what an entity's fields are, before any database is there."""
+
+import csv
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loader.config import ROOT
+from loader.errors import Refused
+
+MODELS = ROOT / "dbt_project" / "models"
+ENUM_MAP = ROOT / "data" / "reference" / "enum_map.csv"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the API's create body, as the card describes it; lengths in code points."""
+
+    name: str
+    source_column: str
+    is_required: bool
+    is_key: bool
+    max_length: int | None
+    format: str | None
+    enum_values: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """One entity: where it is created and the fields of its create body, in the order of the contract."""
+
+    entity: str
+    endpoint: str
+    create_schema: str
+    payload_model: str
+    fields: tuple[Field, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """Name of the field that makes creation idempotent."""
+        return next(field.name for field in self.fields if field.is_key)
+
+    @cached_property
+    def required_columns(self) -> set[str]:
+        """Return the source columns without which a file cannot be landed."""
+        return {field.source_column for field in self.fields if field.is_required}
+
+
+def entities() -> list[str]:
+    """Return the names of the entities that have a card: the yml files of the models folder."""
+    return sorted(path.stem for path in MODELS.glob("*.yml") if not path.stem.startswith("_"))
+
+
+def read_card(entity: str) -> Card:
+    """Return the card of an entity.
+
+    Raises:
+        Refused: there is no such card.
+
+    """
+    if entity not in entities():
+        raise Refused(f"unknown entity type {entity!r}; there are cards for: {', '.join(entities())}")
+    models = yaml.safe_load((MODELS / f"{entity}.yml").read_text(encoding="utf-8"))["models"]
+    model = next(model for model in models if model.get("config", {}).get("meta", {}).get("entity") == entity)
+    meta = model["config"]["meta"]
+    targets = _enum_targets(ENUM_MAP, entity)
+    columns = [column for column in model["columns"] if "source_column" in _meta(column)]
+    return Card(
+        entity,
+        meta["endpoint"],
+        meta["create_schema"],
+        model["name"],
+        tuple(_field(column, targets) for column in columns),
+    )
+
+
+def _meta(column: dict[str, Any]) -> dict[str, Any]:
+    meta: dict[str, Any] = column.get("config", {}).get("meta", {})
+    return meta
+
+
+def _field(column: dict[str, Any], targets: dict[str, set[str]]) -> Field:
+    meta = _meta(column)
+    return Field(
+        name=column["name"],
+        source_column=meta["source_column"],
+        is_required={"type": "not_null"} in column.get("constraints", []),
+        is_key=meta.get("is_key", False),
+        max_length=meta.get("max_length"),
+        format=meta.get("format"),
+        enum_values=tuple(sorted(targets[column["name"]])) if meta.get("enum") else None,
+    )
+
+
+def _enum_targets(path: Path, entity: str) -> dict[str, set[str]]:
+    targets: dict[str, set[str]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["entity"] == entity:
+                targets.setdefault(row["field"], set()).add(row["api_value"])
+    return targets

@@ -1,0 +1,154 @@
+"""The pipeline command: reads the command line, carries the run out, prints the summary, returns the exit code."""
+
+import argparse
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from loader.address import safe_address
+from loader.api import Api
+from loader.card import Card, entities, read_card
+from loader.command import OneLineParser, entity_option, guarded
+from loader.config import Settings, api_token, load_settings
+from loader.console import Console
+from loader.errors import Interrupted, Refused
+from loader.job import DRY_RUN, IMPORT, VALIDATE_ONLY, Job, Run, Target, new_run
+from loader.report import export_run
+from loader.run import execute
+from loader.summary import print_summary, summary_object
+from probe.checks import probe_or_refuse
+
+_EPILOG = """\
+examples:
+  python scripts/etl/pipeline.py --environment staging --validate-only --source export.csv
+  python scripts/etl/pipeline.py --environment staging --dry-run --source export.csv
+  python scripts/etl/pipeline.py --environment staging --import --source export.csv --batch-size 50
+  dbt build && python -m loader --environment staging --import
+
+exit codes:
+  0  done, everything accounted for          1  some records are invalid, failed or unknown
+  2  refused: usage, settings, production    3  the API is unreachable or not the one described
+  4  stopped early, the same command goes on (130 and 143 after a signal)
+"""
+
+
+def parser(prog: str) -> argparse.ArgumentParser:
+    """Return the parser of the pipeline command."""
+    command = OneLineParser(
+        prog=prog,
+        description="Validate a CSV of records, and import what passed its tests into the staging API.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    mode = command.add_mutually_exclusive_group(required=True)
+    mode.add_argument(
+        "--validate-only",
+        dest="mode",
+        action="store_const",
+        const=VALIDATE_ONLY,
+        help="report what is wrong with the records; needs no network and no token",
+    )
+    mode.add_argument(
+        "--dry-run",
+        dest="mode",
+        action="store_const",
+        const=DRY_RUN,
+        help="report what would be posted; needs no network and no token",
+    )
+    mode.add_argument(
+        "--import",
+        dest="mode",
+        action="store_const",
+        const=IMPORT,
+        help="post the records that passed their tests",
+    )
+    command.add_argument(
+        "--environment",
+        metavar="NAME",
+        default=os.environ.get("ETL_ENVIRONMENT"),
+        help="staging or development, as in etl.toml (default: $ETL_ENVIRONMENT)",
+    )
+    command.add_argument(
+        "--source",
+        metavar="FILE",
+        type=Path,
+        help="CSV to land and test first (default: what the last `dbt build` built)",
+    )
+    entity_option(command, entities())
+    command.add_argument(
+        "--batch-size", metavar="N", type=int, help="records between two commits to audit (default: etl.toml)"
+    )
+    command.add_argument("--json", action="store_true", help="print the summary object alone")
+    return command
+
+
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Carry out one command line; return the exit code. An expected failure is one line on standard error."""
+    return guarded(lambda: _main(parser(prog or "python -m loader").parse_args(arguments)))
+
+
+def _main(options: argparse.Namespace) -> int:
+    settings = load_settings()
+    console = Console(as_json=options.json)
+    with ExitStack() as closing:
+        run = new_run(_job(options, settings, closing), settings, console)
+        with _signals(run) as received:
+            row = execute(run)
+            files = export_run(run.warehouse, run.run_id, settings.output)
+    exit_code = 128 + received[0] if received else int(row["exit_code"])
+    print_summary(console, run, row, files)
+    console.summary(summary_object(row, files, exit_code))
+    if run.closed_by and run.job.mode == IMPORT:
+        raise run.closed_by
+    return exit_code
+
+
+def _job(options: argparse.Namespace, settings: Settings, closing: ExitStack) -> Job:
+    if not options.environment:
+        raise Refused("no environment; add --environment staging, or export ETL_ENVIRONMENT=staging")
+    environment = settings.environment(options.environment)
+    card = read_card(options.entity_type)
+    batch_size = settings.delivery.batch_size if options.batch_size is None else options.batch_size
+    if batch_size < 1:
+        raise Refused(f"--batch-size must be at least 1, not {batch_size}")
+    target = _target(settings, options.environment, card, closing) if options.mode == IMPORT else None
+    source = options.source.absolute() if options.source else None
+    return Job(options.mode, environment.name, card, source, batch_size, target)
+
+
+def _target(settings: Settings, name: str, card: Card, closing: ExitStack) -> Target:
+    environment = settings.environment(name)
+    address = safe_address(settings, environment)
+    delivery = settings.delivery
+    api = Api(
+        address,
+        api_token(),
+        connect_seconds=delivery.connect_timeout_seconds,
+        read_seconds=delivery.read_timeout_seconds,
+        connections=delivery.max_concurrency,
+    )
+    return Target(address, closing.enter_context(api), partial(probe_or_refuse, environment=name, card=card))
+
+
+@contextmanager
+def _signals(run: Run) -> Iterator[list[int]]:
+    """Let Ctrl-C and SIGTERM end an import after what is in flight, and anything else at once; a second one at once."""
+    received: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        run.pace.stop(f"signal {number}")
+        if len(received) > 1 or not run.delivering:
+            raise Interrupted(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

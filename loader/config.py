@@ -1,0 +1,154 @@
+"""The settings of one run: `etl.toml`, the environment variables that replace parts of it, and the API token."""
+
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from loader.errors import Refused
+
+ROOT = Path(__file__).resolve().parents[1]
+TOKEN_VARIABLE = "QGP_API_TOKEN"  # noqa: S105 - the name of the variable, not its value
+SOURCE_VARIABLE = "ETL_SOURCE"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The `[delivery]` table: sizes in records, times in seconds."""
+
+    batch_size: int
+    batch_delay_seconds: float
+    max_concurrency: int
+    max_attempts: int
+    backoff_seconds: float
+    backoff_max_seconds: float
+    connect_timeout_seconds: float
+    read_timeout_seconds: float
+    rate_limit_window_seconds: float
+    rate_limit_max_waits: int
+    stop_after_lost_answers: int
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One `[environments.*]` table: where an API may be, and whether records may be imported there."""
+
+    name: str
+    url: str | None
+    url_variable: str | None
+    allowed_hosts: tuple[str, ...]
+    import_allowed: bool
+
+    def address(self) -> str:
+        """Return the configured address, not yet checked.
+
+        Raises:
+            Refused: none is configured; names the variable to set.
+
+        """
+        address = (os.environ.get(self.url_variable or "") or self.url or "").strip()
+        if not address:
+            raise Refused(f"{self.name}: no address; export {self.url_variable}=https://<host of the {self.name} API>")
+        return address
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything `etl.toml` says, checked; paths are absolute."""
+
+    default_source: Path
+    database: Path
+    output: Path
+    lock_wait_seconds: float
+    delivery: Delivery
+    environments: dict[str, Environment]
+    production_hosts: tuple[str, ...]
+
+    def environment(self, name: str) -> Environment:
+        """Return the environment `name`.
+
+        Raises:
+            Refused: `etl.toml` has no such environment.
+
+        """
+        if name not in self.environments:
+            raise Refused(f"unknown environment {name!r}; etl.toml knows {', '.join(sorted(self.environments))}")
+        return self.environments[name]
+
+
+def load_settings() -> Settings:
+    """Read the settings from `etl.toml`, or from the file that `ETL_CONFIG` names.
+
+    Raises:
+        Refused: the file is missing or malformed, or a value is missing or of the wrong kind.
+
+    """
+    path = Path(os.environ.get("ETL_CONFIG") or ROOT / "etl.toml")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Settings(
+            default_source=ROOT / _value(table, "source", "default", str),
+            database=database_path(),
+            output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or _value(table, "output", "directory", str)),
+            lock_wait_seconds=_value(table, "warehouse", "lock_wait_seconds", float),
+            delivery=_delivery(table),
+            environments={name: _environment(name, entry) for name, entry in table["environments"].items()},
+            production_hosts=tuple(_value(table, "production", "hosts", list)),
+        )
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}; restore it, or correct ETL_CONFIG") from error
+    except KeyError as error:
+        raise Refused(f"{path}: {error.args[0]} is missing; add it as in the etl.toml of the repository") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+        raise Refused(f"{path}: {error}; correct it") from error
+
+
+def database_path() -> Path:
+    """Return the DuckDB file: `ETL_DATABASE`, by default `data/etl.duckdb`, as in profiles.yml."""
+    return ROOT / (os.environ.get("ETL_DATABASE") or "data/etl.duckdb")
+
+
+def api_token() -> str:
+    """Return the token of `QGP_API_TOKEN` without white space at its ends.
+
+    Raises:
+        Refused: it is not set, or holds characters that no HTTP header may carry. The message never quotes it.
+
+    """
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not token:
+        raise Refused(f"{TOKEN_VARIABLE} is not set; export it, then run again (RUNBOOK section 4, Prerequisites)")
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise Refused(f"{TOKEN_VARIABLE} holds white space or control characters inside; export the token alone")
+    return token
+
+
+def _value(table: dict[str, Any], section: str, key: str, kind: type) -> Any:
+    if key not in table.get(section, {}):
+        raise KeyError(f"[{section}] {key}")
+    value = table[section][key]
+    accepted: tuple[type, ...] = (int, float) if kind is float else (kind,)
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        raise TypeError(f"[{section}] {key} must be {kind.__name__}, not {value!r}")
+    if isinstance(value, int | float) and value < 0:
+        raise TypeError(f"[{section}] {key} must not be negative, not {value!r}")
+    return value
+
+
+def _delivery(table: dict[str, Any]) -> Delivery:
+    values = {field.name: _value(table, "delivery", field.name, field.type) for field in fields(Delivery)}  # type: ignore[arg-type]
+    for key in ("batch_size", "max_concurrency", "max_attempts", "stop_after_lost_answers"):
+        if values[key] < 1:
+            raise TypeError(f"[delivery] {key} must be at least 1, not {values[key]!r}")
+    return Delivery(**values)
+
+
+def _environment(name: str, entry: dict[str, Any]) -> Environment:
+    return Environment(
+        name=name,
+        url=entry.get("url"),
+        url_variable=entry.get("url_variable"),
+        allowed_hosts=tuple(entry["allowed_hosts"]),
+        import_allowed=entry.get("import", True),
+    )

@@ -1,0 +1,87 @@
+"""What a person sees: a progress bar on a terminal, plain lines otherwise; nothing but the summary with `--json`."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+PLAIN_EVERY = 0.1
+
+
+class Console:
+    """Writes for people to standard output; with `as_json`, only `summary` writes there."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._as_json = as_json
+        self._rich = RichConsole(highlight=False, markup=False, soft_wrap=True)
+
+    def line(self, text: str = "") -> None:
+        """Write one line; control characters of the data are made visible."""
+        if not self._as_json:
+            self._rich.print(printable(text))
+
+    def notice(self, text: str) -> None:
+        """Write one line about waiting or the like; it never mixes with the JSON."""
+        print(printable(text), file=sys.stderr)
+
+    def summary(self, summary: dict[str, Any]) -> None:
+        """Write the summary object alone, where JSON was asked for."""
+        if self._as_json:
+            print(json.dumps(summary, indent=2, default=str))
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Show that something is under way: a spinner on a terminal, one line otherwise."""
+        if self._as_json or not self._rich.is_terminal:
+            self.line(text)
+            yield
+        else:
+            with self._rich.status(text):
+                yield
+
+    @contextmanager
+    def progress(self, text: str, total: int) -> Iterator[Callable[[str], None]]:
+        """Yield a function to call with the latest counts after each record."""
+        if self._as_json or not self._rich.is_terminal:
+            yield self._plain_progress(text, total)
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn(text),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[counts]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._rich) as bar:
+            task = bar.add_task(text, total=total, counts="")
+            yield lambda counts: bar.update(task, advance=1, counts=counts)
+
+    def _plain_progress(self, text: str, total: int) -> Callable[[str], None]:
+        done, step = 0, max(1, int(total * PLAIN_EVERY))
+
+        def advance(counts: str) -> None:
+            nonlocal done
+            done += 1
+            if done % step == 0 or done == total:
+                self.line(f"{text} {done}/{total} {counts}")
+
+        return advance
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters, which could steer a terminal, escaped."""
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)

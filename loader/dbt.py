@@ -1,0 +1,103 @@
+"""Runs `dbt build` in a process of its own and says in one line why it could not build, when it could not."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_VARIABLE
+from loader.errors import DatabaseLocked, EtlError, SourceRefused
+
+_REFUSAL = re.compile(r"SourceRefused: (.+)")
+_HOLDER = re.compile(r"\(PID (\d+)\)")
+_LOG = "see logs/dbt.log"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished `dbt build`: how many of its tests passed, and the names of those that did not."""
+
+    invocation_id: str
+    tests_passed: int
+    tests_failed: tuple[str, ...]
+
+
+def dbt_build(source: Path, database: Path) -> Build:
+    """Land `source` and build and test everything down to the payload.
+
+    Unit tests are left out: they try the code, not the data, and `make test` runs them.
+
+    Raises:
+        SourceRefused: landing refused the file.
+        DatabaseLocked: another process holds the database.
+        EtlError: a model or seed could not be built.
+
+    """
+    database.parent.mkdir(parents=True, exist_ok=True)
+    results_path = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target") / "run_results.json"
+    results_path.unlink(missing_ok=True)
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "dbt.cli.main",
+            "--no-use-colors",
+            "build",
+            "--exclude-resource-type",
+            "unit_test",
+        ],
+        cwd=ROOT,
+        env=_environment(source, database),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if not results_path.exists():
+        raise _could_not_start(finished.stdout + finished.stderr, database)
+    document = json.loads(results_path.read_text(encoding="utf-8"))
+    for result in document["results"]:
+        if result["status"] == "error" and not result["unique_id"].startswith("test."):
+            raise _could_not_build(result, database)
+    tests = [result for result in document["results"] if result["unique_id"].startswith("test.")]
+    failed = tuple(result["unique_id"].split(".")[2] for result in tests if result["status"] in ("fail", "error"))
+    passed = sum(result["status"] in ("pass", "warn") for result in tests)
+    return Build(document["metadata"]["invocation_id"], passed, failed)
+
+
+def _environment(source: Path, database: Path) -> dict[str, str]:
+    """Return the environment of dbt: it never needs the token, so it never gets it."""
+    inherited = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+    return inherited | {SOURCE_VARIABLE: str(source), "ETL_DATABASE": str(database)}
+
+
+def _could_not_build(result: dict[str, Any], database: Path) -> EtlError:
+    message = result.get("message") or ""
+    if refusal := _REFUSAL.search(message):
+        return SourceRefused(refusal[1])
+    return _locked(message, database) or EtlError(
+        f"dbt could not build {result['unique_id']}: {_last_line(message)}; {_LOG}"
+    )
+
+
+def _could_not_start(output: str, database: Path) -> EtlError:
+    return _locked(output, database) or EtlError(f"dbt could not start: {_last_line(output)}; {_LOG}")
+
+
+def _locked(output: str, database: Path) -> EtlError | None:
+    holder = _HOLDER.search(output)
+    return (
+        DatabaseLocked(f"{database}: held by process {holder[1]}; end or wait for it, then run the same command again")
+        if holder
+        else None
+    )
+
+
+def _last_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it printed nothing"

@@ -1,0 +1,69 @@
+"""The gate: what is posted is what was tested. Pure; the facts come from the warehouse."""
+
+from dataclasses import dataclass
+
+from loader.errors import GateClosed, RecordsRefused
+
+BUILD = "dbt build"
+_NAMED = 3
+_GOOD = frozenset({"success", "pass", "warn"})
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """How a model, seed or test of the payload's lineage fared in one dbt invocation."""
+
+    name: str
+    resource_type: str
+    status: str
+
+
+@dataclass(frozen=True)
+class GateFacts:
+    """What the database says about a payload: digests are None where there is nothing to digest."""
+
+    digest: str | None
+    invocation_ids: tuple[str, ...]
+    built_by: str | None
+    last_attempt_by: str | None
+    tested_digest: str | None
+    results: tuple[NodeResult, ...]
+    refused_records: int
+
+
+def check_gate(facts: GateFacts) -> None:
+    """Return when the payload may be posted.
+
+    Raises:
+        GateClosed: no payload, not built and tested by one `dbt build`, or changed since its tests.
+        RecordsRefused: the tests found invalid records.
+
+    """
+    if facts.digest is None:
+        raise GateClosed(f"gate closed: there is no payload to post; run: {BUILD}")
+    invocation = facts.last_attempt_by
+    tests = [result for result in facts.results if result.resource_type == "test"]
+    failed = [result.name for result in tests if result.status in ("fail", "error")]
+    if facts.refused_records and failed:
+        raise RecordsRefused(
+            f"gate closed: {facts.refused_records} records are invalid, nothing was posted; "
+            "correct them as the validation report says, then run again"
+        )
+    if facts.built_by != invocation or any(found != invocation for found in facts.invocation_ids):
+        raise GateClosed(f"gate closed: the last dbt invocation did not build the payload; run: {BUILD}")
+    if failed:
+        raise GateClosed(
+            f"gate closed: {_named(failed)} failed; see `dbt build`'s output, correct the cause, then run: {BUILD}"
+        )
+    untested = [result.name for result in facts.results if result.status not in _GOOD]
+    if untested or not tests:
+        raise GateClosed(
+            f"gate closed: the payload was built without its tests ({_named(untested)} did not run); run: {BUILD}"
+        )
+    if facts.digest != facts.tested_digest:
+        raise GateClosed(f"gate closed: the payload has changed since its tests ran; run: {BUILD}")
+
+
+def _named(names: list[str]) -> str:
+    shown = ", ".join(sorted(names)[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

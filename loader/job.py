@@ -1,0 +1,81 @@
+"""What one run is asked to do, and its state while it does it."""
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loader.api import Api
+from loader.audit import Journal, now
+from loader.card import Card
+from loader.config import Settings
+from loader.console import Console
+from loader.errors import EtlError
+from loader.pacing import Pace
+from loader.retry import Result
+from loader.warehouse import Row, Warehouse
+
+VALIDATE_ONLY, DRY_RUN, IMPORT = "validate-only", "dry-run", "import"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an import goes: its API, and the probe that must pass before anything is posted."""
+
+    address: str
+    api: Api
+    probe: Callable[[Api], list[Row]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was asked for; `source` is None for what the last `dbt build` built, `target` where nothing is sent."""
+
+    mode: str
+    environment: str
+    card: Card
+    source: Path | None
+    batch_size: int
+    target: Target | None = None
+
+
+@dataclass
+class Run:
+    """One run under way. `results` grows with every settled record."""
+
+    job: Job
+    settings: Settings
+    console: Console
+    warehouse: Warehouse
+    journal: Journal
+    pace: Pace
+    started: datetime = field(default_factory=now)
+    totals: Row = field(default_factory=dict)
+    closed_by: EtlError | None = None
+    results: Counter[Result] = field(default_factory=Counter)
+    delivering: bool = False
+
+    @property
+    def run_id(self) -> str:
+        """Return the id of the run; it sorts by time."""
+        return self.journal.run_id
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time, as 20260130T101512Z-4f2a9c."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def new_run(job: Job, settings: Settings, console: Console) -> Run:
+    """Return a run that has not begun yet."""
+    delivery = settings.delivery
+    return Run(
+        job,
+        settings,
+        console,
+        Warehouse(settings.database, settings.lock_wait_seconds, console.notice),
+        Journal(new_run_id(), job.card.entity),
+        Pace(delivery.rate_limit_window_seconds, delivery.rate_limit_max_waits, console.notice),
+    )

@@ -1,0 +1,91 @@
+"""One run, from the source file to the summary that closes: build, gate, post, account."""
+
+from loader.account import close_run, commit_batch, keep_refusal
+from loader.audit import gate_facts, keep_validation, read_batch, totals
+from loader.dbt import dbt_build
+from loader.delivery import Outcome, Route, deliver
+from loader.errors import DatabaseLocked, EtlError
+from loader.gate import check_gate
+from loader.job import Run, Target
+from loader.lock import run_lock
+from loader.source import check_source
+from loader.warehouse import Row
+
+
+def execute(run: Run) -> Row:
+    """Carry the run out and return its row of `audit.fct_runs`.
+
+    Raises:
+        EtlError: the run was refused before anything was posted; `audit` says so, no file was written.
+
+    """
+    run.journal.note("run_started", mode=run.job.mode, environment=run.job.environment, source=run.job.source)
+    with run_lock(run.settings.database, run.settings.lock_wait_seconds, run.console.notice):
+        try:
+            _prepare(run)
+        except EtlError as error:
+            if not isinstance(error, DatabaseLocked):
+                keep_refusal(run.warehouse, run.journal, error)
+            raise
+        if run.job.target and run.closed_by is None:
+            _post(run, run.job.target)
+        return close_run(run)
+
+
+def _prepare(run: Run) -> None:
+    """Probe, build, keep what validation found, and judge the gate."""
+    job = run.job
+    if job.source:
+        check_source(job.source, job.card.required_columns)
+    run.warehouse.wait_until_free()
+    checks = job.target.probe(job.target.api) if job.target else []
+    if job.source:
+        with run.console.busy(f"dbt build: landing, cleaning and testing {job.source.name}"):
+            build = dbt_build(job.source, run.settings.database)
+        run.journal.note(
+            "built",
+            invocation_id=build.invocation_id,
+            tests_passed=build.tests_passed,
+            tests_failed=build.tests_failed,
+        )
+    if checks:
+        run.warehouse.insert("fct_probe_checks", [check | {"run_id": run.run_id} for check in checks])
+        run.journal.note("probed", passed=sum(check["passed"] for check in checks), total=len(checks))
+    run.totals = totals(run.warehouse, job.card.entity)
+    run.journal.source_hash = run.totals["source_sha256"]
+    run.journal.note("validated", output_hash=run.totals["output_hash"], ready_records=run.totals["ready_records"])
+    keep_validation(run.warehouse, run.journal)
+    _judge_gate(run)
+
+
+def _judge_gate(run: Run) -> None:
+    try:
+        check_gate(gate_facts(run.warehouse, run.job.card, run.totals))
+        run.journal.note("gate_opened", invocation_id=run.totals["invocation_id"])
+    except EtlError as error:
+        run.closed_by = error
+        run.journal.note("gate_closed", reason=str(error))
+
+
+def _post(run: Run, target: Target) -> None:
+    """Post batch after batch; each batch's outcomes are committed before the next one is read."""
+    job, total, after = run.job, run.totals["ready_records"], 0
+    route = Route(job.card.endpoint, job.card.key, run.settings.delivery)
+    run.delivering = True
+    with run.console.progress(f"posting to {job.environment}", total) as advance:
+
+        def settled(outcome: Outcome) -> None:
+            run.results[outcome.result] += 1
+            advance(", ".join(f"{result.value} {count}" for result, count in run.results.items()))
+
+        while not run.pace.stopping and run.results.total() < total:
+            records = read_batch(run.warehouse, job.card, run.totals["invocation_id"], after, job.batch_size)
+            if not records:
+                run.pace.stop("another dbt invocation replaced the payload during this run")
+                break
+            outcomes = deliver(target.api, route, run.pace, records, settled)
+            commit_batch(run.warehouse, run.journal, outcomes)
+            after = records[-1].record_number
+            if run.results.total() < total:
+                run.pace.pause(run.settings.delivery.batch_delay_seconds)
+    run.delivering = False

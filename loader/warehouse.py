@@ -1,0 +1,105 @@
+"""The only module that imports duckdb. The file is held for one transaction at a time, so that others can query it."""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from loader.errors import DatabaseLocked, GateClosed, Refused
+
+_HOLDER = re.compile(r"\(PID (\d+)\)")
+_POLL_SECONDS = 0.1
+Row = dict[str, Any]
+
+
+class Warehouse:
+    """One DuckDB file. Every method opens it, does one thing in one transaction and closes it again.
+
+    All methods raise DatabaseLocked when another process holds the file longer than `lock_wait_seconds`, and Refused
+    when the file is not a DuckDB database or cannot be opened.
+    """
+
+    def __init__(self, path: Path, lock_wait_seconds: float, notify: Callable[[str], None]) -> None:
+        self.path = path
+        self._wait = lock_wait_seconds
+        self._notify = notify
+
+    def exists(self) -> bool:
+        """Tell whether the database file is there."""
+        return self.path.exists()
+
+    @contextmanager
+    def connection(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection inside a transaction: committed at the end, rolled back on an exception."""
+        connection = self._connect(read_only=read_only)
+        try:
+            connection.execute("set timezone = 'UTC'")
+            connection.execute("begin")
+            yield connection
+            connection.execute("commit")
+        finally:
+            connection.close()
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a query as dictionaries.
+
+        Raises:
+            GateClosed: a table of the query does not exist, because dbt has not built it.
+
+        """
+        with self.connection(read_only=True) as connection:
+            try:
+                return fetch(connection, query, parameters)
+            except duckdb.CatalogException as error:
+                raise GateClosed(f"{self.path}: a table is missing; run: dbt build") from error
+
+    def insert(self, table: str, rows: Sequence[Row]) -> None:
+        """Append rows to an audit table by column name, all or none; every row has the same keys."""
+        if rows:
+            with self.connection() as connection:
+                insert(connection, table, rows)
+
+    def wait_until_free(self) -> None:
+        """Wait until no other process holds the file."""
+        if self.exists():
+            self._connect(read_only=False).close()
+
+    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        deadline, told = time.monotonic() + self._wait, False
+        if not self.exists():
+            raise GateClosed(f"{self.path}: there is no database yet; run: dbt build")
+        while True:
+            try:
+                return duckdb.connect(str(self.path), read_only=read_only)
+            except duckdb.IOException as error:
+                holder = _HOLDER.search(str(error))
+                if holder is None:
+                    reason = str(error).splitlines()[0]
+                    raise Refused(
+                        f"{self.path}: cannot be opened ({reason}); correct ETL_DATABASE or move the file away"
+                    ) from error
+                if time.monotonic() >= deadline:
+                    raise DatabaseLocked(
+                        f"{self.path}: held by process {holder[1]} for over {self._wait:g} s; "
+                        "end or wait for it, then run the same command again"
+                    ) from error
+                if not told:
+                    self._notify(f"{self.path}: held by process {holder[1]}, waiting up to {self._wait:g} s")
+                    told = True
+            time.sleep(_POLL_SECONDS)
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    """Return the rows of a query as dictionaries, on a connection that is open already."""
+    result = connection.execute(query, list(parameters))
+    names = [column[0] for column in result.description or []]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
+    """Append rows to an audit table by column name, on a connection that is open already."""
+    connection.execute(f"insert into audit.{table} by name select unnest(?, recursive := true)", [list(rows)])

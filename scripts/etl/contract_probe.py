@@ -1,0 +1,9 @@
+"""The runbook's contract probe command."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from probe.cli import main
+
+sys.exit(main(prog="python scripts/etl/contract_probe.py"))

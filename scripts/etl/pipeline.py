@@ -1,0 +1,9 @@
+"""The runbook's pipeline command."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from loader.cli import main
+
+sys.exit(main(prog="python scripts/etl/pipeline.py"))
