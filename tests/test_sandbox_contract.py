@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import jwt
 import pytest
 import requests
-from test_sandbox_process import ABSENT, INCIDENTS, Client, fresh
+from tests.test_sandbox_process import ABSENT, INCIDENTS, Client, fresh
 
 from sandbox.process import Sandbox, running_sandbox
 

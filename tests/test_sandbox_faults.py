@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from test_sandbox_process import INCIDENTS, Client, fresh, wait_for
+from tests.test_sandbox_process import INCIDENTS, Client, fresh, wait_for
 
 from sandbox.process import Sandbox, running_sandbox
 

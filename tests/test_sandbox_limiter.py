@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from test_sandbox_process import ABSENT, Client
+from tests.test_sandbox_process import ABSENT, Client
 
 from sandbox import limiter as limiter_module
 from sandbox.limiter import Limiter

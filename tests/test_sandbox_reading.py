@@ -1,7 +1,7 @@
 """GET incidents: pages, search, tenants, and what the two admin lists show."""
 
 import pytest
-from test_sandbox_process import INCIDENTS, Client
+from tests.test_sandbox_process import INCIDENTS, Client
 
 from sandbox.process import Sandbox, running_sandbox
 

@@ -1,0 +1,116 @@
+"""What the tests share: an isolated home for one run of the commands, on a real database and a real server."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / "data" / "etl_source" / "golden_sample_incidents.csv"
+HEADER = "external_ref,title,description,incident_type,severity,status,incident_date,location"
+# The settings of the repository with every wait made short.
+QUICK = {
+    "lock_wait_seconds = 30": "lock_wait_seconds = 1",
+    "backoff_seconds = 0.5": "backoff_seconds = 0.01",
+    "backoff_max_seconds = 20": "backoff_max_seconds = 0.05",
+    "connect_timeout_seconds = 5": "connect_timeout_seconds = 2",
+    "read_timeout_seconds = 60": "read_timeout_seconds = 2",
+    "rate_limit_window_seconds = 60": "rate_limit_window_seconds = 1.2",
+}
+
+
+@dataclass
+class Home:
+    """A database, an output folder and settings of a test's own; commands run there as a user would run them."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "etl.duckdb"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "output"
+
+    def run(self, command: Sequence[str | Path], **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end, at most two minutes, with this home's environment."""
+        return subprocess.run(
+            [str(part) for part in command],
+            cwd=ROOT,
+            env=self.variables() | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def variables(self) -> dict[str, str]:
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("QGP_", "ETL_", "DBT_"))
+        }
+        own = {
+            "ETL_DATABASE": str(self.database),
+            "ETL_OUTPUT_DIR": str(self.output),
+            "ETL_CONFIG": str(self.folder / "etl.toml"),
+            "DBT_TARGET_PATH": str(self.folder.parent / "target"),
+            "DBT_LOG_PATH": str(self.folder / "logs"),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        return inherited | own | self.environment
+
+    def loader(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m loader --environment staging ...`."""
+        return self.run(
+            [sys.executable, "-m", "loader", *arguments], **({"ETL_ENVIRONMENT": "staging"} | environment)
+        )
+
+    def probe(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run([sys.executable, "-m", "probe", *arguments], **environment)
+
+    def dbt(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run([Path(sys.executable).parent / "dbt", "--no-use-colors", *arguments], **environment)
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.database)) as connection:
+            return connection.execute(sql, list(parameters)).fetchall()
+
+    def documents(self, kind: str) -> list[Any]:
+        """Return the JSON files of one kind, oldest first."""
+        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.output.glob(f"{kind}_*.json"))]
+
+    def csv(self, name: str, *records: str) -> Path:
+        """Write a CSV with the golden sample's header and these records."""
+        path = self.folder / name
+        path.write_text("\n".join([HEADER, *records]) + "\n", encoding="utf-8")
+        return path
+
+    def settings(self, **replaced: str) -> None:
+        """Write the quick settings, with further `key="key = value"` lines put in place of the repository's."""
+        text = (ROOT / "etl.toml").read_text(encoding="utf-8")
+        for before, after in QUICK.items():
+            assert before in text, before
+            text = text.replace(before, after)
+        for key, value in replaced.items():
+            lines = [line for line in text.splitlines() if line.startswith(f"{key} =")]
+            assert len(lines) == 1, (key, lines)
+            text = text.replace(lines[0], f"{key} = {value}")
+        (self.folder / "etl.toml").write_text(text, encoding="utf-8")
+
+
+def new_home(folder: Path, built: Path | None = None, **environment: str) -> Home:
+    """Return a home in `folder`; with the database `built` copied into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    home = Home(folder, dict(environment))
+    home.settings()
+    if built:
+        shutil.copy(built, home.database)
+    return home
