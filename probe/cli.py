@@ -96,4 +96,4 @@ def _keep(
         warehouse.rows("select run_id from audit.fct_probe_checks limit 0")
         warehouse.insert("fct_probe_checks", rows)
     except EtlError as error:
-        console.notice(f"the checks are not kept in audit: {error}")
+        console.notice(f"the checks are in the JSON file alone, not in audit: {error}")

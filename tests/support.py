@@ -54,9 +54,7 @@ class Home:
         )
 
     def variables(self) -> dict[str, str]:
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("QGP_", "ETL_", "DBT_"))
-        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("QGP_", "ETL_", "DBT_"))}
         own = {
             "ETL_DATABASE": str(self.database),
             "ETL_OUTPUT_DIR": str(self.output),
@@ -69,9 +67,7 @@ class Home:
 
     def loader(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m loader --environment staging ...`."""
-        return self.run(
-            [sys.executable, "-m", "loader", *arguments], **({"ETL_ENVIRONMENT": "staging"} | environment)
-        )
+        return self.run([sys.executable, "-m", "loader", *arguments], **({"ETL_ENVIRONMENT": "staging"} | environment))
 
     def probe(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run([sys.executable, "-m", "probe", *arguments], **environment)

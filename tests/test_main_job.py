@@ -1,5 +1,6 @@
 """The main job: the golden sample through dbt into the API, twice, and the second time nothing is created."""
 
+import json
 from pathlib import Path
 
 from sandbox.process import Sandbox
@@ -69,7 +70,5 @@ def test_output_hash_depends_on_the_records_alone(home: Home, tmp_path: Path):
 
 
 def test_json_summary_stands_alone(home: Home):
-    import json
-
     done = home.loader("--import", "--json")
     assert json.loads(done.stdout)["ledger"]["created_records"] == 5

@@ -1,0 +1,72 @@
+"""Documentation that can fail: what the commands know, the pages name."""
+
+import csv
+import re
+from pathlib import Path
+
+from loader import cli
+from probe import cli as probe_cli
+from tests.support import ROOT
+
+PAGES = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "RUNBOOK.md").read_text(encoding="utf-8")
+RUNBOOK = (ROOT / "RUNBOOK.md").read_text(encoding="utf-8")
+
+
+def flags(parser_help: str) -> set[str]:
+    return set(re.findall(r"--[a-z-]+", parser_help)) - {"--help"}
+
+
+def test_every_flag_is_documented():
+    known = flags(cli.parser("etl").format_help()) | flags(probe_cli.parser("etl-probe").format_help())
+    assert known >= {"--environment", "--validate-only", "--dry-run", "--import", "--source", "--batch-size"}
+    assert {flag for flag in known if flag not in PAGES} == set()
+
+
+def test_every_environment_variable_is_documented():
+    sources = [
+        *(ROOT / "loader").glob("*.py"),
+        *(ROOT / "probe").glob("*.py"),
+        ROOT / "etl.toml",
+        ROOT / "profiles.yml",
+    ]
+    named = {
+        name for path in sources for name in re.findall(r"\b(?:QGP|ETL)_[A-Z_]+\b", path.read_text(encoding="utf-8"))
+    }
+    assert "QGP_API_TOKEN" in named
+    assert {name for name in named if f"`{name}`" not in RUNBOOK} == set()
+
+
+def test_every_issue_code_has_its_row():
+    with (ROOT / "data" / "reference" / "issue_codes.csv").open(encoding="utf-8", newline="") as file:
+        codes = list(csv.DictReader(file))
+    for code in codes:
+        row = next((line for line in RUNBOOK.splitlines() if line.startswith(f"| `{code['code']}` |")), "")
+        assert f"| {code['severity']} | {code['meaning']} |" in row, code
+
+
+def test_every_quoted_message_is_one_of_ours():
+    section = RUNBOOK.split("## 6. Troubleshooting")[1].split("## 6b.")[0]
+    quoted = {
+        text
+        for line in section.splitlines()
+        if line.startswith("| `") and "| error |" not in line and "| warning |" not in line
+        for text in re.findall(r"`([^`]+)`", line.split("|")[1])
+    }
+    ours = "\n".join(
+        path.read_text(encoding="utf-8") for folder in ("loader", "probe") for path in (ROOT / folder).glob("*.py")
+    )
+    assert len(quoted) > 20
+    assert {text for text in quoted if not all(part in ours for part in re.split(r" ?\.\.\. ?|\d{3} ", text))} == set()
+
+
+def test_every_setting_is_explained():
+    for line in (ROOT / "etl.toml").read_text(encoding="utf-8").splitlines():
+        if line.startswith(("backoff_seconds", "max_attempts", "lock_wait", "batch_size")):
+            assert "#" in line, line
+
+
+def test_every_table_of_the_pages_exists():
+    named = set(re.findall(r"\b(?:audit|payload|validation|landing|staging|contract)\.([a-z_]+)", PAGES))
+    models = {path.stem for path in Path(ROOT / "dbt_project" / "models").rglob("*.*")}
+    assert named
+    assert {name for name in named if not name.endswith("_")} - models == set()
