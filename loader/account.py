@@ -68,7 +68,7 @@ def close_run(run: Run) -> Row:
 def _exit_code(run: Run, row: Row) -> int:
     if run.closed_by:
         return run.closed_by.exit_code
-    if run.job.target and row["not_attempted_records"]:
+    if run.job.target and (row["not_attempted_records"] or run.pace.reason):
         return StoppedEarly.exit_code
     return OK if row["closes"] and not row["failed_records"] and not row["unknown_records"] else SOME_RECORDS
 

@@ -32,7 +32,7 @@ def safe_address(settings: Settings, environment: Environment) -> str:
     if scheme != "https" and not _is_loopback(host):
         raise Refused(f"{environment.name}: {scheme} to {host} would show the token to the network; use https")
     shown = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{shown}:{port}" if port else f"{scheme}://{shown}"
+    return f"{scheme}://{shown}:{port}" if port is not None else f"{scheme}://{shown}"
 
 
 def refuse_production(environment: Environment) -> None:

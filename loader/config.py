@@ -93,8 +93,8 @@ def load_settings() -> Settings:
             output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or _value(table, "output", "directory", str)),
             lock_wait_seconds=_value(table, "warehouse", "lock_wait_seconds", float),
             delivery=_delivery(table),
-            environments={name: _environment(name, entry) for name, entry in table["environments"].items()},
-            production_hosts=tuple(_value(table, "production", "hosts", list)),
+            environments={name: _environment(name, entry) for name, entry in dict(table["environments"]).items()},
+            production_hosts=_texts("[production] hosts", _value(table, "production", "hosts", list)),
         )
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; restore it, or correct ETL_CONFIG") from error
@@ -144,11 +144,23 @@ def _delivery(table: dict[str, Any]) -> Delivery:
     return Delivery(**values)
 
 
-def _environment(name: str, entry: dict[str, Any]) -> Environment:
+def _environment(name: str, entry: Any) -> Environment:
+    where = f"[environments.{name}]"
+    if not isinstance(entry, dict):
+        raise TypeError(f"{where} must be a table, not {entry!r}")
+    for key, kind in (("url", str), ("url_variable", str), ("import", bool)):
+        if key in entry and not isinstance(entry[key], kind):
+            raise TypeError(f"{where} {key} must be {kind.__name__}, not {entry[key]!r}")
     return Environment(
         name=name,
         url=entry.get("url"),
         url_variable=entry.get("url_variable"),
-        allowed_hosts=tuple(entry["allowed_hosts"]),
+        allowed_hosts=_texts(f"{where} allowed_hosts", entry["allowed_hosts"]),
         import_allowed=entry.get("import", True),
     )
+
+
+def _texts(where: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise TypeError(f"{where} must be a list of texts, not {value!r}")
+    return tuple(value)

@@ -19,9 +19,10 @@ _LOG = "see logs/dbt.log"
 
 @dataclass(frozen=True)
 class Build:
-    """A finished `dbt build`: how many of its tests passed, and the names of those that did not."""
+    """A finished `dbt build`: whether it reached its payloads, and how its tests fared."""
 
     invocation_id: str
+    validated: bool
     tests_passed: int
     tests_failed: tuple[str, ...]
 
@@ -67,7 +68,12 @@ def dbt_build(source: Path, database: Path) -> Build:
     tests = [result for result in document["results"] if result["unique_id"].startswith("test.")]
     failed = tuple(result["unique_id"].split(".")[2] for result in tests if result["status"] in ("fail", "error"))
     passed = sum(result["status"] in ("pass", "warn") for result in tests)
-    return Build(document["metadata"]["invocation_id"], passed, failed)
+    validated = all(result["status"] == "success" for result in document["results"] if _is_validation(result))
+    return Build(document["metadata"]["invocation_id"], validated, passed, failed)
+
+
+def _is_validation(result: dict[str, Any]) -> bool:
+    return str(result["unique_id"]).endswith("_totals")
 
 
 def _environment(source: Path, database: Path) -> dict[str, str]:

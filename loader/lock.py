@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loader.errors import DatabaseLocked
+from loader.errors import DatabaseLocked, Refused
 
 _POLL_SECONDS = 0.1
 
@@ -18,11 +18,15 @@ def run_lock(database: Path, wait_seconds: float, notify: Callable[[str], None])
 
     Raises:
         DatabaseLocked: another run holds it longer than `wait_seconds`; names its process.
+        Refused: the folder of the database cannot be written.
 
     """
-    database.parent.mkdir(parents=True, exist_ok=True)
     path = database.with_name(database.name + ".lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(f"{path}: cannot be written ({error.strerror}); correct ETL_DATABASE") from error
     try:
         _acquire(descriptor, database, wait_seconds, notify)
         os.ftruncate(descriptor, 0)

@@ -96,7 +96,8 @@ def _created(answer: Answer, key: str, reference: str) -> Verdict:
             Result.UNKNOWN,
             f"201, but it does not echo {key}: not the API that was probed; check the address",
         )
-    return Verdict(Action.SETTLE, Result.CREATED, api_id=str(record.get("id"))[:64])
+    api_id = None if record.get("id") is None else _printable(str(record["id"]))[:64]
+    return Verdict(Action.SETTLE, Result.CREATED, api_id=api_id)
 
 
 def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
@@ -105,7 +106,7 @@ def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
     if not isinstance(error, dict):
         return Verdict(
             Action.STOP,
-            Result.NOT_ATTEMPTED,
+            Result.UNKNOWN if may_be_ours else Result.NOT_ATTEMPTED,
             f"409, the platform refuses every write ({api_message(answer)}): ask the platform team",
         )
     if error.get("code") != "DUPLICATE_ENTITY":
@@ -120,7 +121,11 @@ def api_message(answer: Answer) -> str:
     body = answer.json()
     words = _words(body) if isinstance(body, dict) else ""
     text = words or answer.body[:200].decode(errors="replace") or "no body"
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)[:STORED_MESSAGE_CHARACTERS]
+    return _printable(text)[:STORED_MESSAGE_CHARACTERS]
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 def _words(body: dict[str, Any]) -> str:

@@ -1,10 +1,12 @@
 """One run, from the source file to the summary that closes: build, gate, post, account."""
 
+from pathlib import Path
+
 from loader.account import close_run, commit_batch, keep_refusal
 from loader.audit import gate_facts, keep_validation, read_batch, totals
 from loader.dbt import dbt_build
 from loader.delivery import Outcome, Route, deliver
-from loader.errors import DatabaseLocked, EtlError
+from loader.errors import DatabaseLocked, EtlError, Refused
 from loader.gate import check_gate
 from loader.job import Run, Target
 from loader.lock import run_lock
@@ -40,14 +42,7 @@ def _prepare(run: Run) -> None:
     run.warehouse.wait_until_free()
     checks = job.target.probe(job.target.api) if job.target else []
     if job.source:
-        with run.console.busy(f"dbt build: landing, cleaning and testing {job.source.name}"):
-            build = dbt_build(job.source, run.settings.database)
-        run.journal.note(
-            "built",
-            invocation_id=build.invocation_id,
-            tests_passed=build.tests_passed,
-            tests_failed=build.tests_failed,
-        )
+        _build(run, job.source)
     if checks:
         run.warehouse.insert("fct_probe_checks", [check | {"run_id": run.run_id} for check in checks])
         run.journal.note("probed", passed=sum(check["passed"] for check in checks), total=len(checks))
@@ -56,6 +51,21 @@ def _prepare(run: Run) -> None:
     run.journal.note("validated", output_hash=run.totals["output_hash"], ready_records=run.totals["ready_records"])
     keep_validation(run.warehouse, run.journal)
     _judge_gate(run)
+
+
+def _build(run: Run, source: Path) -> None:
+    with run.console.busy(f"dbt build: landing, cleaning and testing {source.name}"):
+        build = dbt_build(source, run.settings.database)
+    run.journal.note(
+        "built",
+        invocation_id=build.invocation_id,
+        tests_passed=build.tests_passed,
+        tests_failed=build.tests_failed,
+    )
+    if not build.validated:
+        raise Refused(
+            f"dbt stopped before it validated the file: {', '.join(build.tests_failed)} failed; see logs/dbt.log"
+        )
 
 
 def _judge_gate(run: Run) -> None:

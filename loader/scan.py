@@ -16,6 +16,7 @@ _END = rb"(?:\r\n|\n|\Z)"
 _RECORD = re.compile(rb"(" + _CELL + rb"(?:," + _CELL + rb")*+)" + _END)
 _ONE_CELL = re.compile(_CELL)
 _QUOTED_CELL = re.compile(_QUOTED)
+_LINE_END = re.compile(rb"\r?\n\Z")
 _REST_OF_LINE = re.compile(rb"[^\n]*+(?:\n|\Z)")
 
 
@@ -100,4 +101,4 @@ def _malformed(data: bytes | mmap, position: int) -> tuple[bytes, int, str, int]
         error, after = "unterminated_quote", cell
     rest = _REST_OF_LINE.match(data, after)
     end = rest.end() if rest else len(data)
-    return bytes(data[position:end]).rstrip(b"\r\n"), end, error, cells
+    return _LINE_END.sub(b"", data[position:end]), end, error, cells

@@ -113,10 +113,13 @@ def _shown(names: list[str]) -> str:
 
 def _open_regular(path: Path) -> BinaryIO:
     try:
+        str(path).encode()
         # Non-blocking, or opening a FIFO without a writer would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError as error:
         raise SourceRefused(f"{path}: no such file; check --source") from error
+    except UnicodeEncodeError as error:
+        raise SourceRefused(f"{str(path)[:200]!r}: its name is not UTF-8; rename it, then run again") from error
     except (OSError, ValueError) as error:
         raise SourceRefused(
             f"{str(path)[:200]!r}: cannot be opened ({getattr(error, 'strerror', error)}); check --source"

@@ -130,7 +130,7 @@ def _response_keys(api: Api, card: Card) -> Check:
         lacking = sorted(LIST_KEYS - set(body)) + [
             f"items[].{name}"
             for name in ("id", card.key)
-            if isinstance(items, list) and any(name not in item for item in items)
+            if isinstance(items, list) and any(not isinstance(item, dict) or name not in item for item in items)
         ]
         found, passed = (f"missing {', '.join(lacking)}" if lacking else "all of them"), not lacking
     fix = "the contract has changed: update the card in dbt_project/models, or ask the platform team"

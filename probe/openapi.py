@@ -39,14 +39,17 @@ def create_schema(document: Any, path: str) -> CreateSchema:
         body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     except (KeyError, TypeError) as error:
         raise Unreadable(f"it describes no JSON body for POST {path}") from error
-    schema = _resolve(document, body)
-    properties = schema.get("properties")
-    if not isinstance(properties, dict) or not properties:
-        raise Unreadable(f"the body of POST {path} has no properties")
-    return CreateSchema(
-        frozenset(schema.get("required", [])),
-        {name: _property(document, described) for name, described in properties.items()},
-    )
+    try:
+        schema = _resolve(document, body)
+        properties = schema.get("properties")
+        if not isinstance(properties, dict) or not properties:
+            raise Unreadable(f"the body of POST {path} has no properties")
+        return CreateSchema(
+            frozenset(schema.get("required", [])),
+            {name: _property(document, described) for name, described in properties.items()},
+        )
+    except (TypeError, ValueError) as error:
+        raise Unreadable(f"the body of POST {path} is malformed ({error})") from error
 
 
 def _resolve(document: Any, schema: Any, depth: int = 0) -> dict[str, Any]:
@@ -84,11 +87,12 @@ def _property(document: Any, described: Any) -> Property:
     options = [_resolve(document, described)]
     for choice in ("anyOf", "oneOf"):
         options += [_resolve(document, option) for option in options[0].get(choice, [])]
-    types = frozenset(str(option["type"]) for option in options if isinstance(option.get("type"), str))
+    listed = [option["type"] for option in options if "type" in option]
+    types = frozenset(str(name) for names in listed for name in ([names] if isinstance(names, str) else names))
     enums = [option["enum"] for option in options if isinstance(option.get("enum"), list)]
     return Property(
         types=types,
         format=next((option["format"] for option in options if "format" in option), None),
-        max_length=next((option["maxLength"] for option in options if "maxLength" in option), None),
+        max_length=next((int(option["maxLength"]) for option in options if "maxLength" in option), None),
         enum_values=frozenset(str(value) for values in enums for value in values) if enums else None,
     )

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import jwt
 import pytest
 import requests
-from tests.test_sandbox_process import ABSENT, INCIDENTS, Client, fresh
 
 from sandbox.process import Sandbox, running_sandbox
+from tests.test_sandbox_process import ABSENT, INCIDENTS, Client, fresh
 
 TYPES = ["injury", "near_miss", "hazard", "property_damage", "environmental", "security", "quality", "other"]
 SEVERITIES = ["critical", "high", "medium", "low", "negligible"]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.test_sandbox_process import INCIDENTS, Client, fresh, wait_for
 
 from sandbox.process import Sandbox, running_sandbox
+from tests.test_sandbox_process import INCIDENTS, Client, fresh, wait_for
 
 ELSEWHERE = "http://127.0.0.1:9/elsewhere"
 

@@ -3,11 +3,11 @@
 import time
 
 import pytest
-from tests.test_sandbox_process import ABSENT, Client
 
 from sandbox import limiter as limiter_module
 from sandbox.limiter import Limiter
 from sandbox.process import Sandbox, running_sandbox
+from tests.test_sandbox_process import ABSENT, Client
 
 LIMIT, WINDOW = 4, 1.2
 

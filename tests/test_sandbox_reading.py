@@ -1,9 +1,9 @@
 """GET incidents: pages, search, tenants, and what the two admin lists show."""
 
 import pytest
-from tests.test_sandbox_process import INCIDENTS, Client
 
 from sandbox.process import Sandbox, running_sandbox
+from tests.test_sandbox_process import INCIDENTS, Client
 
 RECORDS = [
     ("R-1", "Forklift & pallet", "Bay 4"),

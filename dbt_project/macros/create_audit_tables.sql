@@ -9,6 +9,7 @@
             {% do run_query("create table if not exists " ~ node.schema ~ "." ~ node.alias ~ " (" ~ columns | join(', ') ~ ")") %}
             {% do adapter.cache_added(api.Relation.create(target.database, node.schema, node.alias, type='table')) %}
         {% endfor %}
+        {% do create_audit_views() %}
         {% do run_query("create schema if not exists contract") %}
         {% do run_query(payload_digest_macro()) %}
     {% endif %}

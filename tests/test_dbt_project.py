@@ -1,0 +1,198 @@
+"""The dbt project: documented to the last column, one card that everything follows, and a record of its own runs."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import GOLDEN, ROOT, Home, new_home
+
+DBT = ROOT / "dbt_project"
+COPIED = ("dbt_project.yml", "profiles.yml", "dbt_project", "data/reference", "data/etl_source")
+FIELD = "config: {meta: {source_column: title, max_length: 300, counts: escaped, on_too_long: truncate}}"
+
+
+@pytest.fixture
+def copied(workplace: Path, built: Path, request: pytest.FixtureRequest) -> Home:
+    """Return a home with the golden sample built; nothing in it needs an API."""
+    return new_home(workplace / request.node.name, built)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a copy of the dbt project, to be changed."""
+    folder = tmp_path / "project"
+    for name in COPIED:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy(source, target)
+    return folder
+
+
+def replace(path: Path, before: str, after: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(before) == 1, f"{path}: {before!r} stands there {text.count(before)} times"
+    path.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def build(project: Path, home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `dbt build` in a copied project, into this home's database."""
+    own = {"DBT_TARGET_PATH": str(project / "target"), "ETL_SOURCE": str(GOLDEN)}
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "dbt"), "--no-use-colors", "build", *arguments],
+        cwd=project,
+        env=home.variables() | own,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def artifact(home: Home, name: str) -> Any:
+    path = Path(home.variables()["DBT_TARGET_PATH"]) / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def code_rows() -> list[dict[str, str]]:
+    with (ROOT / "data" / "reference" / "issue_codes.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_model_seed_and_column_is_described(copied: Home):
+    done = copied.dbt("docs", "generate")
+    assert done.returncode == 0, done.stdout
+    documented = {
+        unique_id: node
+        for unique_id, node in artifact(copied, "manifest")["nodes"].items()
+        if node["resource_type"] in ("model", "seed")
+    }
+    catalogue = artifact(copied, "catalog")["nodes"]
+    assert documented.keys() <= catalogue.keys(), "something was documented and not built"
+    assert len(documented) > 20
+    for unique_id, node in documented.items():
+        assert node["description"].strip(), unique_id
+        described = {name.lower() for name, column in node["columns"].items() if column["description"].strip()}
+        assert described == {name.lower() for name in catalogue[unique_id]["columns"]}, unique_id
+
+
+def test_audit_tables_are_what_the_yml_says(copied: Home):
+    documented = yaml.safe_load((DBT / "models" / "_audit.yml").read_text(encoding="utf-8"))["models"]
+    assert len(documented) > 10
+    for model in documented:
+        found = copied.query(
+            "select column_name, data_type from information_schema.columns "
+            "where table_schema = 'audit' and table_name = ? order by ordinal_position",
+            model["name"],
+        )
+        assert [name for name, _ in found] == [column["name"] for column in model["columns"]], model["name"]
+        typed = [(column["name"], column["data_type"].upper()) for column in model["columns"] if "data_type" in column]
+        if model["name"].startswith("fct_"):
+            assert found == typed
+        else:
+            assert typed == []
+
+
+def test_the_codes_that_can_be_emitted_are_the_codes_that_are_explained():
+    rows = code_rows()
+    codes = [row["code"] for row in rows]
+    assert len(codes) == len(set(codes))
+    assert all(all(row.values()) for row in rows), "a cell of issue_codes is blank"
+    sql = "".join(path.read_text(encoding="utf-8") for path in sorted(DBT.rglob("*.sql")))
+    rules = set(re.findall(r"broken_rule\('(\w+)'", sql))
+    scan = (ROOT / "loader" / "scan.py").read_text(encoding="utf-8")
+    malformed = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)"', scan))
+    assert {"required", "too_long", "truncated"} <= rules
+    assert {"bare_quote", "too_few_columns"} <= malformed
+    assert rules | malformed == set(codes)
+
+
+def test_templates_use_only_placeholders_that_are_filled():
+    macro = (DBT / "macros" / "filled_template.sql").read_text(encoding="utf-8")
+    filled = set(re.findall(r"^\s+'(\w+)':", macro, re.MULTILINE)) | {"value"}
+    assert len(filled) == 6
+    used = {name for row in code_rows() for name in re.findall(r"\{(\w+)\}", row["message"] + row["how_to_fix"])}
+    assert used <= filled
+    assert {"value", "source_column"} <= used
+
+
+def test_the_limit_stands_in_the_card_alone(project: Path, empty_home: Home):
+    replace(project / "dbt_project" / "models" / "incident.yml", FIELD, FIELD.replace("300", "10"))
+    done = build(project, empty_home, "--exclude-resource-type", "unit_test")
+    assert done.returncode == 0, done.stdout
+    issues = empty_home.query(
+        "select record_number, code, field, severity, allowed, counted > 10 "
+        "from validation.int_incident_issues order by record_number"
+    )
+    assert issues == [(number, "truncated", "title", "warning", 10, True) for number in range(1, 6)]
+    titles = [title for (title,) in empty_home.query("select title from payload.fct_incident_payload")]
+    assert len(titles) == 5
+    assert all(1 <= len(title) <= 10 for title in titles)
+    assert empty_home.query("select max_length from contract.dim_payload_fields where field = 'title'") == [(10,)]
+    changed = empty_home.query("select distinct rule, field from validation.int_incident_changes where field = 'title'")
+    assert changed == [("truncated", "title")]
+
+
+def test_a_misspelt_source_column_is_refused_at_landing(project: Path, empty_home: Home):
+    replace(project / "dbt_project" / "models" / "incident.yml", FIELD, FIELD.replace("title", "titel"))
+    done = build(project, empty_home, "--exclude-resource-type", "unit_test")
+    assert done.returncode == 1
+    assert re.search(r"SourceRefused: .*titel", done.stdout), done.stdout
+    assert empty_home.query("select count(*) from audit.fct_dbt_payloads") == [(0,)]
+    missing = empty_home.query("select count(*) from information_schema.tables where table_name like '%_payload'")
+    assert missing == [(0,)]
+
+
+def test_a_misspelt_column_of_the_payload_breaks_its_contract(project: Path, copied: Home):
+    model = project / "dbt_project" / "models" / "payload" / "fct_incident_payload.sql"
+    replace(model, "staged.line_number,", "staged.line_number as line_nmber,")
+    before = copied.query("select count(*) from audit.fct_dbt_payloads")
+    done = build(project, copied, "--select", "fct_incident_payload")
+    assert done.returncode == 1
+    assert "line_nmber" in done.stdout
+    assert "enforced contract" in done.stdout
+    assert copied.query("select count(*) from audit.fct_dbt_payloads") == before
+
+
+def test_the_hook_keeps_the_results_of_a_whole_build(copied: Home):
+    ((invocation, command),) = copied.query("select invocation_id, command from audit.fct_dbt_invocations")
+    assert command == "build"
+    results = copied.query("select resource_type, status, count(*) from audit.fct_dbt_results group by all")
+    kept = {(kind, status): count for kind, status, count in results}
+    assert set(kept) == {("seed", "success"), ("model", "success"), ("test", "pass")}
+    assert kept["test", "pass"] > 20
+    assert copied.query("select distinct invocation_id, entity_type from audit.fct_dbt_results") == [
+        (invocation, "incident")
+    ]
+    payload = "select payload_records, digest from contract.payload_digest('payload.fct_incident_payload')"
+    ((records, digest),) = copied.query(payload)
+    assert records == 5
+    assert copied.query("select * from audit.fct_dbt_payloads") == [(invocation, "incident", 5, digest)]
+
+
+def test_the_hook_names_what_a_partial_test_left_out(copied: Home):
+    ((whole,),) = copied.query("select invocation_id from audit.fct_dbt_invocations")
+    done = copied.dbt("test", "--select", "fct_incident_payload")
+    assert done.returncode == 0, done.stdout
+    of_partial = "from audit.fct_dbt_results where invocation_id <> ?"
+    status = dict(copied.query(f"select status, count(*) {of_partial} group by status", whole))
+    assert set(status) == {"pass", "not_run"}
+    assert (
+        sum(status.values())
+        == copied.query("select count(*) from audit.fct_dbt_results where invocation_id = ?", whole)[0][0]
+    )
+    left_out = {name for (name,) in copied.query(f"select name {of_partial} and status = 'not_run'", whole)}
+    assert {"fct_incident_payload", "raw_incident", "enum_map_is_lower_case"} <= left_out
+    passed = {name for (name,) in copied.query(f"select name {of_partial} and status = 'pass'", whole)}
+    assert "incident_counts_close" in passed
+    assert copied.query("select count(*) from audit.fct_dbt_payloads") == [(1,)]

@@ -1,0 +1,192 @@
+"""Landing: every cell arrives byte for byte, every record is a row, and what cannot be trusted is refused."""
+
+import csv
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from loader.errors import SourceRefused
+from loader.landing import MAX_RECORD_BYTES, land
+
+NAMES = ["ref", "title", "place"]
+CARD = """
+    select * from (values ('incident', 'title', true, 2), ('incident', 'ref', true, 1), ('incident', 'place', false, 3),
+        ('action', 'owner', true, 1)) as card (entity, source_column, is_required, field_position)
+"""
+TEXTS = ["", " ", "NULL", "null", "\\N", "NaN", "001", "1e5", "5%", "true", "2026-01-01", "'", "''", " led", "trailed "]
+SIGNS = ['"', '""', ",", "\r\n", "\n", "\r", "null,\r\n", '"quoted"', "a\\", "\\n", "; x", "\t", "#x", "%s", "$1"]
+FORMULAS = [
+    "=1+1",
+    "@SUM(A1)",
+    "-1",
+    "+1",
+    "{{ x }}",
+    "e\u0301",
+    "\U0001f600",
+    "\u00a0",
+    "\ufeff",
+    "\u2028",
+    "\x01",
+    "\x7f",
+]
+VALUES = st.sampled_from([*TEXTS, *SIGNS, *FORMULAS])
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+CELLS = st.one_of(VALUES, st.text(CHARACTERS, max_size=12), st.lists(VALUES, max_size=4).map("".join))
+TABLES = st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=6)
+BAD = ["x,y", "x,y,z,extra", 'x,y"y,z', '"x"y,y,z', 'x,"y', "x,y\ry,z"]
+
+
+@pytest.fixture(autouse=True)
+def _traceback_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore what landing sets for dbt's sake when it refuses a file."""
+    monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
+
+
+def landed(data: bytes | str, name: str = "export.csv", folder: Path | None = None) -> list[dict[str, Any]]:
+    """Land these bytes as a file of this name and return the rows in the order of the file."""
+    with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
+        path = (folder or Path(temporary)) / name
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        patch.setenv("ETL_SOURCE", str(path))
+        with duckdb.connect() as session:
+            relation = land(session, session.sql(CARD), "raw_incident")
+            rows = relation.order("record_number").fetchall()
+            return [dict(zip(relation.columns, row, strict=True)) for row in rows]
+
+
+def written(rows: list[list[str]], line_end: str = "\n") -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=line_end).writerows(rows)
+    return text.getvalue().encode()
+
+
+def cells(row: dict[str, Any]) -> list[str | None]:
+    return [row[name] for name in NAMES]
+
+
+@settings(max_examples=60, deadline=None)
+@given(TABLES, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
+@example([["\x01no such text\x01", "a", "b"]], "\n", False, False)
+def test_cells_land_byte_for_byte(table: list[list[str]], line_end: str, mark: bool, last_line_end: bool):
+    data = (b"\xef\xbb\xbf" if mark else b"") + written([NAMES, *table], line_end)
+    rows = landed(data if last_line_end else data.removesuffix(line_end.encode()))
+    assert [cells(row) for row in rows] == table
+    assert [row["record_number"] for row in rows] == list(range(1, len(table) + 1))
+    assert {row["parse_error"] for row in rows} == {None}
+    assert {row["raw_record"] for row in rows} == {None}
+    assert {(row["source_records"], row["cell_count"]) for row in rows} == {(len(table), 3)}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(CELLS.filter(lambda cell: not set(cell) & set('",\r\n') and cell), min_size=3, max_size=3))
+def test_unquoted_cells_land_byte_for_byte(record: list[str]):
+    (row,) = landed(",".join(NAMES) + "\n" + ",".join(record))
+    assert cells(row) == record
+
+
+@settings(max_examples=40, deadline=None)
+@given(TABLES, st.permutations([0, 1, 2]))
+def test_the_order_of_the_columns_and_the_quoting_do_not_change_the_record_hash(
+    table: list[list[str]], order: list[int]
+):
+    one = landed(written([NAMES, *table]))
+    two = landed(written([[row[at] for at in order] for row in [NAMES, *table]], "\r\n"), "another name.csv")
+    assert [row["record_hash"] for row in one] == [row["record_hash"] for row in two]
+    assert [cells(row) for row in two] == table
+    distinct = {tuple(row) for row in table}
+    assert len({row["record_hash"] for row in one}) == len(distinct)
+
+
+@settings(max_examples=40, deadline=None)
+@given(TABLES, st.lists(st.tuples(st.integers(0, 5), st.sampled_from(BAD)), min_size=1, max_size=3))
+def test_a_malformed_record_is_a_row_and_the_others_land(table: list[list[str]], damages: list[tuple[int, str]]):
+    lines = [written([row], "\n").decode() for row in table]
+    unclosed = False
+    for at, bad in damages:
+        if not unclosed or bad != 'x,"y':  # an opened quote reaches the next one; one of them, as the last line
+            lines.insert(len(lines) if bad == 'x,"y' else min(at, len(lines) - unclosed), bad + "\n")
+        unclosed = unclosed or bad == 'x,"y'
+    rows = landed(",".join(NAMES) + "\n" + "".join(lines))
+    assert [cells(row) for row in rows if row["parse_error"] is None] == table
+    bad = [row for row in rows if row["parse_error"]]
+    assert [row["raw_record"] + "\n" for row in bad] == [line for line in lines if line.removesuffix("\n") in BAD]
+    assert all(cells(row) == [None] * 3 and row["other_cells"] is None for row in bad)
+    assert len({row["record_hash"] for row in bad}) == len({row["raw_record"] for row in bad})
+
+
+def test_a_malformed_record_names_its_error_its_line_and_its_cells():
+    rows = landed('ref,title,place\nA,"x\ny",z\n\nB,only\nC,t,p\nD,"t,p\n')
+    assert [(row["record_number"], row["line_number"], row["parse_error"], row["cell_count"]) for row in rows] == [
+        (1, 2, None, 3),
+        (2, 5, "too_few_columns", 2),
+        (3, 6, None, 3),
+        (4, 7, "unterminated_quote", 2),
+    ]
+    assert {(row["source_records"], row["source_blank_lines"]) for row in rows} == {(4, 1)}
+
+
+def test_unknown_columns_are_kept_in_the_order_of_their_names():
+    (row,) = landed('zeta,ref,owner,title,"a ""b"" {c}"\nz,R,o,T,"1\n2"\n')
+    assert row["source_columns"] == ["zeta", "ref", "owner", "title", 'a "b" {c}']
+    assert row["other_cells"] == ["1\n2", "o", "z"]
+    assert cells(row) == ["R", "T", None]
+
+
+def test_an_unknown_column_counts_in_the_hash_and_a_missing_one_is_not_an_empty_one():
+    assert landed("ref,title,x\nR,T,1\n")[0]["record_hash"] != landed("ref,title,x\nR,T,2\n")[0]["record_hash"]
+    (missing,), (empty,) = landed("ref,title\nR,T\n"), landed("ref,title,place\nR,T,\n")
+    assert (missing["place"], empty["place"]) == (None, "")
+    assert missing["other_cells"] == empty["other_cells"] == []
+
+
+def test_names_of_columns_are_taken_literally():
+    with pytest.raises(SourceRefused, match="lacks 'title'"):
+        landed("ref,Title,place\nR,T,P\n")
+    with pytest.raises(SourceRefused, match="more than once"):
+        landed("ref,title,x,x\nR,T,1,2\n")
+    (row,) = landed("title, ref,record_number,ref\nT,a,9,R\n")
+    assert (row["ref"], row["record_number"], row["other_cells"]) == ("R", 1, ["a", "9"])
+
+
+QUOTES = ["it's.csv", 'a "b".csv', "two  spaces .csv", "line\nbreak.csv", "a;drop table x--.csv", "\\back.csv", "-rf"]
+PATTERNS = ["{{ 1 + 1 }}.csv", "{% raw %}.csv", "*.csv", "?", "[a-z].csv", "x.csv.gz", "é\U0001f600.csv", "%s{0}$1.csv"]
+
+
+@pytest.mark.parametrize("name", [*QUOTES, *PATTERNS])
+def test_the_name_of_the_file_is_taken_literally(name: str, tmp_path: Path):
+    (tmp_path / "decoy.csv").write_text("ref,title\nDECOY,T\n")
+    (row,) = landed("ref,title\nR,T\n", name, tmp_path)
+    assert row["ref"] == "R"
+    assert row["source_file"] == str(tmp_path / name)
+
+
+@pytest.mark.parametrize("cell", ["x" * (MAX_RECORD_BYTES - 8), '""' * (MAX_RECORD_BYTES // 2 - 4)])
+def test_a_record_up_to_the_limit_lands(cell: str):
+    rows = landed(f'ref,title\nR,T\nS,"{cell}"\nU,V\n')
+    assert [row["ref"] for row in rows] == ["R", "S", "U"]
+    assert rows[1]["title"] == cell.replace('""', '"')
+
+
+def test_a_malformed_record_up_to_the_limit_lands():
+    quotes = '""' * (MAX_RECORD_BYTES // 2 - 4)
+    rows = landed(f'ref,title\nR,T\nS,"{quotes}')
+    assert [(row["ref"], row["parse_error"]) for row in rows] == [("R", None), (None, "unterminated_quote")]
+    assert rows[1]["raw_record"] == f'S,"{quotes}'
+
+
+@pytest.mark.parametrize("start", ['R,"', "R,", 'R,"x"'])
+def test_a_record_over_the_limit_is_refused_with_its_line(start: str):
+    with pytest.raises(SourceRefused, match=r":3: a record of \d+ bytes, the limit is 4194304"):
+        landed(f"ref,title\nQ,T\n{start}" + "x" * MAX_RECORD_BYTES + "\n")
+
+
+def test_a_file_without_a_record_is_refused():
+    with pytest.raises(SourceRefused, match="no record"):
+        landed("ref,title\n\n\r\n")

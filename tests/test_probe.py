@@ -1,0 +1,199 @@
+"""The contract probe as a command, against a sandbox: what it says, what it keeps, and that it only ever reads."""
+
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.openapi import openapi_document
+from sandbox.process import Sandbox, running_sandbox
+from tests.support import Home
+
+PASSED = {"all_passed": True, "summary": {"total": 4, "passed": 4, "failed": 0}}
+CHECKS = ["health", "authentication", "response_keys", "create_contract"]
+Done = subprocess.CompletedProcess[str]
+
+
+def aim(home: Home, sandbox: Sandbox) -> Home:
+    home.environment |= {"QGP_STAGING_API_URL": sandbox.url, "QGP_API_TOKEN": sandbox.token()}
+    return home
+
+
+@pytest.fixture
+def aimed(empty_home: Home, sandbox: Sandbox) -> Home:
+    """Return a home without a database, whose staging environment is the sandbox."""
+    return aim(empty_home, sandbox)
+
+
+def failures(home: Home, done: Done) -> dict[str, Any]:
+    """Return the failed checks by name, after looking that everything the probe wrote agrees on them."""
+    assert done.returncode == 3, done.stderr
+    document = home.documents("contract_probe")[-1]
+    assert [check["name"] for check in document["checks"]] == CHECKS
+    failed = {check["name"]: check for check in document["checks"] if not check["passed"]}
+    summary = {"total": 4, "passed": 4 - len(failed), "failed": len(failed)}
+    assert json.loads(done.stdout) == {"all_passed": False, "summary": summary}
+    assert all(check["how_to_fix"] for check in failed.values())
+    assert failed
+    return failed
+
+
+def refused(done: Done) -> str:
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    return done.stderr
+
+
+def test_verified(home: Home, sandbox: Sandbox):
+    done = home.probe("staging")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == PASSED
+    (document,) = home.documents("contract_probe")
+    assert document | PASSED == document
+    assert [(check["name"], check["passed"], check["how_to_fix"]) for check in document["checks"]] == [
+        (name, True, None) for name in CHECKS
+    ]
+    kept = home.query("select run_id, check_name, passed, environment, address from audit.fct_probe_checks")
+    assert kept == [(document["run_id"], name, True, "staging", sandbox.url) for name in CHECKS]
+    assert {request["method"] for request in sandbox.requests()} == {"GET"}
+    secret = home.environment["QGP_API_TOKEN"]
+    assert secret not in done.stdout + done.stderr
+    written = [path.read_bytes() for path in home.folder.rglob("*") if path.is_file()]
+    assert not any(secret.encode() in content for content in written)
+
+
+@contextmanager
+def recorder() -> Iterator[tuple[str, list[tuple[str, str, bool]]]]:
+    """Run an API that notes of each request, whatever it is: (method, path, whether it has a token)."""
+    seen: list[tuple[str, str, bool]] = []
+    answers: dict[str, Any] = {
+        "/health": {"status": "healthy", "environment": "staging"},
+        "/openapi.json": openapi_document(frozenset()),
+        "/api/v1/incidents/": {"items": [], "total": 0, "page": 1, "page_size": 1, "pages": 0},
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            path, has_token = self.path.partition("?")[0], "Authorization" in self.headers
+            seen.append((self.command, path, has_token))
+            body = json.dumps(answers.get(path)).encode()
+            self.send_response(401 if path.startswith("/api/") and not has_token else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", seen
+        server.shutdown()
+
+
+def test_sends_six_get_requests_and_the_token_with_two(empty_home: Home):
+    with recorder() as (url, seen):
+        done = empty_home.probe("staging", QGP_STAGING_API_URL=url, QGP_API_TOKEN="t")  # noqa: S106
+    assert (done.returncode, json.loads(done.stdout)) == (0, PASSED)
+    paths = ["/health", "/api/v1/meta/version", *["/api/v1/incidents/"] * 3, "/openapi.json"]
+    tokens = [False, False, False, True, True, False]
+    assert seen == [("GET", path, token) for path, token in zip(paths, tokens, strict=True)]
+
+
+def test_needs_no_database(aimed: Home):
+    done = aimed.probe("staging")
+    assert (done.returncode, json.loads(done.stdout)) == (0, PASSED)
+    assert not aimed.database.exists()
+    assert "not in audit" in done.stderr
+    assert len(aimed.documents("contract_probe")) == 1
+
+
+@pytest.mark.parametrize("kind", ["bad", "expired"])
+def test_token_that_is_not_taken(aimed: Home, sandbox: Sandbox, kind: str):
+    token = sandbox.token(expires_in=-60) if kind == "expired" else "not-a-token-of-this-api"
+    done = aimed.probe("staging", QGP_API_TOKEN=token)
+    failed = failures(aimed, done)
+    assert set(failed) == {"authentication", "response_keys"}
+    assert failed["authentication"]["how_to_fix"] == "refresh QGP_API_TOKEN"
+    assert token not in done.stdout + done.stderr
+    assert [path for path in aimed.output.iterdir() if token in path.read_text(encoding="utf-8")] == []
+
+
+def test_no_token(aimed: Home, sandbox: Sandbox):
+    assert "QGP_API_TOKEN is not set" in refused(aimed.probe("staging", QGP_API_TOKEN=""))
+    assert sandbox.requests() == []
+
+
+def test_nothing_listens(empty_home: Home):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    done = empty_home.probe("staging", QGP_STAGING_API_URL=f"http://127.0.0.1:{port}", QGP_API_TOKEN="t")  # noqa: S106
+    failed = failures(empty_home, done)
+    assert {check["found"] for check in failed.values()} == {"connection refused"}
+    assert len(failed) == 4
+
+
+@pytest.mark.parametrize(("argument", "says"), [("production", "imports are blocked"), ("elsewhere", "unknown")])
+def test_environment_that_may_not_be_named(aimed: Home, sandbox: Sandbox, argument: str, says: str):
+    assert says in refused(aimed.probe(argument))
+    assert sandbox.requests() == []
+
+
+def test_an_api_that_says_it_is_production(empty_home: Home, tmp_path: Path):
+    with running_sandbox(tmp_path / "production.sqlite", "--environment", "production") as sandbox:
+        assert "says that it is production" in refused(aim(empty_home, sandbox).probe("staging"))
+        assert sandbox.requests() == []  # its log leaves /health out
+    assert not empty_home.output.exists()
+
+
+def test_an_api_of_another_environment(empty_home: Home, tmp_path: Path):
+    with running_sandbox(tmp_path / "development.sqlite", "--environment", "development") as sandbox:
+        failed = failures(empty_home, aim(empty_home, sandbox).probe("staging"))
+    assert [(name, "development" in check["found"]) for name, check in failed.items()] == [("health", True)]
+
+
+def test_withdrawn_enum_value_stops_the_import(home: Home, tmp_path: Path):
+    options = ("--environment", "staging", "--withdraw", "incident_type=quality")
+    with running_sandbox(tmp_path / "withdrawn.sqlite", *options) as sandbox:
+        aim(home, sandbox)
+        failed = failures(home, home.probe("staging"))
+        assert set(failed) == {"create_contract"}
+        assert "incident_type quality" in failed["create_contract"]["found"]
+        imported = home.loader("--import")
+        assert imported.returncode == 3
+        assert "nothing was posted" in imported.stderr
+        assert "quality" in imported.stderr
+        assert {request["method"] for request in sandbox.requests()} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "failing"),
+    [
+        ("/health", "<html>maintenance</html>", {"health"}),
+        ("/health", "[]", {"health"}),
+        ("/api/v1/incidents/", '{"items": [], "total": 0}', {"authentication", "response_keys"}),
+        ("/api/v1/incidents/", '{"items": [{}], "total": 1}', {"authentication", "response_keys"}),
+        ("/api/v1/incidents/", '{"items": [1], "total": 1}', {"authentication", "response_keys"}),
+        ("/openapi.json", '{"openapi": "3.1.0", "paths": {"/api/v1/inci', {"create_contract"}),
+    ],
+)
+def test_answers_of_another_shape(aimed: Home, sandbox: Sandbox, path: str, text: str, failing: set[str]):
+    sandbox.fault("body", 0, method="GET", path_prefix=path, status=200, text=text)
+    assert set(failures(aimed, aimed.probe("staging"))) == failing
+
+
+def test_a_health_that_never_answers(aimed: Home, sandbox: Sandbox):
+    sandbox.fault("hang", 0, method="GET", path_prefix="/health")
+    began = time.monotonic()
+    failed = failures(aimed, aimed.probe("staging"))
+    assert time.monotonic() - began < 25
+    assert {check["found"] for check in failed.values()} == {"no answer within the time-out"}
+    assert len(failed) == 4
