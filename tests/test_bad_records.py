@@ -116,7 +116,7 @@ def test_one_reference_with_two_contents_closes_the_gate_for_both(
 
 
 def test_a_build_that_stops_early_never_reports_the_file_before(home: Home):
-    """A rule without a meaning fails an upstream test, so dbt skips the verdicts: the old ones are not ours to report."""
+    """A rule without a meaning fails an upstream test, so dbt skips the verdicts; the old ones are another file's."""
     project = home.folder / "project"
     for name in ("dbt_project", "data/reference", "data/etl_source", "loader", "probe", "scripts"):
         shutil.copytree(ROOT / name, project / name)
