@@ -143,9 +143,8 @@ def write_json(path: Path, document: Document) -> Path:
                 file.flush()
                 os.fsync(file.fileno())
                 temporary.rename(path)
-            except BaseException:
+            finally:
                 temporary.unlink(missing_ok=True)
-                raise
     except OSError as error:
         raise StoppedEarly(
             f"{path}: cannot be written ({error.strerror}); the audit tables hold everything: "
