@@ -42,8 +42,6 @@ def parser(prog: str) -> argparse.ArgumentParser:
         prog=prog,
         description="Validate a CSV of records, and import what passed its tests into the staging API.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     mode = command.add_mutually_exclusive_group(required=True)
     mode.add_argument(

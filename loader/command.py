@@ -10,7 +10,16 @@ from loader.errors import EtlError, Refused
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong with a command line in one line, with exit code 2."""
+    """Says what is wrong with a command line in one line, with exit code 2; its flags are not abbreviated."""
+
+    def __init__(self, prog: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
 
     def error(self, message: str) -> NoReturn:
         """Raise Refused in place of printing the usage."""

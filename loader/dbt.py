@@ -19,10 +19,10 @@ _LOG = "see logs/dbt.log"
 
 @dataclass(frozen=True)
 class Build:
-    """A finished `dbt build`: whether it reached its payloads, and how its tests fared."""
+    """A finished `dbt build`: whether it built every model, and how its tests fared."""
 
     invocation_id: str
-    validated: bool
+    complete: bool
     tests_passed: int
     tests_failed: tuple[str, ...]
 
@@ -68,12 +68,10 @@ def dbt_build(source: Path, database: Path) -> Build:
     tests = [result for result in document["results"] if result["unique_id"].startswith("test.")]
     failed = tuple(result["unique_id"].split(".")[2] for result in tests if result["status"] in ("fail", "error"))
     passed = sum(result["status"] in ("pass", "warn") for result in tests)
-    validated = all(result["status"] == "success" for result in document["results"] if _is_validation(result))
-    return Build(document["metadata"]["invocation_id"], validated, passed, failed)
-
-
-def _is_validation(result: dict[str, Any]) -> bool:
-    return str(result["unique_id"]).endswith("_totals")
+    complete = not any(
+        result["status"] == "skipped" and result["unique_id"].startswith("model.") for result in document["results"]
+    )
+    return Build(document["metadata"]["invocation_id"], complete, passed, failed)
 
 
 def _environment(source: Path, database: Path) -> dict[str, str]:

@@ -12,13 +12,13 @@ class Pace:
         self._window = window_seconds
         self._max_waits = max_waits
         self._notify = notify
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may call stop() while its own thread is inside one of these methods.
+        self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._resume_at = 0.0
         self._waits = 0
         self._lost = 0
         self.reason: str | None = None
-        self.limited = 0
 
     @property
     def stopping(self) -> bool:
@@ -49,7 +49,6 @@ class Pace:
         with self._lock:
             now = time.monotonic()
             already_held, self._resume_at = self._resume_at > now, now + self._window
-            self.limited += 1
             if already_held:
                 return
             self._waits += 1

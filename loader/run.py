@@ -6,7 +6,7 @@ from loader.account import close_run, commit_batch, keep_refusal
 from loader.audit import gate_facts, keep_validation, read_batch, totals
 from loader.dbt import dbt_build
 from loader.delivery import Outcome, Route, deliver
-from loader.errors import DatabaseLocked, EtlError, Refused
+from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused
 from loader.gate import check_gate
 from loader.job import Run, Target
 from loader.lock import run_lock
@@ -62,7 +62,7 @@ def _build(run: Run, source: Path) -> None:
         tests_passed=build.tests_passed,
         tests_failed=build.tests_failed,
     )
-    if not build.validated:
+    if not build.complete:
         raise Refused(
             f"dbt stopped before it validated the file: {', '.join(build.tests_failed)} failed; see logs/dbt.log"
         )
@@ -72,7 +72,7 @@ def _judge_gate(run: Run) -> None:
     try:
         check_gate(gate_facts(run.warehouse, run.job.card, run.totals))
         run.journal.note("gate_opened", invocation_id=run.totals["invocation_id"])
-    except EtlError as error:
+    except (GateClosed, RecordsRefused) as error:
         run.closed_by = error
         run.journal.note("gate_closed", reason=str(error))
 

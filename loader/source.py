@@ -70,7 +70,8 @@ def check_source(path: Path, required: set[str]) -> None:
     if not beginning:
         raise SourceRefused(f"{path}: is empty; export it again, with a header line and records")
     columns, start = header(path, beginning.removeprefix(codecs.BOM_UTF8), required)
-    if not beginning.removeprefix(codecs.BOM_UTF8)[start:].strip():
+    whole = len(beginning) < CHUNK_BYTES
+    if whole and not beginning.removeprefix(codecs.BOM_UTF8)[start:].strip():
         raise SourceRefused(f"{path}: has a header ({len(columns)} columns) and no record; export it again")
 
 

@@ -33,8 +33,6 @@ def parser(prog: str) -> argparse.ArgumentParser:
         prog=prog,
         description="Verify that the API answers and is the one the cards describe. Sends GET requests only.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     command.add_argument(
         "environment",

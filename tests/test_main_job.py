@@ -72,3 +72,13 @@ def test_output_hash_depends_on_the_records_alone(home: Home, tmp_path: Path):
 def test_json_summary_stands_alone(home: Home):
     done = home.loader("--import", "--json")
     assert json.loads(done.stdout)["ledger"]["created_records"] == 5
+
+
+def test_proxies_and_credentials_of_the_system_are_not_used(home: Home, sandbox: Sandbox):
+    (home.folder / ".netrc").write_text("machine 127.0.0.1 login someone password else\n", encoding="utf-8")
+    dead = "http://127.0.0.1:9"
+    done = home.loader(
+        "--import", HTTP_PROXY=dead, http_proxy=dead, ALL_PROXY=dead, NO_PROXY="", no_proxy="", HOME=str(home.folder)
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(sandbox.records()) == 5
