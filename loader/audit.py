@@ -32,7 +32,7 @@ _COPIED = {
     "fct_records": ("int_{entity}_records", f"{_RECORD_COLUMNS}, status, exception_reason"),
     "fct_issues": (
         "int_{entity}_issues",
-        f"{_RECORD_COLUMNS}, severity, code, field, value, counted, allowed, message, how_to_fix",
+        f"{_RECORD_COLUMNS}, severity, code, field, value, counted, allowed, suggestion, message, how_to_fix",
     ),
     "fct_changes": (
         "int_{entity}_changes",

@@ -1,12 +1,9 @@
-{#- on-run-start: the report views that are not there yet, so that a run can be reported on whatever was selected. A hook
-    may not call ref(), so the refs, all of them to the audit schema, are filled in here. -#}
+{#- on-run-start: the report views as this version has them, so that a run can be reported on whatever was selected. A
+    hook may not call ref(), so the refs, all of them to the audit schema, are filled in here. -#}
 {% macro create_audit_views() %}
     {% for node in graph.nodes.values() if node.resource_type == 'model' and node.fqn[1:3] == ['audit', 'reports'] %}
-        {% set view = api.Relation.create(target.database, node.schema, node.alias, type='view') %}
-        {% if load_relation(view) is none %}
-            {% set body = node.raw_code | replace("{{ ref('", node.schema ~ ".") | replace("') }}", "") %}
-            {% do run_query("create or replace view " ~ node.schema ~ "." ~ node.alias ~ " as " ~ body) %}
-            {% do adapter.cache_added(view) %}
-        {% endif %}
+        {% set body = node.raw_code | replace("{{ ref('", node.schema ~ ".") | replace("') }}", "") %}
+        {% do run_query("create or replace view " ~ node.schema ~ "." ~ node.alias ~ " as " ~ body) %}
+        {% do adapter.cache_added(api.Relation.create(target.database, node.schema, node.alias, type='view')) %}
     {% endfor %}
 {% endmacro %}
