@@ -15,6 +15,7 @@ from loader.card import Card, entities, read_card
 from loader.command import OneLineParser, entity_option, guarded
 from loader.config import Settings, api_token, load_settings
 from loader.console import Console
+from loader.dialect import DELIMITER_VARIABLE, ENCODING_VARIABLE, read_dialect
 from loader.errors import Interrupted, Refused
 from loader.job import DRY_RUN, IMPORT, VALIDATE_ONLY, Job, Run, Target, new_run
 from loader.report import export_run
@@ -77,6 +78,18 @@ def parser(prog: str) -> argparse.ArgumentParser:
         type=Path,
         help="CSV to land and test first (default: what the last `dbt build` built)",
     )
+    command.add_argument(
+        "--delimiter",
+        metavar="SIGN",
+        default=os.environ.get(DELIMITER_VARIABLE),
+        help="what stands between two cells: comma, semicolon, tab, pipe or a sign (default: $ETL_DELIMITER, or comma)",
+    )
+    command.add_argument(
+        "--encoding",
+        metavar="NAME",
+        default=os.environ.get(ENCODING_VARIABLE),
+        help="encoding of the file, as cp1252 or utf-16 (default: $ETL_ENCODING, or utf-8)",
+    )
     entity_option(command, entities())
     command.add_argument(
         "--batch-size", metavar="N", type=int, help="records between two commits to audit (default: etl.toml)"
@@ -116,7 +129,8 @@ def _job(options: argparse.Namespace, settings: Settings, closing: ExitStack) ->
         raise Refused(f"--batch-size must be at least 1, not {batch_size}")
     target = _target(settings, options.environment, card, closing) if options.mode == IMPORT else None
     source = options.source.absolute() if options.source else None
-    return Job(options.mode, environment.name, card, source, batch_size, target)
+    dialect = read_dialect(options.delimiter, options.encoding)
+    return Job(options.mode, environment.name, card, source, batch_size, dialect, target)
 
 
 def _target(settings: Settings, name: str, card: Card, closing: ExitStack) -> Target:

@@ -14,6 +14,16 @@ SOURCE_VARIABLE = "ETL_SOURCE"
 
 
 @dataclass(frozen=True)
+class Limits:
+    """The limits of the `[source]` table: what is larger is refused."""
+
+    max_file_bytes: int
+    max_record_bytes: int
+    max_field_bytes: int
+    max_columns: int
+
+
+@dataclass(frozen=True)
 class Delivery:
     """The `[delivery]` table: sizes in records, times in seconds."""
 
@@ -58,6 +68,7 @@ class Settings:
     """Everything `etl.toml` says, checked; paths are absolute."""
 
     default_source: Path
+    limits: Limits
     database: Path
     output: Path
     lock_wait_seconds: float
@@ -89,6 +100,7 @@ def load_settings() -> Settings:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         return Settings(
             default_source=ROOT / _value(table, "source", "default", str),
+            limits=_limits(table),
             database=database_path(),
             output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or _value(table, "output", "directory", str)),
             lock_wait_seconds=_value(table, "warehouse", "lock_wait_seconds", float),
@@ -136,11 +148,21 @@ def _value(table: dict[str, Any], section: str, key: str, kind: type) -> Any:
     return value
 
 
+def _limits(table: dict[str, Any]) -> Limits:
+    values = {field.name: _value(table, "source", field.name, int) for field in fields(Limits)}
+    return Limits(**{name: _at_least_one("source", name, value) for name, value in values.items()})
+
+
+def _at_least_one(section: str, key: str, value: Any) -> Any:
+    if value < 1:
+        raise TypeError(f"[{section}] {key} must be at least 1, not {value!r}")
+    return value
+
+
 def _delivery(table: dict[str, Any]) -> Delivery:
     values = {field.name: _value(table, "delivery", field.name, field.type) for field in fields(Delivery)}  # type: ignore[arg-type]
     for key in ("batch_size", "max_concurrency", "max_attempts", "stop_after_lost_answers"):
-        if values[key] < 1:
-            raise TypeError(f"[delivery] {key} must be at least 1, not {values[key]!r}")
+        _at_least_one("delivery", key, values[key])
     return Delivery(**values)
 
 

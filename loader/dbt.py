@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_VARIABLE
+from loader.dialect import Dialect, dialect_variables
 from loader.errors import DatabaseLocked, EtlError, SourceRefused
 
 _REFUSAL = re.compile(r"SourceRefused: (.+)")
@@ -27,7 +28,7 @@ class Build:
     tests_failed: tuple[str, ...]
 
 
-def dbt_build(source: Path, database: Path) -> Build:
+def dbt_build(source: Path, database: Path, dialect: Dialect) -> Build:
     """Land `source` and build and test everything down to the payload.
 
     Unit tests are left out: they try the code, not the data, and `make test` runs them.
@@ -52,7 +53,7 @@ def dbt_build(source: Path, database: Path) -> Build:
             "unit_test",
         ],
         cwd=ROOT,
-        env=_environment(source, database),
+        env=_environment(source, database, dialect),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -74,10 +75,11 @@ def dbt_build(source: Path, database: Path) -> Build:
     return Build(document["metadata"]["invocation_id"], complete, passed, failed)
 
 
-def _environment(source: Path, database: Path) -> dict[str, str]:
+def _environment(source: Path, database: Path, dialect: Dialect) -> dict[str, str]:
     """Return the environment of dbt: it never needs the token, so it never gets it."""
     inherited = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
-    return inherited | {SOURCE_VARIABLE: str(source), "ETL_DATABASE": str(database)}
+    own = {SOURCE_VARIABLE: str(source), "ETL_DATABASE": str(database)}
+    return inherited | own | dialect_variables(dialect)
 
 
 def _could_not_build(result: dict[str, Any], database: Path) -> EtlError:

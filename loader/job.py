@@ -12,6 +12,7 @@ from loader.audit import Journal, now
 from loader.card import Card
 from loader.config import Settings
 from loader.console import Console
+from loader.dialect import Dialect
 from loader.errors import EtlError
 from loader.pacing import Pace
 from loader.retry import Result
@@ -38,6 +39,7 @@ class Job:
     card: Card
     source: Path | None
     batch_size: int
+    dialect: Dialect = field(default_factory=Dialect)
     target: Target | None = None
 
 

@@ -163,7 +163,10 @@ def _record(issue: Row, run: Row) -> dict[str, Any]:
 
 
 def _issue(issue: Row) -> dict[str, Any]:
-    return {name: issue[name] for name in ("code", "field", "message", "value", "counted", "allowed", "suggestion", "how_to_fix")}
+    return {
+        name: issue[name]
+        for name in ("code", "field", "message", "value", "counted", "allowed", "suggestion", "how_to_fix")
+    }
 
 
 def _renumbered(row: Row) -> Row:

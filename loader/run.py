@@ -38,7 +38,7 @@ def _prepare(run: Run) -> None:
     """Probe, build, keep what validation found, and judge the gate."""
     job = run.job
     if job.source:
-        check_source(job.source, job.card.required_columns)
+        check_source(job.source, job.card.required_columns, job.dialect, run.settings.limits)
     run.warehouse.wait_until_free()
     checks = job.target.probe(job.target.api) if job.target else []
     if job.source:
@@ -55,7 +55,7 @@ def _prepare(run: Run) -> None:
 
 def _build(run: Run, source: Path) -> None:
     with run.console.busy(f"dbt build: landing, cleaning and testing {source.name}"):
-        build = dbt_build(source, run.settings.database)
+        build = dbt_build(source, run.settings.database, run.job.dialect)
     run.journal.note(
         "built",
         invocation_id=build.invocation_id,

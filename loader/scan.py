@@ -1,7 +1,7 @@
 """A strict RFC 4180 scan of a CSV held in memory or mapped: which bytes are a record, and which are not one.
 
-Source of the grammar: RFC 4180, section 2. Records end in LF, CRLF or the end of the file; a quoted cell may
-contain line breaks and doubled quotes; an unquoted cell contains no quote and no carriage return.
+Source of the grammar: RFC 4180, section 2, with the delimiter left open. Records end in LF, CRLF or the end of the
+file; a quoted cell may contain line breaks and doubled quotes; an unquoted cell has no quote and no carriage return.
 """
 
 import re
@@ -9,39 +9,58 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
 
-# Possessive throughout: a file cannot make the scan backtrack, so its time is linear in the size of the file.
-_QUOTED = rb'"(?:[^"]++|"")*+"'
-_CELL = rb'(?:"(?:[^"]++|"")*+"|[^",\r\n]*+)'
-_END = rb"(?:\r\n|\n|\Z)"
-_RECORD = re.compile(rb"(" + _CELL + rb"(?:," + _CELL + rb")*+)" + _END)
-_ONE_CELL = re.compile(_CELL)
-_QUOTED_CELL = re.compile(_QUOTED)
 _LINE_END = re.compile(rb"\r?\n\Z")
+_BLANK_LINES = re.compile(rb"(?:\r?\n)++")
 _REST_OF_LINE = re.compile(rb"[^\n]*+(?:\n|\Z)")
+_QUOTED = rb'"(?:[^"]++|"")*+"'
+_QUOTED_ON_ONE_LINE = rb'"(?:[^"\r\n]++|"")*+"'
+_END = rb"(?:\r\n|\n|\Z)"
+
+
+class Grammar:
+    """The patterns of one delimiter and one width, the number of cells of a record.
+
+    Possessive throughout: a file cannot make the scan backtrack, so its time is linear in the size of the file.
+    """
+
+    def __init__(self, delimiter: bytes, width: int) -> None:
+        sign = re.escape(delimiter)
+        # A record of one blank cell would be a blank line, which is not a record.
+        blank = b"" if width == 1 else b"?+"
+        plain = rb'[^"%b\r\n]++' % sign
+        cell = rb"(?:%b|%b)%b" % (plain, _QUOTED, blank)
+        short = rb"(?:%b|%b)%b" % (plain, _QUOTED_ON_ONE_LINE, blank)
+        self.delimiter = delimiter
+        self.width = width
+        self.lines = re.compile(rb"(?:%b(?:%b%b){%d}\r?\n)++" % (short, sign, short, width - 1))
+        self.exact = re.compile(rb"(%b(?:%b%b){%d})%b" % (cell, sign, cell, width - 1, _END))
+        self.record = re.compile(rb"(%b(?:%b%b)*+)%b" % (cell, sign, cell, _END))
+        self.cell = re.compile(rb"(?:%b|%b)?+" % (plain, _QUOTED))
+        self.quoted = re.compile(_QUOTED)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One record: `text` without its line end, on `line` (from 1); `error` is a code of issue_codes, or None."""
+class Piece:
+    r"""Consecutive records, or blank lines (`records` is 0), from record `number` and `line` on, both from 1.
+
+    `text` is their bytes; well-formed records end in `\n` each, a single record and a malformed one have no line end.
+    Several records stand on one line each. `error` is a code of issue_codes, and `cells` the count of a single record.
+    """
 
     number: int
     line: int
+    records: int
     text: bytes
     cells: int
-    error: str | None
+    error: str | None = None
 
 
-def record_of_width(width: int) -> re.Pattern[bytes]:
-    """Return the pattern of one record with exactly `width` cells; group 1 is the record without its line end."""
-    return re.compile(rb"(" + _CELL + rb"(?:," + _CELL + rb"){%d})" % (width - 1) + _END)
-
-
-def split_cells(text: bytes) -> list[bytes]:
+def split_cells(text: bytes, grammar: Grammar) -> list[bytes]:
     """Return the cells of one well-formed record, unquoted."""
     cells, position = [], 0
     while position <= len(text):
-        match = _ONE_CELL.match(text, position)
-        if match is None:  # pragma: no cover - the caller passes a record that matched _RECORD
+        match = grammar.cell.match(text, position)
+        if match is None:  # pragma: no cover - the pattern matches an empty cell everywhere
             raise ValueError("not a well-formed record")
         cell = match.group()
         cells.append(cell[1:-1].replace(b'""', b'"') if cell.startswith(b'"') else cell)
@@ -49,56 +68,76 @@ def split_cells(text: bytes) -> list[bytes]:
     return cells
 
 
-def read_header(data: bytes | mmap) -> tuple[list[bytes] | None, int]:
+def read_header(data: bytes | mmap, delimiter: bytes) -> tuple[list[bytes] | None, int]:
     """Return the header's cells and the offset of the first record; the cells are None when it is malformed."""
-    match = _RECORD.match(data)
-    return (split_cells(match.group(1)), match.end()) if match else (None, 0)
+    grammar = Grammar(delimiter, 2)
+    match = grammar.record.match(data)
+    return (split_cells(match.group(1), grammar), match.end()) if match else (None, 0)
 
 
-def scan(data: bytes | mmap, start: int, width: int) -> Iterator[Record]:
-    """Yield every record from `start` on, numbered from 1; blank lines are yielded as number 0 with no cells.
+def scan(data: bytes | mmap, start: int, grammar: Grammar, window: int, *, is_utf8: bool = True) -> Iterator[Piece]:
+    """Yield all that follows `start`, in pieces of at most `window` bytes or one record.
 
-    A record that is not RFC 4180, or not `width` cells wide, has an `error`; the scan goes on at the next line.
+    A record that is not RFC 4180, not as wide as the grammar, or not UTF-8, is a piece of its own with an `error`;
+    the scan goes on at the next line. `is_utf8` says that the whole is known to be UTF-8.
     """
-    exact = record_of_width(width)
-    number, position, line, size = 0, start, 1 + bytes(data[:start]).count(b"\n"), len(data)
+    number, position, line, size = 1, start, 1 + bytes(data[:start]).count(b"\n"), len(data)
     while position < size:
-        match = exact.match(data, position)
-        if match:
-            text, end, error, cells = match.group(1), match.end(), None, width
-        else:
-            text, end, error, cells = _irregular(data, position, width)
-        if cells:
-            number += 1
-        yield Record(number if cells else 0, line, text, cells, error)
-        line += text.count(b"\n") + 1
+        piece, end = _next(data, position, grammar, window, is_utf8=is_utf8)
+        yield Piece(number, line, piece.records, piece.text, piece.cells, piece.error)
+        number += piece.records
+        line += data[position:end].count(b"\n")
         position = end
 
 
-def _irregular(data: bytes | mmap, position: int, width: int) -> tuple[bytes, int, str | None, int]:
-    match = _RECORD.match(data, position)
-    if match:
-        text = match.group(1)
-        if not text:
-            return text, match.end(), None, 0
-        cells = len(split_cells(text))
-        return text, match.end(), "too_few_columns" if cells < width else "too_many_columns", cells
-    return _malformed(data, position)
+def _next(data: bytes | mmap, position: int, grammar: Grammar, window: int, *, is_utf8: bool) -> tuple[Piece, int]:
+    """Return the piece at `position`, numbered from 0, and the offset after it."""
+    if match := _BLANK_LINES.match(data, position):
+        return Piece(0, 0, 0, match.group(), 0), match.end()
+    limit = min(len(data), position + window)
+    if not is_utf8:
+        limit = position + _valid_bytes(data[position:limit])
+    if match := grammar.lines.match(data, position, limit):
+        text = match.group().replace(b"\r\n", b"\n")
+        return Piece(0, 0, text.count(b"\n"), text, grammar.width), match.end()
+    piece, end = _single(data, position, grammar)
+    if not is_utf8 and _valid_bytes(piece.text) < len(piece.text):
+        piece = Piece(0, 0, 1, piece.text, piece.cells, "not_utf8")
+    return piece, end
 
 
-def _malformed(data: bytes | mmap, position: int) -> tuple[bytes, int, str, int]:
+def _valid_bytes(text: bytes) -> int:
+    """Return how many bytes there are before the first one that is not UTF-8."""
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(text)
+
+
+def _single(data: bytes | mmap, position: int, grammar: Grammar) -> tuple[Piece, int]:
+    if match := grammar.exact.match(data, position):
+        return Piece(0, 0, 1, match.group(1), grammar.width), match.end()
+    if match := grammar.record.match(data, position):
+        cells = len(split_cells(match.group(1), grammar))
+        error = "too_few_columns" if cells < grammar.width else "too_many_columns"
+        return Piece(0, 0, 1, match.group(1), cells, error), match.end()
+    return _malformed(data, position, grammar)
+
+
+def _malformed(data: bytes | mmap, position: int, grammar: Grammar) -> tuple[Piece, int]:
     """Name what breaks RFC 4180 first, and take the record to end with the line in which that happens."""
     cell, cells = position, 1
-    while (match := _ONE_CELL.match(data, cell)) and data[match.end() : match.end() + 1] == b",":
+    while (match := grammar.cell.match(data, cell)) and data[match.end() : match.end() + 1] == grammar.delimiter:
         cell, cells = match.end() + 1, cells + 1
     quoted = data[cell : cell + 1] == b'"'
     after = match.end() if match else cell
     if not quoted:
         error = "bare_quote" if data[after : after + 1] == b'"' else "bare_carriage_return"
-    elif _QUOTED_CELL.match(data, cell):
+    elif grammar.quoted.match(data, cell):
         error = "not_quoted_to_the_end"
     else:
         error, after = "unterminated_quote", cell
     rest = _REST_OF_LINE.match(data, after)
     end = rest.end() if rest else len(data)
-    return _LINE_END.sub(b"", data[position:end]), end, error, cells
+    return Piece(0, 0, 1, _LINE_END.sub(b"", data[position:end]), cells, error), end

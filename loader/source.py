@@ -4,7 +4,6 @@ Everything after the copy reads the spool, so the bytes that are parsed are the 
 changes meanwhile cannot crash or mislead the scan, and the file's name never reaches SQL.
 """
 
-import codecs
 import hashlib
 import os
 import stat
@@ -16,157 +15,137 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
 
+from loader.config import Limits
+from loader.dialect import Dialect
+from loader.encoding import Recoder, refuse_other_encoding
 from loader.errors import SourceRefused
-from loader.scan import read_header
+from loader.header import read_columns
 
 CHUNK_BYTES = 1 << 20
-_FOREIGN = {
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-    b"\x1f\x8b": "gzip",
-    b"PK\x03\x04": "a zip or xlsx file",
-}
 
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source: its path, the SHA-256 of its bytes, its text as mapped bytes without byte order mark."""
+    """An opened source: its path, the SHA-256 of its bytes, its text as mapped UTF-8 without byte order mark.
+
+    `is_utf8` is False when some record holds other bytes; `export_with_bom` tells whether CSV files made from this
+    source begin with a byte order mark, because it did or because it was in another encoding.
+    """
 
     path: Path
     sha256: str
     data: mmap
+    is_utf8: bool
+    export_with_bom: bool
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_source(path: Path, dialect: Dialect, limits: Limits) -> Iterator[Source]:
     """Yield the file as a `Source`.
 
     Raises:
-        SourceRefused: not a readable regular file, empty, not UTF-8, NUL bytes, or changed while it was read.
+        SourceRefused: not a readable regular file, too large, empty, in another encoding, NUL bytes, or changed while
+            it was read.
 
     """
-    with _open_regular(path) as file, tempfile.TemporaryFile() as spool:
+    with _open_regular(path, limits) as file, tempfile.TemporaryFile() as spool:
         before = os.fstat(file.fileno())
-        sha256 = _copy(path, file, spool)
+        recoder = Recoder(path, dialect.encoding)
+        sha256 = _copy(file, spool, recoder)
         if _identity(before) != _identity(os.fstat(file.fileno())):
             raise SourceRefused(f"{path}: changed while it was read; wait until it is written, then run again")
         if not spool.tell():
-            raise SourceRefused(f"{path}: is empty; export it again, with a header line and records")
+            raise _empty(path)
         spool.flush()
         with mmap(spool.fileno(), 0, access=ACCESS_READ) as data:
-            yield Source(path, sha256, data)
+            if not recoder.is_utf8 and not dialect.encoding:
+                refuse_other_encoding(path, data, recoder.first_bad_line)
+            yield Source(path, sha256, data, recoder.is_utf8, recoder.had_bom or recoder.recodes)
 
 
-def check_source(path: Path, required: set[str]) -> None:
-    """Refuse at once what the header shows, before dbt is started; `landing` reads and judges the whole file.
+def check_source(path: Path, required: set[str], dialect: Dialect, limits: Limits) -> None:
+    """Refuse at once what the beginning shows, before dbt is started; `landing` reads and judges the whole file.
 
     Raises:
-        SourceRefused: not a readable regular file, no header, a name twice in it, or a required column missing.
+        SourceRefused: not a readable regular file, too large, no header, a name twice in it, or a required column
+            missing.
 
     """
-    with _open_regular(path) as file:
+    with _open_regular(path, limits) as file:
         beginning = file.read(CHUNK_BYTES)
-    _refuse_foreign(path, beginning)
     if not beginning:
-        raise SourceRefused(f"{path}: is empty; export it again, with a header line and records")
-    columns, start = header(path, beginning.removeprefix(codecs.BOM_UTF8), required)
-    whole = len(beginning) < CHUNK_BYTES
-    if whole and not beginning.removeprefix(codecs.BOM_UTF8)[start:].strip():
-        raise SourceRefused(f"{path}: has a header ({len(columns)} columns) and no record; export it again")
+        raise _empty(path)
+    recoder, whole = Recoder(path, dialect.encoding), len(beginning) < CHUNK_BYTES
+    text = recoder.recode(beginning, final=whole)
+    if whole and not recoder.is_utf8 and not dialect.encoding:
+        refuse_other_encoding(path, text, recoder.first_bad_line)
+    columns, start = read_columns(path, text, required, dialect.delimiter, limits.max_columns)
+    if whole and not text[start:].strip():
+        raise no_record(path, columns)
 
 
-def header(path: Path, data: bytes | mmap, required: set[str]) -> tuple[list[str], int]:
-    """Return the header's names and the offset of the first record.
-
-    Raises:
-        SourceRefused: the header is malformed, has a name twice, or lacks a column of `required`.
-
-    """
-    cells, start = read_header(data)
-    if cells is None:
-        raise SourceRefused(
-            f"{path}:1: the header is not RFC 4180 (a stray quote or a lone carriage return); export it again"
-        )
-    try:
-        names = [cell.decode() for cell in cells]
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, 1) from error
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SourceRefused(f"{path}:1: the header has {_shown(twice)} more than once; rename or remove one")
-    missing = sorted(required - set(names))
-    if missing:
-        raise SourceRefused(
-            f"{path}:1: the header lacks {_shown(missing)}{_dialect_hint(names)}; it has {_shown(names)}"
-        )
-    return names, start
+def no_record(path: Path, columns: list[str]) -> SourceRefused:
+    """Return the refusal of a file that has a header alone."""
+    return SourceRefused(f"{path}: has a header ({len(columns)} columns) and no record; export it again")
 
 
-def _dialect_hint(names: list[str]) -> str:
-    if len(names) == 1 and any(sign in names[0] for sign in ";\t|"):
-        return " because the cells are not separated by commas: export it with commas"
-    return ""
+def _empty(path: Path) -> SourceRefused:
+    return SourceRefused(f"{path}: is empty; export it again, with a header line and records")
 
 
-def _shown(names: list[str]) -> str:
-    return ", ".join(repr(name[:40]) for name in names[:20])
-
-
-def _open_regular(path: Path) -> BinaryIO:
+def _open_regular(path: Path, limits: Limits) -> BinaryIO:
     try:
         str(path).encode()
         # Non-blocking, or opening a FIFO without a writer would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError as error:
-        raise SourceRefused(f"{path}: no such file; check --source") from error
+        raise SourceRefused(f"{path}: no such file; {_why_not_there(path)}") from error
     except UnicodeEncodeError as error:
         raise SourceRefused(f"{str(path)[:200]!r}: its name is not UTF-8; rename it, then run again") from error
     except (OSError, ValueError) as error:
         raise SourceRefused(
             f"{str(path)[:200]!r}: cannot be opened ({getattr(error, 'strerror', error)}); check --source"
         ) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    refusal = _not_a_file(path, status) or _too_large(path, status, limits)
+    if refusal:
         os.close(descriptor)
-        raise SourceRefused(f"{path}: is not a regular file; --source takes one CSV file")
+        raise refusal
     return os.fdopen(descriptor, "rb")
 
 
-def _copy(path: Path, file: BinaryIO, spool: BinaryIO) -> str:
-    """Copy the file to the spool without byte order mark; return the SHA-256 of the file."""
-    digest, decoder, line, first = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")(), 1, True
+def _why_not_there(path: Path) -> str:
+    if ":/" in str(path):
+        return "addresses are not fetched: download the file and give its path"
+    if any(sign in path.name for sign in "*?["):
+        return "patterns are not expanded: --source takes one CSV file"
+    return "check --source"
+
+
+def _not_a_file(path: Path, status: os.stat_result) -> SourceRefused | None:
+    if stat.S_ISREG(status.st_mode):
+        return None
+    kind = "is a folder, " if stat.S_ISDIR(status.st_mode) else "is not a regular file; "
+    return SourceRefused(f"{path}: {kind}--source takes one CSV file")
+
+
+def _too_large(path: Path, status: os.stat_result, limits: Limits) -> SourceRefused | None:
+    if status.st_size <= limits.max_file_bytes:
+        return None
+    return SourceRefused(
+        f"{path}: has {status.st_size} bytes, the limit is {limits.max_file_bytes}; "
+        "split it, or raise [source] max_file_bytes in etl.toml"
+    )
+
+
+def _copy(file: BinaryIO, spool: BinaryIO, recoder: Recoder) -> str:
+    """Copy the file to the spool as UTF-8 without byte order mark; return the SHA-256 of the file's own bytes."""
+    digest = hashlib.sha256()
     while chunk := file.read(CHUNK_BYTES):
         digest.update(chunk)
-        if first:
-            _refuse_foreign(path, chunk)
-            chunk, first = chunk.removeprefix(codecs.BOM_UTF8), False
-        _check_text(path, chunk, decoder, line)
-        line += chunk.count(b"\n")
-        spool.write(chunk)
-    try:
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, line) from error
+        spool.write(recoder.recode(chunk))
+    spool.write(recoder.recode(b"", final=True))
     return digest.hexdigest()
-
-
-def _check_text(path: Path, chunk: bytes, decoder: codecs.IncrementalDecoder, line: int) -> None:
-    if b"\0" in chunk:
-        where = line + chunk[: chunk.index(b"\0")].count(b"\n")
-        raise SourceRefused(f"{path}:{where}: has a NUL byte, so it is not a text file; export it again as UTF-8 CSV")
-    try:
-        decoder.decode(chunk)
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, line + error.object[: error.start].count(b"\n")) from error
-
-
-def _not_utf8(path: Path, line: int) -> SourceRefused:
-    return SourceRefused(f"{path}:{line}: is not UTF-8 (cp1252, perhaps); save it as 'CSV UTF-8' and run again")
-
-
-def _refuse_foreign(path: Path, beginning: bytes) -> None:
-    for magic, name in _FOREIGN.items():
-        if beginning.startswith(magic):
-            raise SourceRefused(f"{path}: is {name}, not UTF-8 CSV; export or unpack it as 'CSV UTF-8' and run again")
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int]:

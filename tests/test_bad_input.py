@@ -36,11 +36,16 @@ def refused(done: subprocess.CompletedProcess[str], home: Home, exit_code: int, 
         pytest.param(TEXT.replace("severity", "status").encode(), ":1: .*'status' more than once", id="name-twice"),
         pytest.param(TEXT.replace("title", 'ti"tle').encode(), ":1: the header is not RFC 4180", id="header-quote"),
         pytest.param(TEXT.replace("\n", "\r").encode(), ":1: the header is not RFC 4180", id="line-ends-cr"),
-        pytest.param(TEXT.encode("utf-16"), "is UTF-16", id="utf-16"),
+        pytest.param(TEXT.encode("utf-16"), "in UTF-16.*--encoding utf-16", id="utf-16"),
         pytest.param(TEXT.replace("title", "titlé").encode("cp1252"), ":1: is not UTF-8", id="cp1252-header"),
-        pytest.param(TEXT.replace(",", ";").encode(), "not separated by commas", id="semicolons"),
-        pytest.param(TEXT.replace(",", "\t").encode(), "not separated by commas", id="tabs"),
-        pytest.param(gzip.compress(TEXT.encode()), "is gzip", id="gzip"),
+        pytest.param(TEXT.replace(",", ";").encode(), "not separated by .*--delimiter semicolon", id="semicolons"),
+        pytest.param(TEXT.replace(",", "\t").encode(), "not separated by .*--delimiter tab", id="tabs"),
+        pytest.param(gzip.compress(TEXT.encode()), "compressed .gzip.*unpack", id="gzip"),
+        pytest.param(TEXT.encode("utf-16-le"), "NUL.*--encoding utf-16-le", id="utf-16-le"),
+        pytest.param(TEXT.encode("utf-16-be"), "NUL.*--encoding utf-16-be", id="utf-16-be"),
+        pytest.param(TEXT.replace("Loose", "L\xf6se").encode("cp1252"), ":2: .*--encoding cp1252", id="cp1252"),
+        pytest.param(TEXT.replace("title", " Title").encode(), "rename ' Title' to 'title'", id="title-otherwise"),
+        pytest.param(b"BZh91AY&SY", "compressed .bzip2", id="bzip2"),
         pytest.param(b"PK\x03\x04" + bytes(60), "zip or xlsx", id="xlsx"),
     ],
 )
@@ -50,13 +55,16 @@ def test_a_file_that_cannot_be_trusted(empty_home: Home, data: bytes, reason: st
     refused(empty_home.loader("--validate-only", "--source", path), empty_home, 2, reason)
 
 
-@pytest.mark.parametrize("kind", ["missing", "directory", "fifo", "name-too-long", "device", "link-to-nothing"])
+@pytest.mark.parametrize(
+    "kind",
+    ["missing", "directory", "fifo", "name-too-long", "device", "link-to-nothing", "link-loop", "address", "pattern"],
+)
 def test_what_is_not_a_file(empty_home: Home, kind: str):
     path = empty_home.folder / ("x" * 300 if kind == "name-too-long" else "export.csv")
     reason = "check --source"
     if kind == "directory":
         path.mkdir()
-        reason = "not a regular file"
+        reason = "is a folder"
     elif kind == "fifo":
         os.mkfifo(path)
         reason = "not a regular file"
@@ -64,6 +72,12 @@ def test_what_is_not_a_file(empty_home: Home, kind: str):
         path, reason = Path("/dev/null"), "not a regular file"
     elif kind == "link-to-nothing":
         path.symlink_to(empty_home.folder / "nothing")
+    elif kind == "link-loop":
+        path.symlink_to(path)
+    elif kind == "address":
+        path, reason = Path("https://example.com/export.csv"), "addresses are not fetched"
+    elif kind == "pattern":
+        path, reason = empty_home.folder / "*.csv", "patterns are not expanded"
     refused(empty_home.loader("--validate-only", "--source", path), empty_home, 2, reason)
 
 
@@ -83,6 +97,9 @@ def test_what_is_not_a_file(empty_home: Home, kind: str):
         pytest.param(["--dry-run", "--batch-size", "many"], "--batch-size: invalid int value", id="batch-size-text"),
         pytest.param(["--validate-only", "--source"], "--source: expected one argument", id="source-without-file"),
         pytest.param(["--import", "--environment", "production"], "production: imports are blocked", id="production"),
+        pytest.param(["--validate-only", "--delimiter", "x"], "--delimiter 'x' cannot separate", id="delimiter"),
+        pytest.param(["--validate-only", "--delimiter", '"'], "cannot separate", id="delimiter-quote"),
+        pytest.param(["--validate-only", "--encoding", "rot13"], "--encoding 'rot13' is not known", id="encoding"),
         pytest.param(["--validate-only"], "no database yet; run: dbt build", id="nothing-built"),
     ],
 )
@@ -154,7 +171,7 @@ def test_a_file_in_the_place_of_the_output_folder(home: Home):
 
 
 @pytest.mark.parametrize(
-    ("late", "reason"), [(b"caf\xe9", ":18003: is not UTF-8"), (b"a\0b", ":18003: has a NUL byte")]
+    ("late", "reason"), [(b"caf\xe9", ":18003: is not UTF-8 but reads as cp1252"), (b"a\0b", ":18003: has a NUL byte")]
 )
 def test_a_file_that_is_bad_after_its_first_mebibyte_is_refused_while_it_is_landed(
     empty_home: Home, late: bytes, reason: str

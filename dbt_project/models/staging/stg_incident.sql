@@ -26,7 +26,7 @@ staged as (
             on
                 {{ field.field }}_map.field = '{{ field.field }}'
                 and coalesce({{ field.field }}_map.source_value, '')
-                = lower(coalesce({{ clean_text('source_records.' ~ adapter.quote(field.source_column)) }}, ''))
+                = lower(coalesce({{ clean_text(source_cell(field)) }}, ''))
     {% endfor %}
 )
 

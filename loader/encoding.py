@@ -1,0 +1,113 @@
+"""Turns a source's bytes into UTF-8, chunk by chunk, and says which flag reads a file that is not UTF-8."""
+
+import codecs
+import re
+from mmap import mmap
+from pathlib import Path
+
+from loader.errors import SourceRefused
+
+_FOREIGN = {
+    codecs.BOM_UTF16_LE: ("in UTF-16", "add --encoding utf-16"),
+    codecs.BOM_UTF16_BE: ("in UTF-16", "add --encoding utf-16"),
+    b"\x1f\x8b": ("compressed (gzip)", "unpack it"),
+    b"BZh": ("compressed (bzip2)", "unpack it"),
+    b"\xfd7zXZ": ("compressed (xz)", "unpack it"),
+    b"\x28\xb5\x2f\xfd": ("compressed (zstd)", "unpack it"),
+    b"PK\x03\x04": ("a zip or xlsx file", "unpack it, or export the sheet as 'CSV UTF-8'"),
+    b"\xd0\xcf\x11\xe0": ("an xls file", "export the sheet as 'CSV UTF-8'"),
+    b"%PDF": ("a PDF", "export the records as 'CSV UTF-8'"),
+    b"PAR1": ("a Parquet file", "export the records as 'CSV UTF-8'"),
+}
+_UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+
+
+def refuse_foreign(path: Path, beginning: bytes, encoding: str | None) -> None:
+    """Refuse a file whose first bytes show that it is no text, or text in an encoding that nobody named.
+
+    Raises:
+        SourceRefused: says what it is and what reads it.
+
+    """
+    for magic, (name, remedy) in _FOREIGN.items():
+        if beginning.startswith(magic) and not (encoding and "encoding" in remedy):
+            raise SourceRefused(f"{path}: is {name}, not UTF-8 CSV; {remedy}, then run again")
+    if beginning.startswith(codecs.BOM_UTF8) and encoding not in (None, "utf-8"):
+        raise SourceRefused(f"{path}: begins with the byte order mark of UTF-8; leave out --encoding {encoding}")
+
+
+def refuse_other_encoding(path: Path, data: bytes | mmap, line: int) -> None:
+    """Refuse a file that reads as cp1252; return when it is UTF-8 with damaged records.
+
+    It is cp1252 when nothing in it is a character of several bytes in UTF-8, and every byte has a meaning in cp1252.
+
+    Raises:
+        SourceRefused: names the first line, and the flag that reads the file.
+
+    """
+    if not _UTF8_SEQUENCE.search(data) and not _NOT_CP1252.search(data):
+        raise SourceRefused(
+            f"{path}:{line}: is not UTF-8 but reads as cp1252; add --encoding cp1252 and look at the result, "
+            "or --encoding utf-8 to have each damaged record reported"
+        )
+
+
+class Recoder:
+    """Recodes the chunks of one file in their order.
+
+    `is_utf8` turns False at bytes that are not UTF-8, of which `first_bad_line` is the line; they are passed on as they
+    are when the encoding is UTF-8. All methods raise SourceRefused for NUL bytes, and for bytes that the named
+    encoding does not have.
+    """
+
+    def __init__(self, path: Path, encoding: str | None) -> None:
+        self.is_utf8 = True
+        self.had_bom = False
+        self.first_bad_line = 0
+        self.recodes = encoding not in (None, "utf-8")
+        self._path = path
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding or "utf-8")()
+        self._line = 1
+        self._first = True
+
+    def recode(self, chunk: bytes, *, final: bool = False) -> bytes:
+        """Return the chunk as UTF-8, without a byte order mark; with `final`, the rest."""
+        if self._first and chunk:
+            refuse_foreign(self._path, chunk, self._encoding)
+        text = self._decoded(chunk, final=final) if self.recodes else self._checked(chunk, final=final)
+        if self._first and text:
+            self._first = False
+            self.had_bom = text.startswith(codecs.BOM_UTF8)
+            text = text.removeprefix(codecs.BOM_UTF8)
+        if b"\0" in text:
+            raise self._nul(text)
+        self._line += text.count(b"\n")
+        return text
+
+    def _decoded(self, chunk: bytes, *, final: bool) -> bytes:
+        try:
+            return self._decoder.decode(chunk, final=final).encode()
+        except UnicodeError as error:
+            raise SourceRefused(
+                f"{self._path}: has bytes that {self._encoding} does not have, after line {self._line}; "
+                "name the encoding that it was written in"
+            ) from error
+
+    def _checked(self, chunk: bytes, *, final: bool) -> bytes:
+        if self.is_utf8:
+            try:
+                self._decoder.decode(chunk, final=final)
+            except UnicodeDecodeError as error:
+                self.is_utf8 = False
+                self.first_bad_line = self._line + error.object[: error.start].count(b"\n")
+        return chunk
+
+    def _nul(self, text: bytes) -> SourceRefused:
+        line = self._line + text[: text.index(b"\0")].count(b"\n")
+        what = "has a NUL byte, so it is not a text file; export it again as UTF-8 CSV"
+        if not self.recodes and self._line == 1 and (text[1:2] == b"\0" or text[:1] == b"\0"):
+            order = "le" if text[1:2] == b"\0" else "be"
+            what = f"has NUL bytes and reads as UTF-16; add --encoding utf-16-{order}"
+        return SourceRefused(f"{self._path}:{line}: {what}, then run again")

@@ -1,0 +1,86 @@
+"""The SQL of landing. Only the card's names, positions and numbers are in it: never text of a file or of its name."""
+
+from dataclasses import dataclass
+
+# The columns that our CSV files of rejected records add to the original ones; a file that is given back keeps them.
+FROM_EXPORT = "_line"
+EXPORT_COLUMNS = (FROM_EXPORT, "_codes", "_how_to_fix", "_suggestion")
+LANDED = "landed_records"
+_READ_CSV = """
+read_csv(
+    '/dev/fd/{descriptor}', auto_detect = false, header = false, delim = '{delimiter}', quote = '"', escape = '"',
+    comment = '', strict_mode = true, null_padding = false, parallel = false, new_line = '\\n',
+    nullstr = '\\x01no such text\\x01', max_line_size = {max_line}, buffer_size = {buffer}, columns = {{{columns}}}
+)
+"""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How the file's columns meet the card's: 0-based positions in the file, by source column and for the others."""
+
+    names: list[str]
+    known: dict[str, int | None]
+    others: list[int]
+    delimiter: str
+
+    @classmethod
+    def matched(cls, names: list[str], wanted: list[str], delimiter: str) -> "Columns":
+        """Return the columns of a file with these names; `wanted` are the card's source columns."""
+        positions = {name: position for position, name in enumerate(names)}
+        others = sorted(name for name in names if name not in wanted and name not in EXPORT_COLUMNS)
+        known = {name: positions.get(name) for name in wanted}
+        return cls(names, known, [positions[name] for name in others], delimiter)
+
+
+def lines_query(descriptor: int, columns: Columns, max_record: int) -> str:
+    """Return the query over the spool of well-formed records: its numbers carried on from each piece's first record.
+
+    The windows have no order of their own: DuckDB then streams the spool in its order, which `first_row` checks.
+    """
+    types = {"record_shift": "BIGINT", "line_shift": "BIGINT", "first_row": "BIGINT"}
+    types |= {f"cell_{at}": "VARCHAR" for at in range(len(columns.names))}
+    return (
+        "select max(record_shift) over so_far as record_shift, max(line_shift) over so_far as line_shift, "  # noqa: S608
+        f"* exclude (record_shift, line_shift) from {_read_csv(descriptor, columns.delimiter, types, max_record)} "
+        "window so_far as (rows unbounded preceding)"
+    )
+
+
+def errors_query(descriptor: int, max_record: int) -> str:
+    """Return the query over the spool of malformed records."""
+    types = {"record_number": "BIGINT", "line_number": "BIGINT", "parse_error": "VARCHAR", "cell_count": "BIGINT"}
+    return f"select * from {_read_csv(descriptor, ',', types | {'raw_record': 'VARCHAR'}, max_record)}"  # noqa: S608
+
+
+def records_query(columns: Columns) -> str:
+    """Return the query of the landing model over what was read: one row per record, malformed ones last."""
+    cells = {name: "null::varchar" if at is None else f"cell_{at}" for name, at in columns.known.items()}
+    others = "[" + ", ".join(f"cell_{at}" for at in columns.others) + "]::varchar[]"
+    hashed = ", ".join(cells[name] for name in sorted(cells))
+    landed = "".join(f', {cell} as "{name}"' for name, cell in cells.items())
+    blank = "".join(", null::varchar" for _ in cells)
+    return f"""
+        select
+            landed_source.*, landed.rowid + record_shift as record_number, landed.rowid + line_shift as line_number,
+            null::varchar as parse_error, {len(columns.names)}::bigint as cell_count, null::varchar as raw_record,
+            sha256(to_json([{hashed}])::varchar || to_json({others})::varchar) as record_hash,
+            {others} as other_cells {landed}
+        from {LANDED} as landed cross join landed_source
+        union all
+        select
+            landed_source.*, record_number, line_number, parse_error, cell_count, raw_record, sha256(raw_record),
+            null::varchar[] {blank}
+        from {LANDED}_errors cross join landed_source
+    """  # noqa: S608 - only our own names and numbers
+
+
+def _read_csv(descriptor: int, delimiter: str, types: dict[str, str], max_record: int) -> str:
+    # A text of n bytes takes up to 2n in the spool, where its quotes are doubled; buffers hold several records.
+    return _READ_CSV.format(
+        descriptor=descriptor,
+        delimiter=delimiter,
+        max_line=2 * max_record + 1024,
+        buffer=8 * max_record,
+        columns=", ".join(f"'{name}': '{type_}'" for name, type_ in types.items()),
+    )
