@@ -36,7 +36,7 @@ _COPIED = {
     ),
     "fct_changes": (
         "int_{entity}_changes",
-        f"{_RECORD_COLUMNS}, field, before, after, before_length, after_length, rule",
+        "record_number, line_number, reference_number, field, before, after, rule",
     ),
 }
 

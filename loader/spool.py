@@ -1,12 +1,17 @@
 """Writes what the scan finds into two spools that DuckDB reads: the well-formed records, and the malformed ones."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import MADV_DONTNEED
 from typing import BinaryIO
 
 from loader.config import Limits
 from loader.errors import SourceRefused
 from loader.scan import Grammar, Piece, scan, split_cells
 from loader.source import Source
+
+# How much of the mapped file may stay in memory; the kernel would keep all of it while there is room.
+_HELD_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,7 @@ def spool_records(
 
     """
     grammar, placed, last, blank_lines = Grammar(delimiter.encode(), width), 0, 0, 0
-    between = b"\n" + b"0%b0%b0%b" % (grammar.delimiter, grammar.delimiter, grammar.delimiter)
-    for piece in scan(source.data, start, grammar, limits.max_record_bytes, is_utf8=source.is_utf8):
+    for piece in _released(source, scan(source.data, start, grammar, limits.max_record_bytes, is_utf8=source.is_utf8)):
         if piece.records == 0:
             blank_lines += piece.text.count(b"\n")
             continue
@@ -41,25 +45,31 @@ def spool_records(
         last = piece.number + piece.records - 1
         if piece.error:
             errors.write(_malformed(piece, piece.error))
-            continue
-        shifts = b"%d%b%d%b%d" % (
-            piece.number - placed,
-            grammar.delimiter,
-            piece.line - placed,
-            grammar.delimiter,
-            placed + 1,
-        )
-        records.write(shifts + grammar.delimiter + _joined(piece, between) + b"\n")
-        placed += piece.records
+        else:
+            records.write(_numbered(piece, placed, grammar.delimiter))
+            placed += piece.records
     records.flush()
     errors.flush()
     return Counts(last, blank_lines)
 
 
-def _joined(piece: Piece, between: bytes) -> bytes:
-    return (
-        piece.text if piece.records == 1 and not piece.text.endswith(b"\n") else piece.text[:-1].replace(b"\n", between)
-    )
+def _released(source: Source, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Pass the pieces on, and give back the memory of the mapped file that has been read."""
+    held = 0
+    for piece in pieces:
+        yield piece
+        held += len(piece.text)
+        if held > _HELD_BYTES:
+            source.data.madvise(MADV_DONTNEED)
+            held = 0
+
+
+def _numbered(piece: Piece, placed: int, delimiter: bytes) -> bytes:
+    first = b"%d,%d,%d," % (piece.number - placed, piece.line - placed, placed + 1)
+    text = piece.text
+    if piece.records > 1 or text.endswith(b"\n"):
+        text = text[:-1].replace(b"\n", b"\n0,0,0,".replace(b",", delimiter))
+    return first.replace(b",", delimiter) + text + b"\n"
 
 
 def _malformed(piece: Piece, error: str) -> bytes:

@@ -1,20 +1,24 @@
-{#- One expression per field: null, or {field, before, after, rule} where staging changed the cell. -#}
-{% macro changed_cells(entity) %}
-    {% set cells = [] %}
-    {% for field in card(entity).fields %}
-        {% set before %}coalesce(source_records.{{ adapter.quote(field.source_column) }}, ''){% endset %}
-        {% set after %}coalesce(staged.{{ field.field }}, ''){% endset %}
-        {% set rule -%}
-            case
-                when {{ clean_text(before) }} is null then 'default'
-                when {{ clean_text(before) }} = {{ after }} then 'trimmed'
-                else {{ "'mapped'" if field.is_enum else "'truncated'" }}
-            end
-        {%- endset %}
-        {% do cells.append(
-            "case when " ~ before ~ " <> " ~ after ~ " and not (" ~ after ~ " = '' and " ~ clean_text(before) ~ " is null) then {"
-            ~ "'field': '" ~ field.field ~ "', 'before': " ~ before ~ ", 'after': " ~ after ~ ", 'rule': " ~ rule ~ "} end"
-        ) %}
-    {% endfor %}
-    {{ return(cells) }}
+{#- The cells of one field that staging changed: where, before, after, and by which rule. The cell itself is compared;
+    a blank one that stays blank has not changed. -#}
+{% macro changed_cells(field, key) %}
+    {%- set cell = 'source_records.' ~ adapter.quote(field.source_column) -%}
+    {%- set after = 'staged.' ~ field.field -%}
+    select
+        staged.record_number,
+        staged.line_number,
+        staged.{{ key }} as reference_number,
+        '{{ field.field }}' as field,
+        coalesce({{ cell }}, '') as before,
+        coalesce({{ after }}, '') as after,
+        case
+            when {{ clean_text(source_cell(field)) }} is null then 'default'
+            when {{ clean_text(cell) }} = {{ after }} then 'trimmed'
+            when {{ clean_text(source_cell(field)) }} = {{ after }} then 'restored'
+            else {{ "'mapped'" if field.is_enum else "'truncated'" }}
+        end as rule
+    from staged
+    inner join source_records on staged.record_number = source_records.record_number
+    where
+        {{ cell }} is distinct from {{ after }}
+        and ({{ after }} is not null or {{ clean_text(cell) }} is not null)
 {% endmacro %}

@@ -1,6 +1,6 @@
-{#- One field of a staging model: the source cell cleaned, mapped by enum_map, shortened, or given its default. -#}
+{#- One field of a staging model: the cleaned cell mapped by enum_map, shortened, or given its default. -#}
 {% macro staged_field(field) -%}
-    {%- set cell = clean_text(source_cell(field)) -%}
+    {%- set cell = 'cleaned.' ~ field.field -%}
     {%- if field.is_enum -%}
     coalesce({{ field.field }}_map.api_value, {{ cell }})
     {%- elif field.on_too_long == 'truncate' -%}

@@ -1,3 +1,6 @@
+{{ config(materialized='view') }}
+{% set fields = card('incident').fields %}
+
 with staged as (
     select * from {{ ref('stg_incident') }}
     where parse_error is null
@@ -7,30 +10,13 @@ source_records as (
     select * from {{ ref('raw_incident') }}
 ),
 
-changed as (
-    select
-        staged.record_number,
-        staged.line_number,
-        staged.record_hash,
-        staged.reference_number,
-        {{ unnest_broken(changed_cells('incident')) }} as change
-    from staged
-    inner join source_records on staged.record_number = source_records.record_number
-),
-
 changes as (
-    select
-        record_number,
-        line_number,
-        record_hash,
-        reference_number,
-        change.field as field,
-        change.before as before,
-        change.after as after,
-        length(change.before) as before_length,
-        length(change.after) as after_length,
-        change.rule as rule
-    from changed
+    {% for field in fields %}
+        {{ 'union all' if not loop.first }}
+        {{ changed_cells(field, key_field(fields).field) }}
+    {% else %}
+        select null where false
+    {% endfor %}
 )
 
 select * from changes

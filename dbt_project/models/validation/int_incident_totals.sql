@@ -14,10 +14,6 @@ issues as (
     select count(*) filter (where severity = 'warning') as warnings from {{ ref('int_incident_issues') }}
 ),
 
-changes as (
-    select count(*) as changed_cells from {{ ref('int_incident_changes') }}
-),
-
 source_file as (
     select distinct
         source_file,
@@ -43,9 +39,9 @@ hashed as (
         sha256(string_agg(
             sha256(
                 records.record_hash || records.status || to_json(records.error_codes) || to_json(records.warning_codes)
-                || to_json(struct_pack({% for field in card('incident').fields | sort(attribute='field') %}
-                    {{- field.field }} := staged.{{ field.field }}{{ ', ' if not loop.last }}
-                {%- endfor %}))
+                {% for field in card('incident').fields | sort(attribute='field') %}
+                    || chr(0) || coalesce(staged.{{ field.field }}, chr(0))
+                {% endfor %}
             ),
             '' order by records.record_number
         )) as output_hash
@@ -59,12 +55,10 @@ totals as (
         source_file.*,
         counted.*,
         issues.warnings,
-        changes.changed_cells,
         hashed.output_hash
     from source_file
     cross join counted
     cross join issues
-    cross join changes
     cross join hashed
 )
 

@@ -60,7 +60,7 @@ transformed as (
         'record_transformed' as action,
         changes.entity_type,
         changes.record_number as row_number,
-        changes.record_hash as source_hash,
+        any_value(records.record_hash) as source_hash,
         to_json(
             {
                 'reference_number': any_value(changes.reference_number),
@@ -68,6 +68,8 @@ transformed as (
             }
         ) as details
     from changes
+    inner join records
+        on changes.run_id = records.run_id and changes.record_number = records.record_number
     inner join validated_at on changes.run_id = validated_at.run_id
     group by all
 ),
