@@ -85,7 +85,10 @@ class Repeated:
         if reference in self.conflicts:
             issues.append(rules.issue("conflicting_duplicate", field, reference, self.conflicts[reference] + 1))
         first = self.first.get(reference, number)
-        return bool(reference) and first < number and self.hashes[first] == self.hashes[number]
+        if not reference or first == number or self.hashes[first] != self.hashes[number]:
+            return False
+        issues.append(rules.issue("duplicate_record", None, count=first + 1))
+        return True
 
 
 def validate(source: Path, entity: str, folder: Path) -> dict[str, Any]:

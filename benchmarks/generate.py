@@ -102,7 +102,7 @@ def _damages(card: Card) -> list[Callable[[Record, Record], Any]]:
         lambda record, before: _with_cell(key, before[key])(record, before),
         lambda record, _: record[:-1],
         lambda record, _: [*record, "extra"],
-        lambda _, before: f'bare "quote",{"," * (len(before) - 2)}\n',
+        lambda record, _: f'{record[0]} "bare"{"," * (len(record) - 1)}\n',
     ]
 
 
