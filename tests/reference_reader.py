@@ -34,7 +34,7 @@ def read(data: bytes) -> list[list[bytes]] | None:
     """Return the header and the records of a file's bytes; None when it is malformed in any place.
 
     Malformed is also a record whose width is not the header's, and text that is not UTF-8. Blank lines are skipped,
-    except in a file of one column, where a blank line is an empty cell.
+    in a file of one column too: an empty cell is written as a pair of quotes there.
     """
     data = data.removeprefix(BYTE_ORDER_MARK)
     header = read_record(data, 0)
@@ -42,7 +42,7 @@ def read(data: bytes) -> list[list[bytes]] | None:
         return None
     rows, at = [header.cells], header.end
     while at < len(data):
-        if len(header.cells) > 1 and (blank := line_end(data, at)):
+        if blank := line_end(data, at):
             at += blank
             continue
         record = read_record(data, at)
