@@ -34,8 +34,8 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
 
     """
     entity = identifier.removeprefix("raw_")
-    card = fields.project("entity, source_column, is_required, field_position").order("field_position").fetchall()
-    wanted = {column: required for of, column, required, _ in card if of == entity}
+    card = fields.project("entity, field_position, source_column, is_required").fetchall()
+    wanted = {column: required for of, _, column, required in sorted(card) if of == entity}
     settings = load_settings()
     path = Path(os.environ.get(SOURCE_VARIABLE) or settings.default_source)
     with _without_traceback(), tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as errors:
@@ -94,8 +94,7 @@ def _keep_source(session: Any, source: Source, columns: Columns, counts: Counts)
 
 def _written_by_us(session: Any, sha256: str) -> bool:
     """Tell whether these bytes are a file that a run of ours wrote, with its formulas neutralised."""
-    there = "select 1 from duckdb_tables() where schema_name = 'audit' and table_name = 'fct_output_files'"
-    if not session.execute(there).fetchall():
+    if not session.execute("select 1 from duckdb_schemas() where schema_name = 'audit'").fetchall():
         return False
     return bool(session.execute("select 1 from audit.fct_output_files where sha256 = ?", [sha256]).fetchall())
 
@@ -103,8 +102,8 @@ def _written_by_us(session: Any, sha256: str) -> bool:
 def _read(session: Any, path: Path, settings: Settings, columns: Columns, records: BinaryIO, errors: BinaryIO) -> None:
     """Let DuckDB read the spools, and refuse the file when it does not find what the scan found."""
     limit = settings.limits.max_record_bytes
-    session.execute(f"create or replace temp table {LANDED} as {lines_query(records.fileno(), columns, limit)}")
-    session.execute(f"create or replace temp table {LANDED}_errors as {errors_query(errors.fileno(), limit)}")
+    session.execute(f"create or replace temp table {LANDED} as {lines_query(records, columns, limit)}")
+    session.execute(f"create or replace temp table {LANDED}_errors as {errors_query(errors, limit)}")
     (counted,) = session.execute("select source_records from landed_source").fetchall()
     (read,) = session.execute(
         f"select count(*) + (select count(*) from {LANDED}_errors), "  # noqa: S608 - a name of ours

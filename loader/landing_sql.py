@@ -1,6 +1,8 @@
 """The SQL of landing. Only the card's names, positions and numbers are in it: never text of a file or of its name."""
 
+import os
 from dataclasses import dataclass
+from typing import BinaryIO
 
 # The columns that our CSV files of rejected records add to the original ones; a file that is given back keeps them.
 FROM_EXPORT = "_line"
@@ -33,7 +35,7 @@ class Columns:
         return cls(names, known, [positions[name] for name in others], delimiter)
 
 
-def lines_query(descriptor: int, columns: Columns, max_record: int) -> str:
+def lines_query(spool: BinaryIO, columns: Columns, max_record: int) -> str:
     """Return the query over the spool of well-formed records: its numbers carried on from each piece's first record.
 
     The windows have no order of their own: DuckDB then streams the spool in its order, which `first_row` checks.
@@ -42,15 +44,15 @@ def lines_query(descriptor: int, columns: Columns, max_record: int) -> str:
     types |= {f"cell_{at}": "VARCHAR" for at in range(len(columns.names))}
     return (
         "select max(record_shift) over so_far as record_shift, max(line_shift) over so_far as line_shift, "  # noqa: S608
-        f"* exclude (record_shift, line_shift) from {_read_csv(descriptor, columns.delimiter, types, max_record)} "
+        f"* exclude (record_shift, line_shift) from {_read_csv(spool, columns.delimiter, types, max_record)} "
         "window so_far as (rows unbounded preceding)"
     )
 
 
-def errors_query(descriptor: int, max_record: int) -> str:
+def errors_query(spool: BinaryIO, max_record: int) -> str:
     """Return the query over the spool of malformed records."""
     types = {"record_number": "BIGINT", "line_number": "BIGINT", "parse_error": "VARCHAR", "cell_count": "BIGINT"}
-    return f"select * from {_read_csv(descriptor, ',', types | {'raw_record': 'VARCHAR'}, max_record)}"  # noqa: S608
+    return f"select * from {_read_csv(spool, ',', types | {'raw_record': 'VARCHAR'}, max_record)}"  # noqa: S608
 
 
 def records_query(columns: Columns) -> str:
@@ -75,12 +77,13 @@ def records_query(columns: Columns) -> str:
     """  # noqa: S608 - only our own names and numbers
 
 
-def _read_csv(descriptor: int, delimiter: str, types: dict[str, str], max_record: int) -> str:
-    # A text of n bytes takes up to 2n in the spool, where its quotes are doubled; buffers hold several records.
+def _read_csv(spool: BinaryIO, delimiter: str, types: dict[str, str], max_record: int) -> str:
+    # A text of n bytes takes up to 2n in the spool, where its quotes are doubled; a buffer holds several records.
+    max_line = min(2 * max_record, os.fstat(spool.fileno()).st_size) + 1024
     return _READ_CSV.format(
-        descriptor=descriptor,
+        descriptor=spool.fileno(),
         delimiter=delimiter,
-        max_line=2 * max_record + 1024,
-        buffer=8 * max_record,
+        max_line=max_line,
+        buffer=4 * max_line,
         columns=", ".join(f"'{name}': '{type_}'" for name, type_ in types.items()),
     )
