@@ -2,10 +2,12 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console as RichConsole
 from rich.progress import (
     BarColumn,
@@ -31,6 +33,19 @@ class Console:
         """Write one line; control characters of the data are made visible."""
         if not self._as_json:
             self._rich.print(printable(text))
+
+    def paragraph(self, text: str, indent: int) -> None:
+        """Write a long text: wrapped to the width of a terminal, one line otherwise."""
+        margin = " " * indent
+        if self._rich.is_terminal:
+            width = max(self._rich.width, 40)
+            text = textwrap.fill(printable(text), width, subsequent_indent=margin, break_on_hyphens=False)
+        self.line(margin + text)
+
+    def shortened(self, text: str) -> str:
+        """Return the text cut to the width of one line, which is 80 where there is no terminal."""
+        shown = printable(text)
+        return shown if cell_len(shown) <= self._rich.width else set_cell_size(shown, self._rich.width - 3) + "..."
 
     def notice(self, text: str) -> None:
         """Write one line about waiting or the like; it never mixes with the JSON."""

@@ -9,24 +9,34 @@ from typing import Any
 from loader.audit import DELIVERY_COUNTS, FILE_COUNTS
 from loader.console import Console
 from loader.errors import GateClosed
+from loader.export_csv import OUR_COLUMNS
+from loader.export_files import OutputFile
 from loader.job import DRY_RUN, IMPORT, Run
 from loader.report import stats_document
 from loader.warehouse import Row
 
 _EXAMPLES = 20
+_GROUPS = 15
+_PROBLEMS = """
+    select severity, code, coalesce(field, '') as field, count(*) as issues, min(line_number) as line_number,
+        arg_min(message, record_number) as message, arg_min(how_to_fix, record_number) as how_to_fix,
+        count(*) over () as groups
+    from audit.fct_issues where run_id = ? group by severity, code, field
+    order by severity, issues desc, code, field limit ?
+"""
 
 
-def summary_object(row: Row, files: Sequence[Path], exit_code: int) -> dict[str, Any]:
+def summary_object(row: Row, files: Sequence[OutputFile], exit_code: int) -> dict[str, Any]:
     """Return what `--json` prints: the counts of the stats file, the gate, the files and the exit code."""
     names = ("mode", "environment", "source_file", "output_hash", "warnings", "gate", "stopped_because")
     return (
         stats_document(row)
         | {name: row[name] for name in names}
-        | {"files": [str(path) for path in files], "exit_code": exit_code}
+        | {"files": [str(file.path) for file in files], "exit_code": exit_code}
     )
 
 
-def print_summary(console: Console, run: Run, row: Row, files: Sequence[Path]) -> None:
+def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFile]) -> None:
     """Write the ledger, the problems, the files and the next command."""
     console.line(f"run {row['run_id']}: {row['mode']} of {_shown(row['source_file'])}")
     console.line(_ledger("records in the file", row["total_records"], row, FILE_COUNTS))
@@ -34,14 +44,17 @@ def print_summary(console: Console, run: Run, row: Row, files: Sequence[Path]) -
         console.line(_ledger("ready", row["ready_records"], row, DELIVERY_COUNTS))
     console.line("the counts close" if row["closes"] else "THE COUNTS DO NOT CLOSE: report this run")
     console.line(f"output_hash {row['output_hash']}")
-    _print_issues(console, run)
+    _print_source(console, run)
+    _print_problems(console, run)
+    _print_exceptions(console, run)
     if row["mode"] == DRY_RUN:
         _print_changes(console, run)
     if row["mode"] == IMPORT:
         _print_refusals(console, run)
-    for path in files:
-        console.line(f"wrote {_shown(path)}")
-    console.line(_next(run, row))
+    for file in files:
+        console.line(f"wrote {_shown(file.path)}")
+    rejected = next(file.path for file in files if file.kind == "rejected")
+    console.line(_next(run, row, rejected))
 
 
 def _ledger(name: str, total: int, row: Row, counts: Sequence[str]) -> str:
@@ -55,17 +68,55 @@ def _shown(path: str | Path) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
-def _print_issues(console: Console, run: Run) -> None:
-    issues = run.warehouse.rows(
-        "select severity, code, line_number, reference_number, message, how_to_fix, count(*) over () as issues "
-        "from audit.fct_issues where run_id = ? order by severity, record_number, code limit ?",
-        [run.run_id, _EXAMPLES],
+def _print_source(console: Console, run: Run) -> None:
+    """Say what of the file is no record and no known cell: its blank lines and its other columns."""
+    if blank := run.totals["source_blank_lines"]:
+        console.line(f"blank lines in the file, skipped: {blank:,}")
+    known = {field.source_column for field in run.job.card.fields} | set(OUR_COLUMNS)
+    if unknown := [name for name in run.totals["source_columns"] if name not in known]:
+        names = ", ".join(repr(name[:40]) for name in unknown[:_EXAMPLES])
+        columns = ", ".join(field.source_column for field in run.job.card.fields)
+        console.line(f"warning: columns of the header that are not known, and not sent: {names}")
+        console.paragraph(f"fix: nothing, or rename what was meant as one of {columns}", indent=2)
+
+
+def _print_problems(console: Console, run: Run) -> None:
+    """Write the problems by code and field: how many, the first one, what to do."""
+    groups = run.warehouse.rows(_PROBLEMS, [run.run_id, _GROUPS])
+    if not groups:
+        return
+    wide = [max(len(group[name]) for group in groups) for name in ("code", "field")]
+    console.line()
+    console.line(f"{'problem':<{9 + wide[0]}}  {'field':<{wide[1]}}  {'records':>9}")
+    for group in groups:
+        console.line(
+            f"{group['severity']:<7}  {group['code']:<{wide[0]}}  {group['field']:<{wide[1]}}  {group['issues']:>9,}"
+        )
+        console.line(console.shortened(f"  line {group['line_number']}: {group['message']}"))
+        console.paragraph(f"fix: {group['how_to_fix']}", indent=2)
+    if groups[0]["groups"] > _GROUPS:
+        console.line(f"... and {groups[0]['groups'] - _GROUPS} more kinds, all of them in the validation report")
+    console.line()
+
+
+def _print_exceptions(console: Console, run: Run) -> None:
+    """Write the documented exceptions that have no effect, where the last build judged them."""
+    table = f"int_{run.job.card.entity}_exceptions"
+    judged = (
+        "select 1 from duckdb_columns() where schema_name = 'validation' and table_name = ? and column_name = 'state'"
     )
-    for issue in issues:
-        where = f"line {issue['line_number']} ({issue['reference_number'] or 'no reference'})"
-        console.line(f"{issue['severity']} {issue['code']}, {where}: {issue['message']}. Fix: {issue['how_to_fix']}")
-    if issues and issues[0]["issues"] > _EXAMPLES:
-        console.line(f"... and {issues[0]['issues'] - _EXAMPLES} more, all of them in the validation report")
+    if not run.warehouse.rows(judged, [table]):
+        return
+    idle = run.warehouse.rows(
+        f"select * from validation.{table} where state in ('expired', 'unused') order by all limit ?",  # noqa: S608
+        [_EXAMPLES],
+    )
+    for exception in idle:
+        of = exception["reference_number"] or f"record {exception['record_hash']}"
+        console.line(
+            f"warning: the exception of {of} from {exception['code']} is {exception['state']}; "
+            "renew or remove its line in data/reference/documented_exceptions.csv"
+        )
 
 
 def _print_changes(console: Console, run: Run) -> None:
@@ -89,15 +140,16 @@ def _print_refusals(console: Console, run: Run) -> None:
         console.line(f"{record['result']}, {where}: {record['status_code'] or 'no status'}, {record['error_message']}")
 
 
-def _next(run: Run, row: Row) -> str:
+def _next(run: Run, row: Row, rejected: Path) -> str:
     command = f"python scripts/etl/pipeline.py --environment {row['environment']}"
-    source = f" --source {shlex.quote(_shown(row['source_file']))} --entity-type {row['entity_type']}"
+    given, entity = f" --source {shlex.quote(_shown(row['source_file']))}", f" --entity-type {row['entity_type']}"
     if isinstance(run.closed_by, GateClosed):
         return "next: dbt build"
     if run.closed_by:
-        return f"next: correct the records, then {command} --validate-only{source}"
+        again = f" --source {shlex.quote(_shown(rejected))}"
+        return f"next: correct {_shown(rejected)} and give it back:\n  {command} --validate-only{again}{entity}"
     if row["mode"] != IMPORT:
-        return f"next: {command} {'--import' if row['mode'] == DRY_RUN else '--dry-run'}{source}"
+        return f"next: {command} {'--import' if row['mode'] == DRY_RUN else '--dry-run'}{given}{entity}"
     if row["stopped_because"]:
         return f"stopped early: {row['stopped_because']}; then run the same command again: nothing is created twice"
     if row["failed_records"] or row["unknown_records"] or row["not_attempted_records"]:

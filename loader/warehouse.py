@@ -1,11 +1,12 @@
 """The only module that imports duckdb. The file is held for one transaction at a time, so that others can query it."""
 
+import errno
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 
@@ -13,6 +14,7 @@ from loader.errors import DatabaseLocked, GateClosed, Refused
 
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _POLL_SECONDS = 0.1
+_BATCH_ROWS = 10_000
 Row = dict[str, Any]
 
 
@@ -56,6 +58,14 @@ class Warehouse:
                 return fetch(connection, query, parameters)
             except duckdb.CatalogException as error:
                 raise GateClosed(f"{self.path}: a table is missing; run: dbt build") from error
+
+    def json_texts(self, query: str, parameters: dict[str, Any]) -> Iterator[list[str]]:
+        """Yield every row of a query as a JSON object, in batches; the file is held until the last one is taken."""
+        with self.connection(read_only=True) as connection:
+            entries = f"select to_json(entry)::varchar from ({query}) as entry"  # noqa: S608 - our own text
+            result = connection.execute(entries, parameters)
+            while batch := result.fetchmany(_BATCH_ROWS):
+                yield [text for (text,) in batch]
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
         """Append rows to an audit table by column name, all or none; every row has the same keys."""
@@ -103,3 +113,25 @@ def fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequenc
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
     """Append rows to an audit table by column name, on a connection that is open already."""
     connection.execute(f"insert into audit.{table} by name select unnest(?, recursive := true)", [list(rows)])
+
+
+def copy_csv(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any], file: BinaryIO, *, quote_all: bool
+) -> int:
+    """Replace the contents of an opened file with the rows of a query as CSV without a header; return their number.
+
+    The columns are texts without nulls. A table of one column needs `quote_all`: an empty cell is no blank line then.
+
+    Raises:
+        OSError: the disk does not take it.
+
+    """
+    options = "format csv, header false, nullstr '\x01no such text\x01', compression none, use_tmp_file false"
+    quoted = ", force_quote *" if quote_all else ""
+    try:
+        copied = connection.execute(
+            f"copy ({query}) to '/dev/fd/{file.fileno()}' ({options}{quoted})", list(parameters)
+        )
+        return int(copied.fetchall()[0][0])
+    except duckdb.IOException as error:
+        raise OSError(errno.EIO, str(error).splitlines()[0]) from error

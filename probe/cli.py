@@ -13,8 +13,8 @@ from loader.command import OneLineParser, entity_option, guarded
 from loader.config import Settings, api_token, load_settings
 from loader.console import Console
 from loader.errors import OK, ApiUnavailable, EtlError, Refused
+from loader.export_json import write_json
 from loader.job import new_run_id
-from loader.report import write_json
 from loader.warehouse import Warehouse
 from probe.checks import Check, check_rows, run_checks
 
@@ -65,7 +65,7 @@ def _main(options: argparse.Namespace) -> int:
         | summary
         | {"checks": [vars(check) for check in checks]}
     )
-    path = write_json(settings.output / f"contract_probe_{run_id}.json", full)
+    path = write_json(settings.output / f"contract_probe_{run_id}.json", full).path
     for check in checks:
         console.notice(
             f"{'passed' if check.passed else 'FAILED'} {check.name}: {check.found}"

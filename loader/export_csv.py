@@ -1,0 +1,146 @@
+"""The two CSVs of a run: its accepted and its rejected records, which together are exactly the input.
+
+DuckDB writes the records, a range of them at a time: that bounds the memory and keeps the order of the file. Text of
+the file (its header, its cells) is data throughout and never part of SQL.
+"""
+
+import csv
+import io
+import re
+import shutil
+import tempfile
+from codecs import BOM_UTF8
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from loader.card import Card
+from loader.errors import StoppedEarly
+from loader.export_files import OutputFile, write_whole
+from loader.warehouse import Row, Warehouse, copy_csv, fetch
+
+OUR_COLUMNS = ("_line", "_codes", "_how_to_fix", "_suggestion")
+# What a spreadsheet would run. Such a cell gets one more apostrophe in front, and landing takes one away again. The
+# apostrophes that stand in front already are counted in, so that this is reversible for every text.
+FORMULA = "^'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]"
+_RANGE = 50_000
+_PROBLEMS = """
+    left join (
+        select
+            record_number,
+            string_agg(code, '; ' order by severity, code, field) as codes,
+            string_agg(how_to_fix, '; ' order by severity, code, field) as how_to_fix,
+            string_agg(suggestion, '; ' order by severity, code, field) as suggestion
+        from validation.int_{entity}_issues
+        where record_number between ? and ?
+        group by record_number
+    ) as problems on source_records.record_number = problems.record_number
+"""
+_RECORDS = """
+    select {cells}
+    from landing.raw_{entity} as source_records
+    inner join validation.int_{entity}_records as records
+        on source_records.record_number = records.record_number and source_records.record_hash = records.record_hash
+    {problems}
+    where source_records.record_number between ? and ? and {verdict}
+    order by source_records.record_number
+"""
+
+
+@dataclass(frozen=True)
+class _Export:
+    """What one of the two files holds: its header, and the SQL of its records within a range of record numbers."""
+
+    header: list[str]
+    query: str
+
+
+def export_records(
+    warehouse: Warehouse, run: Row, card: Card, output: Path, *, byte_order_mark: bool = False
+) -> list[OutputFile]:
+    """Write `accepted_{entity}_{run_id}.csv` (the valid records) and `rejected_...` (every other one, explained).
+
+    Args:
+        warehouse: where the run's validation stands.
+        run: the run's row of `audit.fct_runs`.
+        card: names the columns that the entity knows.
+        output: the folder.
+        byte_order_mark: whether the source began with one.
+
+    Raises:
+        StoppedEarly: a file cannot be written, or another dbt invocation has replaced the records of the run.
+
+    """
+    entity = card.entity
+    with warehouse.connection(read_only=True) as connection:
+        totals = fetch(connection, f"select * from validation.int_{entity}_totals")[0]  # noqa: S608 - a card's name
+        landed = fetch(connection, f"select source_sha256 from landing.raw_{entity} limit 1")  # noqa: S608
+        if (totals["invocation_id"], landed) != (run["invocation_id"], [{"source_sha256": run["source_sha256"]}]):
+            raise _replaced(warehouse.path)
+        files = [
+            write_whole(
+                kind,
+                output / f"{kind}_{entity}_{run['run_id']}.csv",
+                partial(_write, connection, export, totals["source_records"], output, byte_order_mark=byte_order_mark),
+            )
+            for kind, export in _exports(card, totals["source_columns"]).items()
+        ]
+        counts = [file.records for file in files]
+        if counts != [run["ready_records"], run["total_records"] - run["ready_records"]]:
+            for file in files:
+                file.path.unlink()
+            raise _replaced(warehouse.path)
+    return files
+
+
+def _replaced(database: Path) -> StoppedEarly:
+    return StoppedEarly(
+        f"{database}: another dbt invocation has replaced the records of this run, so its accepted and rejected files "
+        "are not written (the reports are); run the same command again"
+    )
+
+
+def _exports(card: Card, columns: list[str]) -> dict[str, _Export]:
+    """Return what the files hold, by kind. A source that was a rejected file has our columns: they are replaced."""
+    known = {field.source_column for field in card.fields}
+    others = sorted(name for name in columns if name not in known)
+    names = [name for name in columns if name not in OUR_COLUMNS]
+    cells = [
+        f'source_records."{name}"' if name in known else f"source_records.other_cells[{others.index(name) + 1}]"
+        for name in names
+    ]
+    cells[0] = f"coalesce({cells[0]}, raw_record)"
+    problems = ["source_records.line_number::varchar", "problems.codes", "problems.how_to_fix", "problems.suggestion"]
+    parts = {"entity": card.entity, "problems": ""}
+    accepted = _RECORDS.format(cells=_safe(cells), verdict="records.status = 'valid'", **parts)
+    parts["problems"] = _PROBLEMS.format(entity=card.entity)
+    rejected = _RECORDS.format(cells=_safe(cells + problems), verdict="records.status <> 'valid'", **parts)
+    return {"accepted": _Export(names, accepted), "rejected": _Export([*names, *OUR_COLUMNS], rejected)}
+
+
+def _safe(cells: list[str]) -> str:
+    """Return the SQL of the cells, in which nothing is null and nothing is a formula."""
+    pattern = FORMULA.replace("'", "''")
+    return ", ".join(
+        f"case when regexp_matches({cell}, '{pattern}') then '''' else '' end || coalesce({cell}, '') as cell_{at}"
+        for at, cell in enumerate(cells)
+    )
+
+
+def _write(
+    connection: Any, export: _Export, records: int, folder: Path, file: BinaryIO, *, byte_order_mark: bool
+) -> int:
+    """Write the header and the records, range after range; return how many there are."""
+    header = io.StringIO(newline="")
+    safe = ["'" + name if re.match(FORMULA, name) else name for name in export.header]
+    csv.writer(header, lineterminator="\n").writerow(safe)
+    file.write((BOM_UTF8 if byte_order_mark else b"") + header.getvalue().encode())
+    written = 0
+    with tempfile.TemporaryFile(dir=folder) as part:
+        for first in range(1, records + 1, _RANGE):
+            limits = [first, first + _RANGE - 1] * export.query.count("between ? and ?")
+            written += copy_csv(connection, export.query, limits, part, quote_all=len(export.header) == 1)
+            part.seek(0)
+            shutil.copyfileobj(part, file, 1 << 20)
+    return written
