@@ -4,8 +4,6 @@ DuckDB writes the records, a range of them at a time: that bounds the memory and
 the file (its header, its cells) is data throughout and never part of SQL.
 """
 
-import csv
-import io
 import re
 import shutil
 import tempfile
@@ -132,10 +130,8 @@ def _write(
     connection: Any, export: _Export, records: int, folder: Path, file: BinaryIO, *, byte_order_mark: bool
 ) -> int:
     """Write the header and the records, range after range; return how many there are."""
-    header = io.StringIO(newline="")
-    safe = ["'" + name if re.match(FORMULA, name) else name for name in export.header]
-    csv.writer(header, lineterminator="\n").writerow(safe)
-    file.write((BOM_UTF8 if byte_order_mark else b"") + header.getvalue().encode())
+    header = ",".join(_header_cell(name) for name in export.header)
+    file.write((BOM_UTF8 if byte_order_mark else b"") + header.encode() + b"\n")
     written = 0
     with tempfile.TemporaryFile(dir=folder) as part:
         for first in range(1, records + 1, _RANGE):
@@ -144,3 +140,8 @@ def _write(
             part.seek(0)
             shutil.copyfileobj(part, file, 1 << 20)
     return written
+
+
+def _header_cell(name: str) -> str:
+    safe = "'" + name if re.match(FORMULA, name) else name
+    return '"' + safe.replace('"', '""') + '"' if not safe or set(safe) & set('",\r\n') else safe

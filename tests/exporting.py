@@ -1,0 +1,94 @@
+"""A file landed, judged and exported without dbt, so that a property test can do it hundreds of times."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pytest
+
+from loader.card import Card, Field
+from loader.export_csv import FORMULA, export_records
+from loader.landing import land
+from loader.warehouse import Warehouse
+
+Table = list[list[str]]
+
+
+class Export(NamedTuple):
+    """The two files; the header and the records as they were landed; the numbers of those that are not valid."""
+
+    accepted: Path
+    rejected: Path
+    table: Table
+    refused: set[int]
+
+
+def card_of(*columns: str) -> Card:
+    fields = tuple(Field(name, name, False, at == 0, None, None, None) for at, name in enumerate(columns))
+    return Card("incident", "/", "Create", "fct_incident_payload", fields)
+
+
+def exported(source: Path, card: Card, folder: Path, every: int = 2, **options: Any) -> Export:
+    """Land a file, judge every second record (or each `every`-th) invalid, and export it."""
+    database = folder / "export.duckdb"
+    with duckdb.connect(str(database)) as session:
+        rows = landed(session, source, card)
+        session.execute("create schema landing; create schema validation")
+        session.execute("create table landing.raw_incident as from landed_raw_incident")
+        session.execute(
+            "create table validation.int_incident_records as select record_number, record_hash, case when parse_error "
+            "is not null then 'parse_error' when record_number % ? = 0 then 'invalid' else 'valid' end as status "
+            "from landing.raw_incident",
+            [every],
+        )
+        session.execute(
+            "create table validation.int_incident_issues as select record_number, unnest([{severity: 'warning', code: "
+            "'a_warning', field: null, how_to_fix: '=later', suggestion: null}, {severity: 'error', code: 'z_error', "
+            "field: 'f', how_to_fix: 'now', suggestion: '-x'}], recursive := true) from landing.raw_incident"
+        )
+        session.execute(
+            "create table validation.int_incident_totals as select 'built' as invocation_id, source_columns, "
+            "source_records from landing.raw_incident limit 1"
+        )
+        (ready,) = session.execute(
+            "select count(*) from validation.int_incident_records where status = 'valid'"
+        ).fetchone() or (0,)
+    run = {"run_id": "R", "entity_type": "incident", "invocation_id": options.pop("invocation_id", "built")}
+    run |= {"source_sha256": rows[0]["source_sha256"], "total_records": len(rows), "ready_records": ready}
+    files = export_records(Warehouse(database, 1, print), run, card, folder / "out", **options)
+    refused = {at for at, row in enumerate(rows, 1) if row["parse_error"] or at % every == 0}
+    return Export(files[0].path, files[1].path, table_of(rows, card), refused)
+
+
+def landed(session: duckdb.DuckDBPyConnection, source: Path, card: Card) -> list[dict[str, Any]]:
+    listed = ", ".join(f"('incident', '{field.source_column}', false, {at})" for at, field in enumerate(card.fields))
+    fields = f"select * from (values {listed}) as card (entity, source_column, is_required, field_position)"  # noqa: S608
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ETL_SOURCE", str(source))
+        relation = land(session, session.sql(fields), "raw_incident")
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.order("record_number").fetchall()]
+
+
+def table_of(rows: list[dict[str, Any]], card: Card) -> Table:
+    """Return the header and the cells of the file; a malformed record is its text and blank cells."""
+    columns, known = rows[0]["source_columns"], [field.source_column for field in card.fields]
+    table = [columns]
+    for row in rows:
+        others = dict(zip(sorted(set(columns) - set(known)), row["other_cells"] or [], strict=False))
+        malformed = [row["raw_record"], *[""] * (len(columns) - 1)]
+        table.append(
+            malformed if row["parse_error"] else [(row if name in known else others)[name] for name in columns]
+        )
+    return table
+
+
+def read(path: Path) -> Table:
+    """Return the rows as Python's strict reader sees them, each neutralised cell as it was."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [[undone(cell) for cell in row] for row in csv.reader(file, strict=True)]
+
+
+def undone(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and re.match(FORMULA, cell) else cell
