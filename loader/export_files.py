@@ -62,6 +62,12 @@ def write_whole(kind: str, path: Path, write: Callable[[BinaryIO], int | None]) 
 
 
 def keep_files(warehouse: Warehouse, run: Row, files: Sequence[OutputFile]) -> None:
-    """Add the files of a run to `audit.fct_output_files`."""
+    """Add the files of a run to `audit.fct_output_files`.
+
+    Raises:
+        GateClosed: the database is older than the table, and `dbt build` adds it.
+
+    """
+    warehouse.rows("select run_id from audit.fct_output_files limit 0")
     of_run = {"run_id": run["run_id"], "entity_type": run["entity_type"]}
     warehouse.insert("fct_output_files", [of_run | asdict(file) | {"path": str(file.path)} for file in files])
