@@ -20,12 +20,13 @@ _LOG = "see logs/dbt.log"
 
 @dataclass(frozen=True)
 class Build:
-    """A finished `dbt build`: whether it built every model, and how its tests fared."""
+    """A finished `dbt build`: whether it built every model, how its tests fared, the tables with the failures kept."""
 
     invocation_id: str
     complete: bool
     tests_passed: int
     tests_failed: tuple[str, ...]
+    failures: tuple[str, ...]
 
 
 def dbt_build(source: Path, database: Path, dialect: Dialect) -> Build:
@@ -70,12 +71,14 @@ def dbt_build(source: Path, database: Path, dialect: Dialect) -> Build:
         if result["status"] == "error" and not result["unique_id"].startswith("test."):
             raise _could_not_build(result, database)
     tests = [result for result in document["results"] if result["unique_id"].startswith("test.")]
-    failed = tuple(result["unique_id"].split(".")[2] for result in tests if result["status"] in ("fail", "error"))
+    failing = [result for result in tests if result["status"] in ("fail", "error")]
+    failed = tuple(result["unique_id"].split(".")[2] for result in failing)
+    kept = tuple(result["relation_name"] for result in failing if result["status"] == "fail" and result["relation_name"])
     passed = sum(result["status"] in ("pass", "warn") for result in tests)
     complete = not any(
         result["status"] == "skipped" and result["unique_id"].startswith("model.") for result in document["results"]
     )
-    return Build(document["metadata"]["invocation_id"], complete, passed, failed)
+    return Build(document["metadata"]["invocation_id"], complete, passed, failed, kept)
 
 
 def _environment(source: Path, database: Path, dialect: Dialect) -> dict[str, str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from loader.account import close_run, commit_batch, keep_refusal
 from loader.audit import gate_facts, keep_validation, read_batch, totals
-from loader.dbt import dbt_build
+from loader.dbt import Build, dbt_build
 from loader.delivery import Outcome, Route, deliver
 from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused
 from loader.gate import check_gate
@@ -63,9 +63,17 @@ def _build(run: Run, source: Path) -> None:
         tests_failed=build.tests_failed,
     )
     if not build.complete:
-        raise Refused(
-            f"dbt stopped before it validated the file: {', '.join(build.tests_failed)} failed; see logs/dbt.log"
-        )
+        raise Refused(_refusal(run, build))
+
+
+def _refusal(run: Run, build: Build) -> str:
+    """Return why dbt stopped: in the words of a failed test whose rows have a `refusal`, where there is one."""
+    for relation in build.failures:
+        refusals = [row["refusal"] for row in run.warehouse.rows(f"select * from {relation}") if "refusal" in row]  # noqa: S608
+        if refusals:
+            more = f" ({len(refusals) - 1} more such lines)" if len(refusals) > 1 else ""
+            return f"{refusals[0]}; then run the same command again{more}"
+    return f"dbt stopped before it validated the file: {', '.join(build.tests_failed)} failed; see logs/dbt.log"
 
 
 def _judge_gate(run: Run) -> None:

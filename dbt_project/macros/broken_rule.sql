@@ -1,11 +1,18 @@
-{#- One rule: null, or the struct {code, field, source_column, value, count, allowed} when `condition` holds. -#}
-{% macro broken_rule(code, field, condition, value, count='null', allowed='null') -%}
+{#- One rule: `struct` is null, or {code, field, source_column, value, count, allowed, detail, suggestion} when
+    `condition` holds. `suspicion` is a cheaper condition that holds whenever `condition` does: only the records for
+    which some suspicion holds are looked at closely. -#}
+{% macro broken_rule(code, field, condition, value, count='null', allowed='null', detail='null', suggestion='null', suspicion=none) %}
+    {% set struct -%}
     case when {{ condition }} then {
         'code': '{{ code }}',
         'field': {{ sql_literal(field.field) }},
         'source_column': {{ sql_literal(field.source_column) }},
         'value': {{ value }},
         'count': cast({{ count }} as bigint),
-        'allowed': cast({{ allowed }} as bigint)
+        'allowed': cast({{ allowed }} as bigint),
+        'detail': cast({{ detail }} as varchar),
+        'suggestion': cast({{ suggestion }} as varchar)
     } end
-{%- endmacro %}
+    {%- endset %}
+    {{ return({'struct': struct, 'suspicion': suspicion or condition}) }}
+{% endmacro %}

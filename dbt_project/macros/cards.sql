@@ -18,6 +18,7 @@
                 'counts': meta.get('counts', 'characters'),
                 'on_too_long': meta.get('on_too_long'),
                 'default_value': meta.get('default'),
+                'reserved': meta.get('reserved'),
             }) %}
         {% endfor %}
         {% do found.append({

@@ -20,7 +20,7 @@ explained as (
         issues.rule.value as value,
         issues.rule.count as counted,
         issues.rule.allowed as allowed,
-        null::varchar as suggestion,
+        issues.rule.suggestion as suggestion,
         {{ filled_template('codes.message', 'issues.rule', entity) }} as message,
         {{ filled_template('codes.how_to_fix', 'issues.rule', entity) }} as how_to_fix
     from {{ issues }} as issues

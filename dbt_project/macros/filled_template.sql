@@ -6,6 +6,7 @@
         'source_column': rule ~ '.source_column',
         'count': rule ~ '.count',
         'limit': rule ~ '.allowed',
+        'detail': rule ~ '.detail',
     } -%}
     {%- set ns = namespace(sql=template) -%}
     {%- for placeholder, expression in fillings.items() -%}

@@ -1,27 +1,59 @@
 {% set key = key_field(card('incident').fields).field %}
 
 with staged as (
-    select * from {{ ref('stg_incident') }}
-    where parse_error is null
+    select
+        record_number,
+        record_hash,
+        {{ key }} as key_value,
+        {{ folded_key(key) }} as folded
+    from {{ ref('stg_incident') }}
+    where
+        parse_error is null
+        and {{ key }} is not null
 ),
 
-repeated as (
-    select
-        {{ key }} as key_value,
-        count(distinct record_hash) as distinct_records
-    from staged
-    where {{ key }} is not null
-    group by {{ key }}
+crowded as (
+    select folded from staged
+    group by folded
     having count(*) > 1
+),
+
+alike as (
+    select staged.*
+    from staged
+    inner join crowded on staged.folded = crowded.folded
+),
+
+spellings as (
+    select
+        folded,
+        key_value,
+        count(distinct record_hash) as distinct_records,
+        min(record_number) as first_record
+    from alike
+    group by folded, key_value
+),
+
+rivals as (
+    select
+        key_value,
+        distinct_records,
+        case
+            when first_record > min(first_record) over (partition by folded)
+                then min(first_record) over (partition by folded)
+            else lead(first_record) over (partition by folded order by first_record)
+        end as rival_record_number
+    from spellings
 ),
 
 duplicates as (
     select
-        staged.record_number,
-        repeated.distinct_records,
-        min(staged.record_number) over (partition by staged.{{ key }}, staged.record_hash) as first_record_number
-    from staged
-    inner join repeated on staged.{{ key }} = repeated.key_value
+        alike.record_number,
+        rivals.distinct_records,
+        rivals.rival_record_number,
+        min(alike.record_number) over (partition by alike.key_value, alike.record_hash) as first_record_number
+    from alike
+    inner join rivals on alike.key_value = rivals.key_value
 )
 
 select * from duplicates

@@ -1,11 +1,9 @@
 {% set fields = card('incident').fields %}
-{% set key = key_field(fields) %}
 {% set record = {'field': none, 'source_column': none} %}
-{% set different, first = 'duplicates.distinct_records', 'duplicates.first_record_number' %}
-{% set rules = [
-    broken_rule('conflicting_duplicate', key, different ~ ' > 1', 'staged.' ~ key.field, different),
-    broken_rule('duplicate_record', record, first ~ ' < staged.record_number', 'null', first),
-] %}
+{% set first = 'duplicates.first_record_number' %}
+{% set repeated = first ~ ' < staged.record_number and duplicates.distinct_records = 1' %}
+{% set sole = record_rules(fields) %}
+{% set rules = [broken_rule('duplicate_record', record, repeated, 'null', first, suspicion='false')] %}
 {% for field in fields %}{% do rules.extend(broken_rules(field)) %}{% endfor %}
 
 with staged as (
@@ -20,42 +18,58 @@ duplicates as (
     select * from {{ ref('int_incident_duplicates') }}
 ),
 
-enum_map as (
-    select * from {{ ref('enum_map') }}
-    where entity = 'incident'
+unmapped_values as (
+    select * from {{ ref('int_incident_unmapped_values') }}
+),
+
+unmapped_spellings as (
+    select
+        field,
+        unnest(spellings) as spelling
+    from unmapped_values
+),
+
+suspects as (
+    select record_number from staged
+    where {{ suspicions(sole + rules, 'staged') }}
+    union
+    select record_number from source_records
+    where {{ suspicions(sole + rules, 'source_records') }}
+    union
+    select record_number from duplicates
 ),
 
 broken as (
     select
         staged.record_number,
-        {{ unnest_broken(rules) }} as rule
-    from staged
-    inner join source_records on staged.record_number = source_records.record_number
-    left join duplicates on staged.record_number = duplicates.record_number
+        {{ unnest_rules(sole, rules) }} as rule
+    from suspects
+    inner join staged on suspects.record_number = staged.record_number
+    inner join source_records on suspects.record_number = source_records.record_number
+    left join duplicates on suspects.record_number = duplicates.record_number
+    {% for field in fields if field.is_enum %}
+        left join unmapped_values as {{ field.field }}_unmapped
+            on
+                {{ field.field }}_unmapped.field = '{{ field.field }}'
+                and {{ field.field }}_unmapped.value = lower(coalesce(staged.{{ field.field }}, ''))
+                and list_contains({{ field.field }}_unmapped.spellings, coalesce(staged.{{ field.field }}, ''))
+    {% endfor %}
     where staged.parse_error is null
 ),
 
 unparsed as (
     select
         record_number,
-        {{ broken_rule('', record, 'true', 'left(raw_record, 80)', 'cell_count', 'len(source_columns)') }} as rule,
+        {{ broken_rule('', record, 'true', 'left(raw_record, 80)', 'cell_count', 'len(source_columns)').struct }} as rule,
         parse_error
     from source_records
     where parse_error is not null
 ),
 
 issues as (
-    select
-        record_number,
-        rule,
-        rule.code as code
-    from broken
+    select record_number, rule, rule.code as code from broken
     union all
-    select
-        record_number,
-        rule,
-        parse_error as code
-    from unparsed
+    select record_number, rule, parse_error as code from unparsed
 )
 
 {{ explained_issues('incident', 'issues', 'staged') }}

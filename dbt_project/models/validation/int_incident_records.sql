@@ -3,11 +3,21 @@ with staged as (
 ),
 
 exceptions as (
-    select *
-    from {{ ref('documented_exceptions') }}
-    where
-        entity = 'incident'
-        and expires_on >= {{ today_utc() }}
+    select
+        unnest(record_numbers) as record_number,
+        code,
+        reason
+    from {{ ref('int_incident_exceptions') }}
+    where state = 'used'
+),
+
+excepted as (
+    select
+        record_number,
+        code,
+        string_agg(distinct reason, '; ' order by reason) as reason
+    from exceptions
+    group by record_number, code
 ),
 
 issues as (
@@ -15,12 +25,9 @@ issues as (
         issues.record_number,
         issues.severity,
         issues.code,
-        exceptions.reason
+        excepted.reason
     from {{ ref('int_incident_issues') }} as issues
-    left join exceptions
-        on
-            issues.code = exceptions.code
-            and (issues.reference_number = exceptions.reference_number or issues.record_hash = exceptions.record_hash)
+    left join excepted on issues.record_number = excepted.record_number and issues.code = excepted.code
 ),
 
 found as (

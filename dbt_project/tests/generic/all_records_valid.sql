@@ -1,4 +1,4 @@
-{#- Records that close the gate. How many are too many is the test's `error_if` in the card. -#}
+{#- Records that break a rule and close the gate. How many are too many is the test's `error_if` in the card. -#}
 {% test all_records_valid(model, records) %}
 with records as (
     select * from {{ records }}
@@ -7,7 +7,7 @@ with records as (
 offenders as (
     select *
     from records
-    where status in ('parse_error', 'invalid')
+    where status = 'invalid'
 )
 
 select * from offenders
