@@ -73,7 +73,9 @@ def dbt_build(source: Path, database: Path, dialect: Dialect) -> Build:
     tests = [result for result in document["results"] if result["unique_id"].startswith("test.")]
     failing = [result for result in tests if result["status"] in ("fail", "error")]
     failed = tuple(result["unique_id"].split(".")[2] for result in failing)
-    kept = tuple(result["relation_name"] for result in failing if result["status"] == "fail" and result["relation_name"])
+    kept = tuple(
+        result["relation_name"] for result in failing if result["status"] == "fail" and result["relation_name"]
+    )
     passed = sum(result["status"] in ("pass", "warn") for result in tests)
     complete = not any(
         result["status"] == "skipped" and result["unique_id"].startswith("model.") for result in document["results"]

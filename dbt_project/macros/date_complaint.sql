@@ -11,7 +11,8 @@
         when regexp_full_match({{ expression }}, '\d{1,10}')
             then 'is a number, which the API takes for a Unix timestamp and stores as '
                 || strftime(make_timestamp({{ digits }} * 1000000), '%Y-%m-%d')
-        when regexp_full_match({{ expression }}, '\d{4}-\d{2}-\d{2}') then 'is not in the calendar'
+        when regexp_full_match({{ expression }}, '(\d{4}-\d{2}-\d{2})|(\d{1,2}[/.-]\d{1,2}[/.-]\d{4})') and {{ suggested_date(expression) }} is null
+            then 'is not in the calendar'
         when regexp_full_match({{ expression }}, '\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?')
             then 'has no time zone, so the API takes it for UTC'
         when {{ suggested_date(expression) }} is not null then 'is a date in another form'

@@ -7,7 +7,7 @@
     {% endif %}
     {% set invisible = '[\\pC]|[^\\P{Z} ]' %}
     {% do rules.append(broken_rule('unprintable_reference', field, "regexp_matches(" ~ after ~ ", '" ~ invisible ~ "')",
-        after, detail=named_character(after, invisible))) %}
+        after, detail=named_character(after, invisible), suspicion="not regexp_full_match(" ~ after ~ ", '[ -~]*')")) %}
     {% set rival = 'duplicates.rival_record_number' %}
     {% do rules.append(broken_rule('near_duplicate_reference', field, rival ~ ' is not null', after, rival,
         suspicion='false')) %}

@@ -5,7 +5,8 @@
     {% set invisible = '\\x{01}-\\x{08}\\x{0b}\\x{0c}\\x{0e}-\\x{1f}\\x{7f}-\\x{9f}\\x{200b}\\x{2060}\\x{feff}'
         ~ '\\x{202a}-\\x{202e}\\x{2066}-\\x{2069}\\x{fffe}\\x{ffff}' %}
     {% set html = '<[A-Za-z/!?][^>]*>?|&(?:#[0-9]+|#[xX][0-9A-Fa-f]+|[A-Za-z][A-Za-z0-9]*);' %}
-    {% set unusual = "regexp_matches(" ~ after ~ ", '[<&\\x{fffd}" ~ invisible ~ "]')" %}
+    {% set unusual = "not regexp_full_match(" ~ after ~ ", '[\\t\\n\\r -%''-;=-~]*')"
+        ~ " and regexp_matches(" ~ after ~ ", '[<&\\x{fffd}" ~ invisible ~ "]')" %}
     {{ return([
         broken_rule('contains_html', field, "regexp_matches(" ~ after ~ ", '" ~ html ~ "')",
             "regexp_extract(" ~ after ~ ", '" ~ html ~ "')", suspicion=unusual),

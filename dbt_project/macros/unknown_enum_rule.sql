@@ -6,6 +6,6 @@
         detail="coalesce('; the nearest one is ''' || " ~ nearest ~ " || ''', which is sent as ''' || "
             ~ unmapped ~ ".suggested_api_value || '''', '')",
         suggestion=nearest,
-        suspicion="coalesce(" ~ after ~ ", '') in (select spelling from unmapped_spellings where field = '" ~ field.field ~ "')"
+        suspicion="coalesce(" ~ after ~ ", '') in (select unnest(spellings) from unmapped_values where field = '" ~ field.field ~ "')"
     )) }}
 {% endmacro %}

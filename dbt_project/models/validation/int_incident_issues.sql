@@ -6,11 +6,11 @@
 {% set rules = [broken_rule('duplicate_record', record, repeated, 'null', first, suspicion='false')] %}
 {% for field in fields %}{% do rules.extend(broken_rules(field)) %}{% endfor %}
 
-with staged as (
+with staged as not materialized (
     select * from {{ ref('stg_incident') }}
 ),
 
-source_records as (
+source_records as not materialized (
     select * from {{ ref('raw_incident') }}
 ),
 
@@ -22,31 +22,27 @@ unmapped_values as (
     select * from {{ ref('int_incident_unmapped_values') }}
 ),
 
-unmapped_spellings as (
-    select
-        field,
-        unnest(spellings) as spelling
-    from unmapped_values
+over_limit as (
+    select record_number from source_records
+    where {{ suspicions(rules, 'source_records') }}
 ),
 
-suspects as (
-    select record_number from staged
-    where {{ suspicions(sole + rules, 'staged') }}
-    union
-    select record_number from source_records
-    where {{ suspicions(sole + rules, 'source_records') }}
-    union
-    select record_number from duplicates
+suspects as materialized (
+    select * from staged
+    where
+        {{ suspicions(sole + rules, 'staged') }}
+        or parse_error is not null
+        or record_number in (select record_number from duplicates)
+        or record_number in (select record_number from over_limit)
 ),
 
 broken as (
     select
         staged.record_number,
         {{ unnest_rules(sole, rules) }} as rule
-    from suspects
-    inner join staged on suspects.record_number = staged.record_number
-    inner join source_records on suspects.record_number = source_records.record_number
-    left join duplicates on suspects.record_number = duplicates.record_number
+    from suspects as staged
+    inner join source_records on staged.record_number = source_records.record_number
+    left join duplicates on staged.record_number = duplicates.record_number
     {% for field in fields if field.is_enum %}
         left join unmapped_values as {{ field.field }}_unmapped
             on
@@ -72,4 +68,4 @@ issues as (
     select record_number, rule, parse_error as code from unparsed
 )
 
-{{ explained_issues('incident', 'issues', 'staged') }}
+{{ explained_issues('incident', 'issues', 'suspects') }}
