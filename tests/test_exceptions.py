@@ -1,0 +1,175 @@
+"""Documented exceptions leave a record out and say so; thresholds let the others pass; neither opens the gate wider."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sandbox.process import Sandbox
+from tests.support import ROOT, Home
+
+COLUMNS = "entity,reference_number,record_hash,code,reason,approved_by,expires_on"
+VALID = "incident,B-1,,required,Untitled in the old system,A. Person,2999-12-31"
+GOOD = "G-{},Loose handrail,A handrail is loose,safety,low,open,2026-01-05,Stair 3"
+UNTITLED = "B-{},,A record without a title,safety,low,open,2026-01-05,Stair 3"
+THRESHOLD = 'error_if: "> 0"'
+
+
+@dataclass
+class Project:
+    """A copy of the project, to be changed, run in the home of one test."""
+
+    folder: Path
+    home: Home
+
+    def exceptions(self, *lines: str) -> None:
+        path = self.folder / "data" / "reference" / "documented_exceptions.csv"
+        path.write_text("\n".join([COLUMNS, *lines]) + "\n", encoding="utf-8")
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        pipeline = self.folder / "scripts" / "etl" / "pipeline.py"
+        return self.home.run(
+            [sys.executable, pipeline, "--environment", "staging", *arguments],
+            DBT_TARGET_PATH=str(self.home.folder / "target"),
+        )
+
+
+@pytest.fixture
+def project(home: Home) -> Project:
+    folder = home.folder / "project"
+    for name in ("dbt_project", "data/reference", "data/etl_source", "loader", "probe", "scripts"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("dbt_project.yml", "profiles.yml", "etl.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    return Project(folder, home)
+
+
+def test_an_exception_that_nobody_answers_for_stops_the_build(project: Project):
+    project.exceptions(
+        VALID,
+        "incident,B-1,,required,  ,A. Person,2999-12-31",
+        "incident,B-1,,required,A reason,,2999-12-31",
+        "incident,,,required,A reason,A. Person,2999-12-31",
+        "incident,B-1,,requird,A reason,A. Person,2999-12-31",
+        "incident,B-1,,required,A reason,A. Person,31/12/2999",
+        "incident,B-1,,truncated,A reason,A. Person,2999-12-31",
+        "incident,,abc,bare_quote,A reason,A. Person,2999-12-31",
+        "incidents,B-1,,required,A reason,A. Person,2999-12-31",
+        'incident,"it\'s {{ x }}, ""B""",,,,,',
+    )
+    before = project.home.query("select invocation_id from audit.fct_dbt_payloads")
+    done = project.run("--validate-only", "--source", project.home.csv("one.csv", UNTITLED.format(1)))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.splitlines() == [
+        (
+            "error: data/reference/documented_exceptions.csv, line 3 (reference B-1, code required): "
+            "has no reason; write why the record is left out; then run the same command again (8 more such lines)"
+        )
+    ]
+    assert project.home.documents("validation_incident") == []
+    assert project.home.query("select invocation_id from audit.fct_dbt_payloads") == before
+    refusals = project.home.query(
+        "select line_number, refusal from test_failures.exceptions_are_documented order by line_number"
+    )
+    expected = {
+        3: "has no reason",
+        4: "has no approved_by",
+        5: "names no record",
+        6: "has a code that does not exist",
+        7: "has no expires_on that is a date",
+        8: "excepts a warning",
+        9: "excepts a record that cannot be read",
+        10: "has no known entity; write incident",
+        11: "has no code",
+    }
+    assert [line for line, _ in refusals] == list(expected)
+    for line, refusal in refusals:
+        assert refusal.startswith(f"data/reference/documented_exceptions.csv, line {line} (")
+        assert f"): {expected[line]}" in refusal
+    assert refusals[-1][1].count("; and ") == 3
+
+
+def test_an_excepted_record_is_left_out_counted_and_named(project: Project, sandbox: Sandbox):
+    home = project.home
+    project.exceptions(
+        VALID,
+        "incident,B-2,,required,Too old,A. Person,2020-01-01",
+        "incident,B-9,,required,Not in this file,A. Person,2999-12-31",
+    )
+    source = home.csv("mixed.csv", GOOD.format(1), UNTITLED.format(1), GOOD.format(2))
+    done = project.run("--import", "--json", "--source", source)
+    assert done.returncode == 0, done.stdout + done.stderr
+    ledger = json.loads(done.stdout)["ledger"]
+    assert (ledger["total_records"], ledger["excepted_records"], ledger["created_records"]) == (3, 1, 2)
+    assert ledger["closes"] is True
+    assert sorted(record["reference_number"] for record in sandbox.records()) == ["G-1", "G-2"]
+    (report,) = home.documents("validation_incident")
+    assert report["invalid_records"] == []
+    (excepted,) = report["excepted_records"]
+    assert (excepted["reference_number"], excepted["line_number"]) == ("B-1", 3)
+    assert excepted["exception_reason"] == "Untitled in the old system"
+    states = "select line_number, state, record_numbers from validation.int_incident_exceptions order by line_number"
+    assert home.query(states) == [(2, "used", [2]), (3, "expired", []), (4, "unused", [])]
+    kept = "select line_number, state from test_failures.incident_exceptions_hold order by line_number"
+    assert home.query(kept) == [(3, "expired"), (4, "unused")]
+    hold = "select status, failures from audit.fct_dbt_results where name = 'incident_exceptions_hold'"
+    assert home.query(f"{hold} and failures > 0") == [("warn", 2)]
+
+    expired = home.csv("expired.csv", GOOD.format(1), UNTITLED.format(2))
+    assert project.run("--validate-only", "--source", expired).returncode == 1
+    assert home.query(states) == [(2, "unused", []), (3, "expired", [2]), (4, "unused", [])]
+
+
+def test_a_threshold_lets_the_valid_records_pass_and_nothing_else(project: Project, sandbox: Sandbox):
+    home = project.home
+    card = project.folder / "dbt_project" / "models" / "incident.yml"
+    text = card.read_text(encoding="utf-8")
+    assert text.count(THRESHOLD) == 1
+    card.write_text(text.replace(THRESHOLD, 'error_if: "> 10"'), encoding="utf-8")
+    bad = [UNTITLED.format(number) for number in range(5)]
+    done = project.run("--import", "--json", "--source", home.csv("some.csv", GOOD.format(1), *bad, GOOD.format(2)))
+    assert done.returncode == 1, done.stdout + done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["gate"], summary["exit_code"]) == ("open", 1)
+    ledger = summary["ledger"]
+    assert (ledger["total_records"], ledger["invalid_records"], ledger["created_records"]) == (7, 5, 2)
+    assert ledger["closes"] is True
+    assert sorted(record["reference_number"] for record in sandbox.records()) == ["G-1", "G-2"]
+
+    malformed = home.csv("malformed.csv", GOOD.format(3), "B-6,too short")
+    done = project.run("--import", "--source", malformed)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "gate closed: 1 records are invalid, nothing was posted" in done.stderr
+    assert len(sandbox.records()) == 2
+
+
+def test_the_history_says_what_is_new_gone_and_left(home: Home):
+    folders = [home.folder / name for name in ("monday", "tuesday")]
+    for folder in folders:
+        folder.mkdir()
+    first = home.csv("monday/export.csv", UNTITLED.format(1), UNTITLED.format(2), ",t,no reference,safety,low,open,x,")
+    second = home.csv("tuesday/export.csv", UNTITLED.format(2).replace("safety", "volcano"), UNTITLED.format(3))
+    for source in (first, home.csv("other.csv", UNTITLED.format(4)), second):
+        assert home.loader("--validate-only", "--source", source).returncode == 1
+    history = home.query(
+        "select dense_rank() over (order by run_id), state, record, code, field, previous_run_id is null "
+        "from audit.rpt_issue_history where source_name = 'export.csv' order by run_id, record, code"
+    )
+    assert history == [
+        (1, "new", "B-1", "required", "title", True),
+        (1, "new", "B-2", "required", "title", True),
+        (1, "new", "record 3", "invalid_date", "incident_date", True),
+        (1, "new", "record 3", "required", "reference_number", True),
+        (2, "gone", "B-1", "required", "title", False),
+        (2, "remains", "B-2", "required", "title", False),
+        (2, "new", "B-2", "unknown_enum", "incident_type", False),
+        (2, "new", "B-3", "required", "title", False),
+        (2, "gone", "record 3", "invalid_date", "incident_date", False),
+        (2, "gone", "record 3", "required", "reference_number", False),
+    ]
+    others = home.query("select state, record from audit.rpt_issue_history where source_name = 'other.csv'")
+    assert others == [("new", "B-4")]
