@@ -17,7 +17,7 @@ explained as (
         codes.severity,
         issues.code,
         issues.rule.field as field,
-        issues.rule.value as value,
+        left(issues.rule.value, 80) as value,
         issues.rule.count as counted,
         issues.rule.allowed as allowed,
         issues.rule.suggestion as suggestion,
