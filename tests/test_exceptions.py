@@ -13,7 +13,8 @@ from sandbox.process import Sandbox
 from tests.support import ROOT, Home
 
 COLUMNS = "entity,reference_number,record_hash,code,reason,approved_by,expires_on"
-VALID = "incident,B-1,,required,Untitled in the old system,A. Person,2999-12-31"
+REASON = "# 12: it's untitled, as agreed"
+VALID = f'incident,B-1,,required,"{REASON}",A. Person,2999-12-31'
 GOOD = "G-{},Loose handrail,A handrail is loose,safety,low,open,2026-01-05,Stair 3"
 UNTITLED = "B-{},,A record without a title,safety,low,open,2026-01-05,Stair 3"
 THRESHOLD = 'error_if: "> 0"'
@@ -60,6 +61,7 @@ def test_an_exception_that_nobody_answers_for_stops_the_build(project: Project):
         "incident,,abc,bare_quote,A reason,A. Person,2999-12-31",
         "incidents,B-1,,required,A reason,A. Person,2999-12-31",
         'incident,"it\'s {{ x }}, ""B""",,,,,',
+        "incident,B-1,,required,A line that ends early",
     )
     before = project.home.query("select invocation_id from audit.fct_dbt_payloads")
     done = project.run("--validate-only", "--source", project.home.csv("one.csv", UNTITLED.format(1)))
@@ -67,7 +69,7 @@ def test_an_exception_that_nobody_answers_for_stops_the_build(project: Project):
     assert done.stderr.splitlines() == [
         (
             "error: data/reference/documented_exceptions.csv, line 3 (reference B-1, code required): "
-            "has no reason; write why the record is left out; then run the same command again (8 more such lines)"
+            "has no reason; write why the record is left out; then run the same command again (9 more such lines)"
         )
     ]
     assert project.home.documents("validation_incident") == []
@@ -85,12 +87,13 @@ def test_an_exception_that_nobody_answers_for_stops_the_build(project: Project):
         9: "excepts a record that cannot be read",
         10: "has no known entity; write incident",
         11: "has no code",
+        12: "has no approved_by",
     }
     assert [line for line, _ in refusals] == list(expected)
     for line, refusal in refusals:
         assert refusal.startswith(f"data/reference/documented_exceptions.csv, line {line} (")
         assert f"): {expected[line]}" in refusal
-    assert refusals[-1][1].count("; and ") == 3
+    assert refusals[-2][1].count("; and ") == 3
 
 
 def test_an_excepted_record_is_left_out_counted_and_named(project: Project, sandbox: Sandbox):
@@ -111,7 +114,7 @@ def test_an_excepted_record_is_left_out_counted_and_named(project: Project, sand
     assert report["invalid_records"] == []
     (excepted,) = report["excepted_records"]
     assert (excepted["reference_number"], excepted["line_number"]) == ("B-1", 3)
-    assert excepted["exception_reason"] == "Untitled in the old system"
+    assert excepted["exception_reason"] == REASON
     states = "select line_number, state, record_numbers from validation.int_incident_exceptions order by line_number"
     assert home.query(states) == [(2, "used", [2]), (3, "expired", []), (4, "unused", [])]
     kept = "select line_number, state from test_failures.incident_exceptions_hold order by line_number"
