@@ -11,7 +11,16 @@ ENCODING_VARIABLE = "ETL_ENCODING"
 _NAMED = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 _SIGNS = frozenset(",;|:!#$%&*/^~\t")
 # By Python's name of the codec. Each of them maps text to bytes and back without loss.
-_ENCODINGS: tuple[str, ...] = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "iso8859-2", "iso8859-15", "mac-roman")
+_ENCODINGS: tuple[str, ...] = (
+    "utf-8",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "iso8859-1",
+    "iso8859-2",
+    "iso8859-15",
+    "mac-roman",
+)
 _ENCODINGS += tuple(f"cp{page}" for page in (437, 850, 852, *range(1250, 1259)))
 
 

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 from loader.card import Card
 from loader.errors import StoppedEarly
 from loader.export_files import OutputFile, write_whole
+from loader.landing_sql import EXPORT_COLUMNS
 from loader.warehouse import Row, Warehouse, copy_csv, fetch
 
-OUR_COLUMNS = ("_line", "_codes", "_how_to_fix", "_suggestion")
 # What a spreadsheet would run. Such a cell gets one more apostrophe in front, and landing takes one away again. The
 # apostrophes that stand in front already are counted in, so that this is reversible for every text.
 FORMULA = "^'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]"
@@ -54,9 +54,7 @@ class _Export:
     query: str
 
 
-def export_records(
-    warehouse: Warehouse, run: Row, card: Card, output: Path, *, byte_order_mark: bool = False
-) -> list[OutputFile]:
+def export_records(warehouse: Warehouse, run: Row, card: Card, output: Path) -> list[OutputFile]:
     """Write `accepted_{entity}_{run_id}.csv` (the valid records) and `rejected_...` (every other one, explained).
 
     Args:
@@ -64,7 +62,6 @@ def export_records(
         run: the run's row of `audit.fct_runs`.
         card: names the columns that the entity knows.
         output: the folder.
-        byte_order_mark: whether the source began with one.
 
     Raises:
         StoppedEarly: a file cannot be written, or another dbt invocation has replaced the records of the run.
@@ -73,14 +70,16 @@ def export_records(
     entity = card.entity
     with warehouse.connection(read_only=True) as connection:
         totals = fetch(connection, f"select * from validation.int_{entity}_totals")[0]  # noqa: S608 - a card's name
-        landed = fetch(connection, f"select source_sha256 from landing.raw_{entity} limit 1")  # noqa: S608
-        if (totals["invocation_id"], landed) != (run["invocation_id"], [{"source_sha256": run["source_sha256"]}]):
+        landed = fetch(connection, f"select source_sha256, export_with_bom from landing.raw_{entity} limit 1")[0]  # noqa: S608
+        if (totals["invocation_id"], landed["source_sha256"]) != (run["invocation_id"], run["source_sha256"]):
             raise _replaced(warehouse.path)
         files = [
             write_whole(
                 kind,
                 output / f"{kind}_{entity}_{run['run_id']}.csv",
-                partial(_write, connection, export, totals["source_records"], output, byte_order_mark=byte_order_mark),
+                partial(
+                    _write, connection, export, totals["source_records"], output, with_bom=landed["export_with_bom"]
+                ),
             )
             for kind, export in _exports(card, totals["source_columns"]).items()
         ]
@@ -100,13 +99,12 @@ def _replaced(database: Path) -> StoppedEarly:
 
 
 def _exports(card: Card, columns: list[str]) -> dict[str, _Export]:
-    """Return what the files hold, by kind. A source that was a rejected file has our columns: they are replaced."""
+    """Return what the files hold, by kind; `columns` are the source's, without ours."""
     known = {field.source_column for field in card.fields}
     others = sorted(name for name in columns if name not in known)
-    names = [name for name in columns if name not in OUR_COLUMNS]
     cells = [
         f'source_records."{name}"' if name in known else f"source_records.other_cells[{others.index(name) + 1}]"
-        for name in names
+        for name in columns
     ]
     cells[0] = f"coalesce({cells[0]}, raw_record)"
     problems = ["source_records.line_number::varchar", "problems.codes", "problems.how_to_fix", "problems.suggestion"]
@@ -114,7 +112,7 @@ def _exports(card: Card, columns: list[str]) -> dict[str, _Export]:
     accepted = _RECORDS.format(cells=_safe(cells), verdict="records.status = 'valid'", **parts)
     parts["problems"] = _PROBLEMS.format(entity=card.entity)
     rejected = _RECORDS.format(cells=_safe(cells + problems), verdict="records.status <> 'valid'", **parts)
-    return {"accepted": _Export(names, accepted), "rejected": _Export([*names, *OUR_COLUMNS], rejected)}
+    return {"accepted": _Export(columns, accepted), "rejected": _Export([*columns, *EXPORT_COLUMNS], rejected)}
 
 
 def _safe(cells: list[str]) -> str:
@@ -126,12 +124,10 @@ def _safe(cells: list[str]) -> str:
     )
 
 
-def _write(
-    connection: Any, export: _Export, records: int, folder: Path, file: BinaryIO, *, byte_order_mark: bool
-) -> int:
+def _write(connection: Any, export: _Export, records: int, folder: Path, file: BinaryIO, *, with_bom: bool) -> int:
     """Write the header and the records, range after range; return how many there are."""
     header = ",".join(_header_cell(name) for name in export.header)
-    file.write((BOM_UTF8 if byte_order_mark else b"") + header.encode() + b"\n")
+    file.write((BOM_UTF8 if with_bom else b"") + header.encode() + b"\n")
     written = 0
     with tempfile.TemporaryFile(dir=folder) as part:
         for first in range(1, records + 1, _RANGE):

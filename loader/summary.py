@@ -9,7 +9,6 @@ from typing import Any
 from loader.audit import DELIVERY_COUNTS, FILE_COUNTS
 from loader.console import Console
 from loader.errors import GateClosed
-from loader.export_csv import OUR_COLUMNS
 from loader.export_files import OutputFile
 from loader.job import DRY_RUN, IMPORT, Run
 from loader.report import stats_document
@@ -72,7 +71,7 @@ def _print_source(console: Console, run: Run) -> None:
     """Say what of the file is no record and no known cell: its blank lines and its other columns."""
     if blank := run.totals["source_blank_lines"]:
         console.line(f"blank lines in the file, skipped: {blank:,}")
-    known = {field.source_column for field in run.job.card.fields} | set(OUR_COLUMNS)
+    known = {field.source_column for field in run.job.card.fields}
     if unknown := [name for name in run.totals["source_columns"] if name not in known]:
         names = ", ".join(repr(name[:40]) for name in unknown[:_EXAMPLES])
         columns = ", ".join(field.source_column for field in run.job.card.fields)

@@ -80,7 +80,9 @@ def test_titles_over_the_limit_are_shortened_stored_and_accounted_for(
     assert posts() == [201, 201]
     stored = {record["reference_number"]: record["title"] for record in sandbox.records()}
     assert stored == {"LONG-1": "x" * 300, "LONG-2": "&amp;" * 60}
-    changes = "select reference_number, length(before), length(after), before, after from audit.fct_changes order by all"
+    changes = (
+        "select reference_number, length(before), length(after), before, after from audit.fct_changes order by all"
+    )
     assert [row for row in home.query(changes) if row[1] != row[2] and row[3][0] in "x&"] == [
         ("LONG-1", 450, 300, "x" * 450, "x" * 300),
         ("LONG-2", 200, 60, "&" * 200, "&" * 60),

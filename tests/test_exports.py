@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loader.errors import SourceRefused, StoppedEarly
-from loader.export_csv import OUR_COLUMNS
+from loader.landing_sql import EXPORT_COLUMNS
 from loader.warehouse import copy_csv
 from tests.exporting import Export, Table, card_of, exported, landed, read, table_of, undone
 from tests.support import ROOT
@@ -51,7 +51,7 @@ def assert_together_the_input(export: Export) -> None:
     first, *valid = read(export.accepted)
     second, *others = read(export.rejected)
     assert first == header
-    assert second == [*header, *OUR_COLUMNS]
+    assert second == [*header, *EXPORT_COLUMNS]
     assert valid == [record for at, record in enumerate(records, 1) if at not in export.refused]
     assert [row[:-4] for row in others] == [record for at, record in enumerate(records, 1) if at in export.refused]
 
@@ -105,7 +105,7 @@ def test_a_rejected_file_that_comes_back_has_our_columns_once(tmp_path: Path):
     (tmp_path / "in.csv").write_text(text, encoding="utf-8")
     accepted, rejected, *_ = exported(tmp_path / "in.csv", card_of("title"), tmp_path)
     assert read(accepted) == [["a", "title", "z"], ["1", "T", "2"]]
-    assert read(rejected)[0] == ["a", "title", "z", *OUR_COLUMNS]
+    assert read(rejected)[0] == ["a", "title", "z", *EXPORT_COLUMNS]
     assert read(rejected)[1][:4] == ["3", "U", "4", "3"]
 
 
