@@ -15,7 +15,7 @@ explained as (
         staged.record_hash,
         staged.{{ key }} as reference_number,
         codes.severity,
-        issues.code,
+        issues.rule.code as code,
         issues.rule.field as field,
         left(issues.rule.value, 80) as value,
         issues.rule.count as counted,
@@ -25,7 +25,7 @@ explained as (
         {{ filled_template('codes.how_to_fix', 'issues.rule', entity) }} as how_to_fix
     from {{ issues }} as issues
     inner join {{ staged }} as staged on issues.record_number = staged.record_number
-    left join codes on issues.code = codes.code
+    left join codes on issues.rule.code = codes.code
 )
 
 select * from explained

@@ -1,5 +1,6 @@
 {% set fields = card('incident').fields %}
 {% set record = {'field': none, 'source_column': none} %}
+{% set malformed = broken_rule(none, record, 'true', 'left(raw_record, 80)', 'cell_count', 'len(source_columns)') %}
 {% set first = 'duplicates.first_record_number' %}
 {% set repeated = first ~ ' < staged.record_number and duplicates.distinct_records = 1' %}
 {% set sole = record_rules(fields) %}
@@ -56,16 +57,15 @@ broken as (
 unparsed as (
     select
         record_number,
-        {{ broken_rule('', record, 'true', 'left(raw_record, 80)', 'cell_count', 'len(source_columns)').struct }} as rule,
-        parse_error
+        {{ malformed.struct }} as rule
     from source_records
     where parse_error is not null
 ),
 
 issues as (
-    select record_number, rule, rule.code as code from broken
+    select * from broken
     union all
-    select record_number, rule, parse_error as code from unparsed
+    select * from unparsed
 )
 
 {{ explained_issues('incident', 'issues', 'suspects') }}
