@@ -88,7 +88,7 @@ def keep_validation(warehouse: Warehouse, journal: Journal) -> None:
         for table, (model, columns) in _COPIED.items():
             connection.execute(
                 f"insert into audit.{table} by name select ? as run_id, ? as entity_type, {columns} "  # noqa: S608
-                f"from validation.{model.format(entity=journal.entity)} order by record_number",
+                f"from validation.{model.format(entity=journal.entity)}",
                 [journal.run_id, journal.entity],
             )
         if events := journal.taken():

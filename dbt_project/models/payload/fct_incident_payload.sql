@@ -4,9 +4,10 @@ with staged as (
     select * from {{ ref('stg_incident') }}
 ),
 
-valid_records as (
+-- The few that are refused and not the many that are valid: to leave some out is cheaper than to look all up.
+refused_records as (
     select record_number from {{ ref('int_incident_records') }}
-    where status = 'valid'
+    where status <> 'valid'
 ),
 
 payload as (
@@ -19,8 +20,7 @@ payload as (
         '{{ invocation_id }}' as invocation_id,
         {{ card_columns('incident', 'staged') }}
     from staged
-    inner join valid_records on staged.record_number = valid_records.record_number
-    order by staged.record_number
+    where staged.record_number not in (select record_number from refused_records)
 )
 
 select * from payload

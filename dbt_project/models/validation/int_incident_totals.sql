@@ -34,19 +34,31 @@ counted as (
     from records
 ),
 
-hashed as (
-    select
-        sha256(string_agg(
-            sha256(
-                records.record_hash || records.status || to_json(records.error_codes) || to_json(records.warning_codes)
-                {% for field in card('incident').fields | sort(attribute='field') %}
-                    || chr(0) || coalesce(staged.{{ field.field }}, chr(0))
-                {% endfor %}
-            ),
-            '' order by records.record_number
-        )) as output_hash
+hashed_records as (
+    select string_agg(
+        sha256(
+            record_hash
+            {% for field in card('incident').fields | sort(attribute='field') %}
+                || chr(0) || coalesce({{ field.field }}, chr(0))
+            {% endfor %}
+        ),
+        '' order by record_number
+    ) as hashes
+    from staged
+),
+
+hashed_verdicts as (
+    select string_agg(
+        record_number || status || to_json(error_codes) || to_json(warning_codes), '' order by record_number
+    ) as hashes
     from records
-    inner join staged on records.record_number = staged.record_number
+    where status <> 'valid' or len(warning_codes) > 0
+),
+
+hashed as (
+    select sha256(hashed_records.hashes || coalesce(hashed_verdicts.hashes, '')) as output_hash
+    from hashed_records
+    cross join hashed_verdicts
 ),
 
 totals as (
