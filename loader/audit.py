@@ -82,10 +82,12 @@ def totals(warehouse: Warehouse, entity: str) -> Row:
     return found[0]
 
 
-def keep_validation(warehouse: Warehouse, journal: Journal) -> None:
-    """Copy the verdicts, issues and changed cells of the last build into `audit`, in one transaction."""
+def keep_validation(warehouse: Warehouse, journal: Journal, *, changes: bool) -> None:
+    """Copy the verdicts and issues of the last build, and the changed cells with `changes`, in one transaction."""
     with warehouse.connection() as connection:
         for table, (model, columns) in _COPIED.items():
+            if table == "fct_changes" and not changes:
+                continue
             connection.execute(
                 f"insert into audit.{table} by name select ? as run_id, ? as entity_type, {columns} "  # noqa: S608
                 f"from validation.{model.format(entity=journal.entity)}",

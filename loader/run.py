@@ -8,7 +8,7 @@ from loader.dbt import Build, dbt_build
 from loader.delivery import Outcome, Route, deliver
 from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused
 from loader.gate import check_gate
-from loader.job import Run, Target
+from loader.job import VALIDATE_ONLY, Run, Target
 from loader.lock import run_lock
 from loader.source import check_source
 from loader.warehouse import Row
@@ -49,7 +49,8 @@ def _prepare(run: Run) -> None:
     run.totals = totals(run.warehouse, job.card.entity)
     run.journal.source_hash = run.totals["source_sha256"]
     run.journal.note("validated", output_hash=run.totals["output_hash"], ready_records=run.totals["ready_records"])
-    keep_validation(run.warehouse, run.journal)
+    # A validation sends nothing: what staging changed stands in `validation` until the next build, and is not kept.
+    keep_validation(run.warehouse, run.journal, changes=job.mode != VALIDATE_ONLY)
     _judge_gate(run)
 
 
