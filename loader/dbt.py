@@ -5,16 +5,26 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
-from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_VARIABLE
+from loader.card import Card
+from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_VARIABLE, Settings
 from loader.dialect import Dialect, dialect_variables
 from loader.errors import DatabaseLocked, EtlError, SourceRefused
+from loader.handover import Handover
+from loader.spool import spool_file
 
 _REFUSAL = re.compile(r"SourceRefused: (.+)")
 _HOLDER = re.compile(r"\(PID (\d+)\)")
+_ARGUMENTS = (
+    *("--no-use-colors", "build", "--exclude-resource-type", "unit_test"),
+    *("--exclude", "path:dbt_project/models/audit"),
+)
 _LOG = "see logs/dbt.log"
 
 
@@ -29,43 +39,32 @@ class Build:
     failures: tuple[str, ...]
 
 
-def dbt_build(source: Path, database: Path, dialect: Dialect) -> Build:
+def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect) -> Build:
     """Land `source` and build and test everything down to the payload.
 
     Left out are the unit tests, which try the code and not the data, and the audit models, whose tables and views the
     on-run-start hook makes: a small file should not wait for them.
 
     Raises:
-        SourceRefused: landing refused the file.
+        SourceRefused: the file cannot be trusted at all; dbt is ended before it lands anything.
         DatabaseLocked: another process holds the database.
         EtlError: a model or seed could not be built.
 
     """
+    database = settings.database
     database.parent.mkdir(parents=True, exist_ok=True)
     results_path = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target") / "run_results.json"
     results_path.unlink(missing_ok=True)
-    finished = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "dbt.cli.main",
-            "--no-use-colors",
-            "build",
-            "--exclude-resource-type",
-            "unit_test",
-            "--exclude",
-            "path:dbt_project/models/audit",
-        ],
-        cwd=ROOT,
-        env=_environment(source, database, dialect),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if not results_path.exists():
-        raise _could_not_start(finished.stdout + finished.stderr, database)
+    with TemporaryFile() as records, TemporaryFile() as errors, TemporaryFile() as output:
+        handover = Handover(records, errors)
+        variables = _environment(source, database, dialect) | handover.variables
+        with _started(variables, handover, output) as dbt:
+            required = card.required_columns
+            handover.tell(spool_file(source, required, dialect, settings.limits, records, errors))
+            dbt.wait()
+        output.seek(0)
+        if not results_path.exists():
+            raise _could_not_start(output.read().decode(errors="replace"), database)
     document = json.loads(results_path.read_text(encoding="utf-8"))
     for result in document["results"]:
         if result["status"] == "error" and not result["unique_id"].startswith("test."):
@@ -81,6 +80,27 @@ def dbt_build(source: Path, database: Path, dialect: Dialect) -> Build:
         result["status"] == "skipped" and result["unique_id"].startswith("model.") for result in document["results"]
     )
     return Build(document["metadata"]["invocation_id"], complete, passed, failed, kept)
+
+
+@contextmanager
+def _started(variables: dict[str, str], handover: Handover, output: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
+    """Start dbt and yield it; it is ended when the caller does not get as far as to wait for it."""
+    dbt = subprocess.Popen(  # noqa: S603 - our own arguments
+        [sys.executable, "-m", "dbt.cli.main", *_ARGUMENTS],
+        cwd=ROOT,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=handover.descriptors,
+    )
+    handover.started()
+    try:
+        yield dbt
+    finally:
+        if dbt.poll() is None:
+            dbt.terminate()
+            dbt.wait()
 
 
 def _environment(source: Path, database: Path, dialect: Dialect) -> dict[str, str]:

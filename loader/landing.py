@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from loader.config import SOURCE_VARIABLE, Settings, load_settings
+from loader.config import SOURCE_VARIABLE, load_settings
 from loader.dialect import dialect_of_environment
 from loader.errors import SourceRefused
-from loader.header import read_columns
+from loader.handover import received
 from loader.landing_sql import EXPORT_COLUMNS, FROM_EXPORT, LANDED, Columns, errors_query, lines_query, records_query
-from loader.source import Source, no_record, open_source
-from loader.spool import Counts, spool_records
+from loader.spool import Spooled, spool_file
 
 
 def land(session: Any, fields: Any, identifier: str) -> Any:
@@ -36,16 +35,13 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     entity = identifier.removeprefix("raw_")
     card = fields.project("entity, field_position, source_column, is_required").fetchall()
     wanted = {column: required for of, _, column, required in sorted(card) if of == entity}
-    settings = load_settings()
-    path = Path(os.environ.get(SOURCE_VARIABLE) or settings.default_source)
-    with _without_traceback(), tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as errors:
-        try:
-            columns = _spool(session, path, settings, wanted, records, errors)
-            _read(session, path, settings, columns, records, errors)
-        except OSError as error:
-            raise SourceRefused(
-                f"{path}: cannot be landed ({error.strerror}); free {tempfile.gettempdir()}, or set TMPDIR"
-            ) from None
+    limit = load_settings().limits.max_record_bytes
+    with _without_traceback(), _spools(wanted) as (spooled, records, errors):
+        columns = Columns.matched(spooled.columns, list(wanted), dialect_of_environment().delimiter)
+        _keep_source(session, spooled)
+        session.execute(f"create or replace temp table {LANDED} as {lines_query(records, columns, limit)}")
+        session.execute(f"create or replace temp table {LANDED}_errors as {errors_query(errors, limit)}")
+        _compare(session, spooled)
     return session.sql(records_query(columns))
 
 
@@ -59,35 +55,35 @@ def _without_traceback() -> Iterator[None]:
         raise
 
 
-def _spool(
-    session: Any, path: Path, settings: Settings, wanted: dict[str, bool], records: BinaryIO, errors: BinaryIO
-) -> Columns:
-    """Scan the file into the two spools, and keep what there is to know of the file as a whole in `landed_source`."""
-    dialect = dialect_of_environment()
-    required = {name for name, needed in wanted.items() if needed}
-    with open_source(path, dialect, settings.limits) as source:
-        names, start = read_columns(path, source.data, required, dialect.delimiter, settings.limits.max_columns)
-        counts = spool_records(source, start, len(names), dialect.delimiter, settings.limits, records, errors)
-        if not counts.records:
-            raise no_record(path, names)
-        columns = Columns.matched(names, list(wanted), dialect.delimiter)
-        _keep_source(session, source, columns, counts)
-    return columns
+@contextmanager
+def _spools(wanted: dict[str, bool]) -> Iterator[tuple[Spooled, BinaryIO, BinaryIO]]:
+    """Yield the spools of the file: those that were handed over, or else its own."""
+    with received() as handed:
+        if handed:
+            yield handed
+            return
+        settings = load_settings()
+        path = Path(os.environ.get(SOURCE_VARIABLE) or settings.default_source)
+        required = {name for name, needed in wanted.items() if needed}
+        with tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as errors:
+            dialect = dialect_of_environment()
+            yield spool_file(path, required, dialect, settings.limits, records, errors), records, errors
 
 
-def _keep_source(session: Any, source: Source, columns: Columns, counts: Counts) -> None:
+def _keep_source(session: Any, spooled: Spooled) -> None:
+    """Keep what there is to know of the file as a whole in `landed_source`."""
     session.execute(
         "create or replace temp table landed_source as select ? as source_file, ? as source_sha256, "
         "?::varchar[] as source_columns, ?::bigint as source_records, ?::bigint as source_blank_lines, "
         "?::boolean as is_export, ?::boolean as export_with_bom",
         [
-            str(source.path),
-            source.sha256,
-            [name for name in columns.names if name not in EXPORT_COLUMNS],
-            counts.records,
-            counts.blank_lines,
-            FROM_EXPORT in columns.names or _written_by_us(session, source.sha256),
-            source.export_with_bom,
+            spooled.source_file,
+            spooled.sha256,
+            [name for name in spooled.columns if name not in EXPORT_COLUMNS],
+            spooled.records,
+            spooled.blank_lines,
+            FROM_EXPORT in spooled.columns or _written_by_us(session, spooled.sha256),
+            spooled.export_with_bom,
         ],
     )
 
@@ -99,18 +95,14 @@ def _written_by_us(session: Any, sha256: str) -> bool:
     return bool(session.execute("select 1 from audit.fct_output_files where sha256 = ?", [sha256]).fetchall())
 
 
-def _read(session: Any, path: Path, settings: Settings, columns: Columns, records: BinaryIO, errors: BinaryIO) -> None:
-    """Let DuckDB read the spools, and refuse the file when it does not find what the scan found."""
-    limit = settings.limits.max_record_bytes
-    session.execute(f"create or replace temp table {LANDED} as {lines_query(records, columns, limit)}")
-    session.execute(f"create or replace temp table {LANDED}_errors as {errors_query(errors, limit)}")
-    (counted,) = session.execute("select source_records from landed_source").fetchall()
+def _compare(session: Any, spooled: Spooled) -> None:
+    """Refuse the file when DuckDB has not read from the spools what the scan has found in it."""
     (read,) = session.execute(
         f"select count(*) + (select count(*) from {LANDED}_errors), "  # noqa: S608 - a name of ours
         f"count(*) filter (where first_row > 0 and first_row <> rowid + 1) from {LANDED}"
     ).fetchall()
-    if read != (counted[0], 0):
+    if read != (spooled.records, 0):
         raise SourceRefused(
-            f"{path}: the scan counts {counted[0]} records, DuckDB {read[0]}, of which {read[1]} are out of step; "
-            "nothing was landed: report this file"
+            f"{spooled.source_file}: the scan counts {spooled.records} records, DuckDB {read[0]}, of which {read[1]} "
+            "are out of step; nothing was landed: report this file"
         )

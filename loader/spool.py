@@ -1,31 +1,43 @@
 """Writes what the scan finds into two spools that DuckDB reads: the well-formed records, and the malformed ones."""
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import MADV_DONTNEED
+from pathlib import Path
 from typing import BinaryIO
 
 from loader.config import Limits
+from loader.dialect import Dialect
 from loader.errors import SourceRefused
+from loader.header import read_columns
 from loader.scan import Grammar, Piece, scan, split_cells
-from loader.source import Source
+from loader.source import Source, no_record, open_source
 
 # How much of the mapped file may stay in memory; the kernel would keep all of it while there is room.
 _HELD_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What the scan counted: records (malformed ones included) and blank lines."""
+class Spooled:
+    """What there is to know of a spooled file as a whole.
 
+    `columns` are the header's names in its order; `records` counts malformed ones too; `export_with_bom` is as in
+    `Source`.
+    """
+
+    source_file: str
+    sha256: str
+    columns: list[str]
     records: int
     blank_lines: int
+    export_with_bom: bool
 
 
-def spool_records(
-    source: Source, start: int, width: int, delimiter: str, limits: Limits, records: BinaryIO, errors: BinaryIO
-) -> Counts:
-    """Write every record that follows `start` into one of the two spools.
+def spool_file(
+    path: Path, required: set[str], dialect: Dialect, limits: Limits, records: BinaryIO, errors: BinaryIO
+) -> Spooled:
+    """Scan a file and write every record of it into one of the two spools.
 
     A well-formed record goes to `records` as it stands, after three numbers: what is to be added to its place in the
     spool (from 0) for its record number and for its line number, and its place (from 1) as a check. They stand before
@@ -33,10 +45,30 @@ def spool_records(
     number, code, count of cells and text.
 
     Raises:
-        SourceRefused: a record or one of its cells is over its limit.
+        SourceRefused: the file cannot be trusted at all, is over a limit, has no record, or cannot be spooled.
 
     """
-    grammar, placed, last, blank_lines = Grammar(delimiter.encode(), width), 0, 0, 0
+    try:
+        with open_source(path, dialect, limits) as source:
+            columns, start = read_columns(path, source.data, required, dialect.delimiter, limits.max_columns)
+            grammar = Grammar(dialect.delimiter.encode(), len(columns))
+            count, blank_lines = _spool(source, start, grammar, limits, records, errors)
+            records.flush()
+            errors.flush()
+    except OSError as error:
+        raise SourceRefused(
+            f"{path}: cannot be landed ({error.strerror}); free {tempfile.gettempdir()}, or set TMPDIR"
+        ) from None
+    if not count:
+        raise no_record(path, columns)
+    return Spooled(str(path), source.sha256, columns, count, blank_lines, source.export_with_bom)
+
+
+def _spool(
+    source: Source, start: int, grammar: Grammar, limits: Limits, records: BinaryIO, errors: BinaryIO
+) -> tuple[int, int]:
+    """Return the number of records and of blank lines."""
+    placed, last, blank_lines = 0, 0, 0
     for piece in _released(source, scan(source.data, start, grammar, limits.max_record_bytes, is_utf8=source.is_utf8)):
         if piece.records == 0:
             blank_lines += piece.text.count(b"\n")
@@ -48,9 +80,7 @@ def spool_records(
         else:
             records.write(_numbered(piece, placed, grammar.delimiter))
             placed += piece.records
-    records.flush()
-    errors.flush()
-    return Counts(last, blank_lines)
+    return last, blank_lines
 
 
 def _released(source: Source, pieces: Iterator[Piece]) -> Iterator[Piece]:

@@ -1,0 +1,56 @@
+"""Hands a spooled file from the command to the dbt that it has started: while dbt starts, the command scans.
+
+Plain `dbt build` has nobody to hand it one, and scans for itself.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from typing import BinaryIO
+
+from loader.errors import SourceRefused
+from loader.spool import Spooled
+
+# The numbers of three descriptors that dbt inherits: the two spools, and a pipe on which the rest is told.
+SPOOL_VARIABLE = "ETL_SPOOL"
+
+
+class Handover:
+    """The sender's side: `descriptors` are what the receiver has to inherit, `variables` tell it so."""
+
+    def __init__(self, records: BinaryIO, errors: BinaryIO) -> None:
+        self._read, self._write = os.pipe()
+        self.descriptors = (records.fileno(), errors.fileno(), self._read)
+        self.variables = {SPOOL_VARIABLE: ",".join(map(str, self.descriptors))}
+
+    def started(self) -> None:
+        """Close what only the receiver needs, once it has been started."""
+        os.close(self._read)
+
+    def tell(self, spooled: Spooled) -> None:
+        """Tell the receiver that the spools are complete; one that has ended meanwhile says why by itself."""
+        text = json.dumps(asdict(spooled))
+        with suppress(BrokenPipeError), os.fdopen(self._write, "w", encoding="utf-8") as pipe:
+            pipe.write(text)
+
+
+@contextmanager
+def received() -> Iterator[tuple[Spooled, BinaryIO, BinaryIO] | None]:
+    """Yield what was handed over and the two spools, once they are complete; None when nobody hands anything over.
+
+    Raises:
+        SourceRefused: the sender gave up.
+
+    """
+    numbers = os.environ.pop(SPOOL_VARIABLE, "")
+    if not numbers:
+        yield None
+        return
+    records, errors, told = map(int, numbers.split(","))
+    with os.fdopen(told, encoding="utf-8") as pipe, os.fdopen(records, "rb") as good, os.fdopen(errors, "rb") as bad:
+        text = pipe.read()
+        if not text:
+            raise SourceRefused("the command that started this dbt has ended; run it again")
+        yield Spooled(**json.loads(text)), good, bad
