@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.cells import cell_len, set_cell_size
 from rich.console import Console as RichConsole
 from rich.progress import (
     BarColumn,
@@ -41,11 +40,6 @@ class Console:
             width = max(self._rich.width, 40)
             text = textwrap.fill(printable(text), width, subsequent_indent=margin, break_on_hyphens=False)
         self.line(margin + text)
-
-    def shortened(self, text: str) -> str:
-        """Return the text cut to the width of one line, which is 80 where there is no terminal."""
-        shown = printable(text)
-        return shown if cell_len(shown) <= self._rich.width else set_cell_size(shown, self._rich.width - 3) + "..."
 
     def notice(self, text: str) -> None:
         """Write one line about waiting or the like; it never mixes with the JSON."""

@@ -91,7 +91,7 @@ def _print_problems(console: Console, run: Run) -> None:
         console.line(
             f"{group['severity']:<7}  {group['code']:<{wide[0]}}  {group['field']:<{wide[1]}}  {group['issues']:>9,}"
         )
-        console.line(console.shortened(f"  line {group['line_number']}: {group['message']}"))
+        console.paragraph(f"line {group['line_number']}: {group['message']}", indent=2)
         console.paragraph(f"fix: {group['how_to_fix']}", indent=2)
     if groups[0]["groups"] > _GROUPS:
         console.line(f"... and {groups[0]['groups'] - _GROUPS} more kinds, all of them in the validation report")

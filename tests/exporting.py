@@ -34,9 +34,8 @@ def exported(source: Path, card: Card, folder: Path, every: int = 2, **options: 
     """Land a file, judge every second record (or each `every`-th) invalid, and export it."""
     database = folder / "export.duckdb"
     with duckdb.connect(str(database)) as session:
-        rows = landed(session, source, card)
         session.execute("create schema landing; create schema validation")
-        session.execute("create table landing.raw_incident as from landed_raw_incident")
+        rows = landed(session, source, card, "landing.raw_incident")
         session.execute(
             "create table validation.int_incident_records as select record_number, record_hash, case when parse_error "
             "is not null then 'parse_error' when record_number % ? = 0 then 'invalid' else 'valid' end as status "
@@ -62,12 +61,16 @@ def exported(source: Path, card: Card, folder: Path, every: int = 2, **options: 
     return Export(files[0].path, files[1].path, table_of(rows, card), refused)
 
 
-def landed(session: duckdb.DuckDBPyConnection, source: Path, card: Card) -> list[dict[str, Any]]:
+def landed(
+    session: duckdb.DuckDBPyConnection, source: Path, card: Card, table: str = "raw_incident"
+) -> list[dict[str, Any]]:
+    """Land a file into a new table; return its rows in the order of the file."""
     listed = ", ".join(f"('incident', '{field.source_column}', false, {at})" for at, field in enumerate(card.fields))
     fields = f"select * from (values {listed}) as card (entity, source_column, is_required, field_position)"  # noqa: S608
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ETL_SOURCE", str(source))
-        relation = land(session, session.sql(fields), "raw_incident")
+        land(session, session.sql(fields), "raw_incident").create(table)
+    relation = session.table(table)
     return [dict(zip(relation.columns, row, strict=True)) for row in relation.order("record_number").fetchall()]
 
 

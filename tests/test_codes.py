@@ -38,6 +38,7 @@ class Pipeline:
     home: Home
     connection: duckdb.DuckDBPyConnection
     models: list[tuple[str, str]]
+    kinds: dict[str, str]
 
     def run(self, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Land and validate a file in place of the one before."""
@@ -46,7 +47,7 @@ class Pipeline:
         landed.create_view("fixture", replace=True)
         self.connection.execute("create or replace table landing.raw_incident as from fixture")
         for name, sql in self.models:
-            self.connection.execute(f"create or replace table {name} as {sql}")
+            self.connection.execute(f"create or replace {self.kinds[name]} {name} as {sql}")
 
     def issues(self) -> list[dict[str, str]]:
         """Return the issues as the fixtures' CSV files hold them, in the order of the file."""
@@ -85,7 +86,8 @@ def pipeline(workplace: Path) -> Iterator[Pipeline]:
     ]
     assert len(models) > 5
     with duckdb.connect(str(home.database)) as connection:
-        yield Pipeline(home, connection, models)
+        kinds = {f"{node['schema']}.{node['alias']}": node["config"]["materialized"] for node in nodes.values()}
+        yield Pipeline(home, connection, models, kinds)
 
 
 @pytest.fixture(autouse=True)

@@ -76,7 +76,8 @@ def test_any_table_comes_out_as_it_went_in(table: Table, known: bool):
             if len(read(path)) > 1:
                 with duckdb.connect() as session:
                     again = table_of(landed(session, path, card_of(plain)), card_of(plain))
-                assert [[undone(cell) for cell in row] for row in again] == read(path)
+                width = len(export.table[0])
+                assert [[undone(cell) for cell in row] for row in again] == [row[:width] for row in read(path)]
 
 
 @pytest.mark.parametrize("source", FIXTURES, ids=lambda path: path.name)
@@ -117,9 +118,9 @@ def test_the_order_of_the_file_is_kept_over_many_ranges(tmp_path: Path):
     assert [int(row[0]) for row in read(rejected)[1:]] == list(range(3, 60_001, 3))
 
 
-def test_a_byte_order_mark_is_written_where_it_is_asked_for(tmp_path: Path):
-    (tmp_path / "in.csv").write_text('"a,b"\nx\ny\n', encoding="utf-8")
-    files = exported(tmp_path / "in.csv", card_of("title"), tmp_path, byte_order_mark=True)[:2]
+def test_a_byte_order_mark_is_written_where_the_source_has_one(tmp_path: Path):
+    (tmp_path / "in.csv").write_text('"a,b"\nx\ny\n', encoding="utf-8-sig")
+    files = exported(tmp_path / "in.csv", card_of("title"), tmp_path)[:2]
     assert [path.read_bytes()[:8] for path in files] == [b'\xef\xbb\xbf"a,b"', b'\xef\xbb\xbf"a,b"']
 
 

@@ -1,5 +1,6 @@
--- The totals are built before the payload, so that selecting the payload selects all that its tests read.
+-- Built before the payload, so that selecting the payload selects all that its tests and the loader read.
 -- depends_on: {{ ref('int_incident_totals') }}
+-- depends_on: {{ ref('int_incident_changes') }}
 with staged as (
     select * from {{ ref('stg_incident') }}
 ),

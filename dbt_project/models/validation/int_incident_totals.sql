@@ -15,12 +15,7 @@ issues as (
 ),
 
 source_file as (
-    select distinct
-        source_file,
-        source_sha256,
-        source_columns,
-        source_records,
-        source_blank_lines
+    select distinct source_file, source_sha256, source_columns, source_records, source_blank_lines
     from source_records
 ),
 
