@@ -38,8 +38,12 @@ class Console:
         margin = " " * indent
         if self._rich.is_terminal:
             width = max(self._rich.width, 40)
-            text = textwrap.fill(printable(text), width, subsequent_indent=margin, break_on_hyphens=False)
-        self.line(margin + text)
+            text = textwrap.fill(
+                printable(text), width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
+            )
+            self.line(text)
+        else:
+            self.line(margin + text)
 
     def notice(self, text: str) -> None:
         """Write one line about waiting or the like; it never mixes with the JSON."""

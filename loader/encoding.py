@@ -34,7 +34,9 @@ def refuse_foreign(path: Path, beginning: bytes, encoding: str | None) -> None:
         if beginning.startswith(magic) and not (encoding and "encoding" in remedy):
             raise SourceRefused(f"{path}: is {name}, not UTF-8 CSV; {remedy}, then run again")
     if beginning.startswith(codecs.BOM_UTF8) and encoding not in (None, "utf-8"):
-        raise SourceRefused(f"{path}: begins with the byte order mark of UTF-8; leave out --encoding {encoding}")
+        raise SourceRefused(
+            f"{path}: begins with the byte order mark of UTF-8; give --encoding utf-8 in place of {encoding}"
+        )
 
 
 def refuse_other_encoding(path: Path, data: bytes | mmap, line: int) -> None:

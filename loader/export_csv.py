@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from loader.card import Card
 from loader.errors import StoppedEarly
 from loader.export_files import OutputFile, write_whole
-from loader.landing_sql import EXPORT_COLUMNS
+from loader.landing_sql import EXPORT_COLUMNS, FROM_EXPORT
 from loader.warehouse import Row, Warehouse, copy_csv, fetch
 
 # What a spreadsheet would run. Such a cell gets one more apostrophe in front, and landing takes one away again. The
@@ -29,12 +29,17 @@ _PROBLEMS = """
         select
             record_number,
             string_agg(code, '; ' order by severity, code, field) as codes,
-            string_agg(how_to_fix, '; ' order by severity, code, field) as how_to_fix,
-            string_agg(suggestion, '; ' order by severity, code, field) as suggestion
+            string_agg(message || ': ' || how_to_fix, '; ' order by severity, code, field) as how_to_fix,
+            string_agg(field || ': ' || suggestion, '; ' order by severity, code, field) as suggestion
         from validation.int_{entity}_issues
         where record_number between ? and ?
         group by record_number
     ) as problems on source_records.record_number = problems.record_number
+"""
+# A record that could not be read stands as one text in the first cell.
+_HOW_TO_FIX = """
+    if(raw_record is null, '', 'the whole record stands in the first cell, spread it over the columns here: ')
+    || problems.how_to_fix
 """
 _RECORDS = """
     select {cells}
@@ -108,12 +113,15 @@ def _exports(card: Card, columns: list[str]) -> dict[str, _Export]:
         for name in columns
     ]
     cells[0] = f"coalesce({cells[0]}, raw_record)"
-    problems = ["source_records.line_number::varchar", "problems.codes", "problems.how_to_fix", "problems.suggestion"]
+    line, problems = "source_records.line_number::varchar", ["problems.codes", _HOW_TO_FIX, "problems.suggestion"]
     parts = {"entity": card.entity, "problems": ""}
-    accepted = _RECORDS.format(cells=_safe(cells), verdict="records.status = 'valid'", **parts)
+    accepted = _RECORDS.format(cells=_safe([*cells, line]), verdict="records.status = 'valid'", **parts)
     parts["problems"] = _PROBLEMS.format(entity=card.entity)
-    rejected = _RECORDS.format(cells=_safe(cells + problems), verdict="records.status <> 'valid'", **parts)
-    return {"accepted": _Export(columns, accepted), "rejected": _Export([*columns, *EXPORT_COLUMNS], rejected)}
+    rejected = _RECORDS.format(cells=_safe([*cells, line, *problems]), verdict="records.status <> 'valid'", **parts)
+    return {
+        "accepted": _Export([*columns, FROM_EXPORT], accepted),
+        "rejected": _Export([*columns, *EXPORT_COLUMNS], rejected),
+    }
 
 
 def _safe(cells: list[str]) -> str:

@@ -82,17 +82,10 @@ def _keep_source(session: Any, spooled: Spooled) -> None:
             [name for name in spooled.columns if name not in EXPORT_COLUMNS],
             spooled.records,
             spooled.blank_lines,
-            FROM_EXPORT in spooled.columns or _written_by_us(session, spooled.sha256),
+            FROM_EXPORT in spooled.columns,
             spooled.export_with_bom,
         ],
     )
-
-
-def _written_by_us(session: Any, sha256: str) -> bool:
-    """Tell whether these bytes are a file that a run of ours wrote, with its formulas neutralised."""
-    if not session.execute("select 1 from duckdb_schemas() where schema_name = 'audit'").fetchall():
-        return False
-    return bool(session.execute("select 1 from audit.fct_output_files where sha256 = ?", [sha256]).fetchall())
 
 
 def _compare(session: Any, spooled: Spooled) -> None:

@@ -1,14 +1,11 @@
 """The summary of a run, for people and for machines."""
 
-import os
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from loader.advice import next_step, shown
 from loader.audit import DELIVERY_COUNTS, FILE_COUNTS
 from loader.console import Console
-from loader.errors import GateClosed
 from loader.export_files import OutputFile
 from loader.job import DRY_RUN, IMPORT, Run
 from loader.report import stats_document
@@ -37,7 +34,7 @@ def summary_object(row: Row, files: Sequence[OutputFile], exit_code: int) -> dic
 
 def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFile]) -> None:
     """Write the ledger, the problems, the files and the next command."""
-    console.line(f"run {row['run_id']}: {row['mode']} of {_shown(row['source_file'])}")
+    console.line(f"run {row['run_id']}: {row['mode']} of {shown(row['source_file'])}")
     console.line(_ledger("records in the file", row["total_records"], row, FILE_COUNTS))
     if row["mode"] == IMPORT and not run.closed_by:
         console.line(_ledger("ready", row["ready_records"], row, DELIVERY_COUNTS))
@@ -51,20 +48,14 @@ def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFi
     if row["mode"] == IMPORT:
         _print_refusals(console, run)
     for file in files:
-        console.line(f"wrote {_shown(file.path)}")
+        console.line(f"wrote {shown(file.path)}")
     rejected = next(file.path for file in files if file.kind == "rejected")
-    console.line(_next(run, row, rejected))
+    console.line(next_step(run, row, rejected))
 
 
 def _ledger(name: str, total: int, row: Row, counts: Sequence[str]) -> str:
     parts = [f"{count.removesuffix('_records').replace('_', ' ')} {row[count]:,}" for count in counts]
-    return f"{name} {total:,} = {' + '.join(parts)}"
-
-
-def _shown(path: str | Path) -> str:
-    """Return the path as a person would type it here: relative when it is below the current folder."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
+    return f"{name} {total:,}\n    = {' + '.join(parts)}"
 
 
 def _print_source(console: Console, run: Run) -> None:
@@ -86,7 +77,7 @@ def _print_problems(console: Console, run: Run) -> None:
         return
     wide = [max(len(group[name]) for group in groups) for name in ("code", "field")]
     console.line()
-    console.line(f"{'problem':<{9 + wide[0]}}  {'field':<{wide[1]}}  {'records':>9}")
+    console.line(f"{'problem':<{9 + wide[0]}}  {'field':<{wide[1]}}  {'issues':>9}")
     for group in groups:
         console.line(
             f"{group['severity']:<7}  {group['code']:<{wide[0]}}  {group['field']:<{wide[1]}}  {group['issues']:>9,}"
@@ -137,20 +128,3 @@ def _print_refusals(console: Console, run: Run) -> None:
     for record in refused:
         where = f"line {record['line_number']} ({record['reference_number']})"
         console.line(f"{record['result']}, {where}: {record['status_code'] or 'no status'}, {record['error_message']}")
-
-
-def _next(run: Run, row: Row, rejected: Path) -> str:
-    command = f"python scripts/etl/pipeline.py --environment {row['environment']}"
-    given, entity = f" --source {shlex.quote(_shown(row['source_file']))}", f" --entity-type {row['entity_type']}"
-    if isinstance(run.closed_by, GateClosed):
-        return "next: dbt build"
-    if run.closed_by:
-        again = f" --source {shlex.quote(_shown(rejected))}"
-        return f"next: correct {_shown(rejected)} and give it back:\n  {command} --validate-only{again}{entity}"
-    if row["mode"] != IMPORT:
-        return f"next: {command} {'--import' if row['mode'] == DRY_RUN else '--dry-run'}{given}{entity}"
-    if row["stopped_because"]:
-        return f"stopped early: {row['stopped_because']}; then run the same command again: nothing is created twice"
-    if row["failed_records"] or row["unknown_records"] or row["not_attempted_records"]:
-        return "next: correct what failed and run the same command again: nothing is created twice"
-    return "done: every record is on the platform"

@@ -50,9 +50,9 @@ def assert_together_the_input(export: Export) -> None:
     header, *records = export.table
     first, *valid = read(export.accepted)
     second, *others = read(export.rejected)
-    assert first == header
+    assert first == [*header, EXPORT_COLUMNS[0]]
     assert second == [*header, *EXPORT_COLUMNS]
-    assert valid == [record for at, record in enumerate(records, 1) if at not in export.refused]
+    assert [row[:-1] for row in valid] == [record for at, record in enumerate(records, 1) if at not in export.refused]
     assert [row[:-4] for row in others] == [record for at, record in enumerate(records, 1) if at in export.refused]
 
 
@@ -92,11 +92,12 @@ def test_every_csv_of_the_repository_is_split_without_loss(source: Path, tmp_pat
 def test_a_rejected_record_says_where_what_and_how_to_mend_it(tmp_path: Path):
     (tmp_path / "in.csv").write_text('title,=odd\na,b\n\n"x\ny",=1+1\nbad"one,2\n', encoding="utf-8")
     accepted, rejected, *_ = exported(tmp_path / "in.csv", card_of("title"), tmp_path)
-    assert accepted.read_text(encoding="utf-8") == "title,'=odd\na,b\n"
+    assert accepted.read_text(encoding="utf-8") == "title,'=odd,_line\na,b,2\n"
     assert rejected.read_text(encoding="utf-8") == (
         "title,'=odd,_line,_codes,_how_to_fix,_suggestion\n"
-        "\"x\ny\",'=1+1,4,z_error; a_warning,now; =later,'-x\n"
-        '"bad""one,2",,6,z_error; a_warning,now; =later,\'-x\n'
+        "\"x\ny\",'=1+1,4,z_error; a_warning,'=wrong: now; odd: later,f: -x\n"
+        '"bad""one,2",,6,z_error; a_warning,"the whole record stands in the first cell, spread it over the columns here: '
+        '=wrong: now; odd: later",f: -x\n'
     )
     assert [stat.S_IMODE(path.stat().st_mode) for path in (accepted, rejected)] == [0o600, 0o600]
 
@@ -105,7 +106,7 @@ def test_a_rejected_file_that_comes_back_has_our_columns_once(tmp_path: Path):
     text = "a,_codes,title,_line,_suggestion,_how_to_fix,z\n1,c,T,7,s,h,2\n3,c,U,8,s,h,4\n"
     (tmp_path / "in.csv").write_text(text, encoding="utf-8")
     accepted, rejected, *_ = exported(tmp_path / "in.csv", card_of("title"), tmp_path)
-    assert read(accepted) == [["a", "title", "z"], ["1", "T", "2"]]
+    assert read(accepted) == [["a", "title", "z", "_line"], ["1", "T", "2", "2"]]
     assert read(rejected)[0] == ["a", "title", "z", *EXPORT_COLUMNS]
     assert read(rejected)[1][:4] == ["3", "U", "4", "3"]
 

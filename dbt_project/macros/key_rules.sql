@@ -8,7 +8,7 @@
     {% set invisible = '[\\pC]|[^\\P{Z} ]' %}
     {% do rules.append(broken_rule('unprintable_reference', field, "regexp_matches(" ~ after ~ ", '" ~ invisible ~ "')",
         after, detail=named_character(after, invisible), suspicion="not regexp_full_match(" ~ after ~ ", '[ -~]*')")) %}
-    {% set rival = 'duplicates.rival_record_number' %}
+    {% set rival = 'duplicates.rival_line_number' %}
     {% do rules.append(broken_rule('near_duplicate_reference', field, rival ~ ' is not null', after, rival,
         suspicion='false')) %}
     {% set different = 'duplicates.distinct_records' %}

@@ -9,7 +9,7 @@
         ~ " and regexp_matches(" ~ after ~ ", '[<&\\x{fffd}" ~ invisible ~ "]')" %}
     {{ return([
         broken_rule('contains_html', field, "regexp_matches(" ~ after ~ ", '" ~ html ~ "')",
-            "regexp_extract(" ~ after ~ ", '" ~ html ~ "')", suspicion=unusual),
+            "regexp_extract(" ~ after ~ ", '" ~ html | replace('[^>]*', '[^>\\s]*') ~ "')", suspicion=unusual),
         broken_rule('control_characters', field, "regexp_matches(" ~ after ~ ", '[" ~ invisible ~ "]')",
             after, detail=named_character(after, '[' ~ invisible ~ ']'), suspicion=unusual),
         broken_rule('replacement_character', field, "contains(" ~ after ~ ", chr(65533))",

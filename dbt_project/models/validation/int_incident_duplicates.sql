@@ -3,6 +3,7 @@
 with staged as (
     select
         record_number,
+        line_number,
         record_hash,
         {{ key }} as key_value,
         {{ folded_key(key) }} as folded
@@ -29,7 +30,7 @@ spellings as (
         folded,
         key_value,
         count(distinct record_hash) as distinct_records,
-        min(record_number) as first_record
+        min(line_number) as first_line
     from alike
     group by folded, key_value
 ),
@@ -39,10 +40,10 @@ rivals as (
         key_value,
         distinct_records,
         case
-            when first_record > min(first_record) over (partition by folded)
-                then min(first_record) over (partition by folded)
-            else lead(first_record) over (partition by folded order by first_record)
-        end as rival_record_number
+            when first_line > min(first_line) over (partition by folded)
+                then min(first_line) over (partition by folded)
+            else lead(first_line) over (partition by folded order by first_line)
+        end as rival_line_number
     from spellings
 ),
 
@@ -50,8 +51,8 @@ duplicates as (
     select
         alike.record_number,
         rivals.distinct_records,
-        rivals.rival_record_number,
-        min(alike.record_number) over (partition by alike.key_value, alike.record_hash) as first_record_number
+        rivals.rival_line_number,
+        min(alike.line_number) over (partition by alike.key_value, alike.record_hash) as first_line_number
     from alike
     inner join rivals on alike.key_value = rivals.key_value
 )

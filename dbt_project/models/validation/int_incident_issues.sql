@@ -1,8 +1,8 @@
 {% set fields = card('incident').fields %}
 {% set record = {'field': none, 'source_column': none} %}
 {% set malformed = broken_rule(none, record, 'true', 'left(raw_record, 80)', 'cell_count', 'len(source_columns)') %}
-{% set first = 'duplicates.first_record_number' %}
-{% set repeated = first ~ ' < staged.record_number and duplicates.distinct_records = 1' %}
+{% set first = 'duplicates.first_line_number' %}
+{% set repeated = first ~ ' < staged.line_number and duplicates.distinct_records = 1' %}
 {% set sole = record_rules(fields) %}
 {% set rules = [broken_rule('duplicate_record', record, repeated, 'null', first, suspicion='false')] %}
 {% for field in fields %}{% do rules.extend(broken_rules(field)) %}{% endfor %}
