@@ -44,9 +44,9 @@ class Card:
         return next(field.name for field in self.fields if field.is_key)
 
     @cached_property
-    def required_columns(self) -> set[str]:
-        """Return the source columns without which a file cannot be landed."""
-        return {field.source_column for field in self.fields if field.is_required}
+    def source_columns(self) -> dict[str, bool]:
+        """Return the source columns, and of each whether a file cannot be landed without it."""
+        return {field.source_column: field.is_required for field in self.fields}
 
 
 def entities() -> list[str]:

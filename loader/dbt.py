@@ -59,8 +59,7 @@ def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect) ->
         handover = Handover(records, errors)
         variables = _environment(source, database, dialect) | handover.variables
         with _started(variables, handover, output) as dbt:
-            required = card.required_columns
-            handover.tell(spool_file(source, required, dialect, settings.limits, records, errors))
+            handover.tell(spool_file(source, card.source_columns, dialect, settings.limits, records, errors))
             dbt.wait()
         output.seek(0)
         if not results_path.exists():

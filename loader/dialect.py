@@ -9,7 +9,7 @@ from loader.errors import Refused
 DELIMITER_VARIABLE = "ETL_DELIMITER"
 ENCODING_VARIABLE = "ETL_ENCODING"
 _NAMED = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
-_SIGNS = frozenset(",;|:!#$%&*/^~\t")
+SIGNS = frozenset(",;|:!#$%&*/^~\t")
 # By Python's name of the codec. Each of them maps text to bytes and back without loss.
 _ENCODINGS: tuple[str, ...] = (
     "utf-8",
@@ -59,7 +59,7 @@ def dialect_variables(dialect: Dialect) -> dict[str, str]:
 
 def _delimiter(word: str) -> str:
     sign = _NAMED.get(word.lower(), word)
-    if sign not in _SIGNS:
+    if sign not in SIGNS:
         raise Refused(f"--delimiter {word!r} cannot separate cells; use one of: comma, semicolon, tab, pipe or a sign")
     return sign
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from loader.errors import SourceRefused
 
 _FOREIGN = {
+    # Before UTF-16, whose mark these begin with.
+    codecs.BOM_UTF32_LE: ("in UTF-32", "export it as 'CSV UTF-8'"),
+    codecs.BOM_UTF32_BE: ("in UTF-32", "export it as 'CSV UTF-8'"),
     codecs.BOM_UTF16_LE: ("in UTF-16", "add --encoding utf-16"),
     codecs.BOM_UTF16_BE: ("in UTF-16", "add --encoding utf-16"),
     b"\x1f\x8b": ("compressed (gzip)", "unpack it"),

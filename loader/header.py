@@ -3,27 +3,32 @@
 from mmap import mmap
 from pathlib import Path
 
+from loader.dialect import SIGNS
 from loader.errors import SourceRefused
 from loader.scan import read_header
 
-_OTHER_DELIMITERS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma"}
+_WORDS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma"}
 _SHOWN = 20
+_LOOKED_AT = 1 << 16
+# How many lines above the header are looked past, to say on which line it stands.
+_PREAMBLE = 20
 
 
 def read_columns(
-    path: Path, data: bytes | mmap, required: set[str], delimiter: str, max_columns: int
+    path: Path, data: bytes | mmap, wanted: dict[str, bool], delimiter: str, max_columns: int
 ) -> tuple[list[str], int]:
     """Return the header's names and the offset of the first record.
 
     Raises:
-        SourceRefused: the header is malformed, has too many names, a name twice, or lacks a column of `required`.
+        SourceRefused: the header is malformed, has too many names, a name twice, lacks a required column of `wanted`,
+            or spells one otherwise.
 
     """
+    required = {name for name, needed in wanted.items() if needed}
     cells, start = read_header(data, delimiter.encode())
     if cells is None:
-        raise SourceRefused(
-            f"{path}:1: the header is not RFC 4180 (a stray quote or a lone carriage return); export it again"
-        )
+        remedy = _elsewhere(data, required, delimiter) or "export it again"
+        raise SourceRefused(f"{path}:1: the header is not RFC 4180 (a stray quote or a lone carriage return); {remedy}")
     if len(cells) > max_columns:
         raise SourceRefused(
             f"{path}:1: the header has {len(cells)} columns, the limit is {max_columns}; "
@@ -35,29 +40,47 @@ def read_columns(
         raise SourceRefused(
             f"{path}:1: the header is not UTF-8; add the --encoding it was written in, or export it as 'CSV UTF-8'"
         ) from error
-    _refuse_names(path, names, required, delimiter)
+    missing = sorted(required - set(names))
+    if missing:
+        hint = _elsewhere(data, required, delimiter) or _renamed(names, missing)
+        raise SourceRefused(
+            f"{path}:1: the header lacks {_shown(missing)}{hint and f' ({hint})'}; it has {_shown(names)}"
+        )
+    _refuse_twice(path, names)
+    # Taken as unknown, it would be left out, and every record would get the default of the column that was meant.
+    if renamed := _renamed(names, sorted(set(wanted) - set(names))):
+        raise SourceRefused(f"{path}:1: the header has other spellings of known columns: {renamed}")
     return names, start
 
 
-def _refuse_names(path: Path, names: list[str], required: set[str], delimiter: str) -> None:
+def _refuse_twice(path: Path, names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SourceRefused(f"{path}:1: the header has {_shown(twice)} more than once; rename or remove one")
-    missing = sorted(required - set(names))
-    if missing:
-        raise SourceRefused(
-            f"{path}:1: the header lacks {_shown(missing)}{_hint(names, missing, delimiter)}; it has {_shown(names)}"
-        )
 
 
-def _hint(names: list[str], missing: list[str], delimiter: str) -> str:
-    """Say what would help: another delimiter, or a name that differs only in case and white space."""
-    for sign, word in _OTHER_DELIMITERS.items():
-        if sign != delimiter and len(names) == 1 and sign in names[0]:
-            return f" because its cells are not separated by {delimiter!r}: add --delimiter {word}"
+def _elsewhere(data: bytes | mmap, required: set[str], delimiter: str) -> str:
+    """Say what reads the file: another delimiter, or the header further down; nothing when neither does."""
+    for sign in sorted(SIGNS - {delimiter}):
+        if _has(data, required, sign):
+            return f"its cells are not separated by {delimiter!r}: add --delimiter {_WORDS.get(sign, repr(sign))}"
+    lines = bytes(data[:_LOOKED_AT]).splitlines(keepends=True)
+    for above in range(1, min(_PREAMBLE, len(lines))):
+        if _has(b"".join(lines[above:]), required, delimiter):
+            return f"the header stands on line {above + 1}: remove what is above it"
+    return ""
+
+
+def _has(data: bytes | mmap, required: set[str], delimiter: str) -> bool:
+    cells, _ = read_header(data, delimiter.encode())
+    names = [cell.decode(errors="replace") for cell in cells or []]
+    return required <= set(names) and len(set(names)) == len(names)
+
+
+def _renamed(names: list[str], missing: list[str]) -> str:
+    """Say which names differ only in case and white space."""
     alike = {name.strip().casefold(): name for name in names}
-    renamed = [f"rename {alike[name.casefold()]!r} to {name!r}" for name in missing if name.casefold() in alike]
-    return f" ({', '.join(renamed)})" if renamed else ""
+    return ", ".join(f"rename {alike[name.casefold()]!r} to {name!r}" for name in missing if name.casefold() in alike)
 
 
 def _shown(names: list[str]) -> str:

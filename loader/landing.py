@@ -64,10 +64,9 @@ def _spools(wanted: dict[str, bool]) -> Iterator[tuple[Spooled, BinaryIO, Binary
             return
         settings = load_settings()
         path = Path(os.environ.get(SOURCE_VARIABLE) or settings.default_source)
-        required = {name for name, needed in wanted.items() if needed}
         with tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as errors:
             dialect = dialect_of_environment()
-            yield spool_file(path, required, dialect, settings.limits, records, errors), records, errors
+            yield spool_file(path, wanted, dialect, settings.limits, records, errors), records, errors
 
 
 def _keep_source(session: Any, spooled: Spooled) -> None:

@@ -38,7 +38,7 @@ def _prepare(run: Run) -> None:
     """Probe, build, keep what validation found, and judge the gate."""
     job = run.job
     if job.source:
-        check_source(job.source, job.card.required_columns, job.dialect, run.settings.limits)
+        check_source(job.source, job.card.source_columns, job.dialect, run.settings.limits)
     run.warehouse.wait_until_free()
     checks = job.target.probe(job.target.api) if job.target else []
     if job.source:

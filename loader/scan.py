@@ -14,6 +14,8 @@ _BLANK_LINES = re.compile(rb"(?:\r?\n)++")
 _REST_OF_LINE = re.compile(rb"[^\n]*+(?:\n|\Z)")
 _QUOTED = rb'"(?:[^"]++|"")*+"'
 _QUOTED_ON_ONE_LINE = rb'"(?:[^"\r\n]++|"")*+"'
+# How far ahead a file that is not UTF-8 throughout is looked at: a byte is decoded once, not once per record.
+_CHECKED_BYTES = 1 << 16
 _END = rb"(?:\r\n|\n|\Z)"
 
 
@@ -82,28 +84,27 @@ def scan(data: bytes | mmap, start: int, grammar: Grammar, window: int, *, is_ut
     the scan goes on at the next line. `is_utf8` says that the whole is known to be UTF-8.
     """
     number, position, line, size = 1, start, 1 + bytes(data[:start]).count(b"\n"), len(data)
+    valid = size if is_utf8 else start
     while position < size:
-        piece, end = _next(data, position, grammar, window, is_utf8=is_utf8)
+        if valid <= position:
+            valid = position + _valid_bytes(data[position : position + _CHECKED_BYTES])
+        piece, end = _next(data, position, grammar, min(valid, position + window))
+        if end > valid and _valid_bytes(piece.text) < len(piece.text):
+            piece = Piece(0, 0, 1, piece.text, piece.cells, "not_utf8")
         yield Piece(number, line, piece.records, piece.text, piece.cells, piece.error)
         number += piece.records
         line += data[position:end].count(b"\n")
         position = end
 
 
-def _next(data: bytes | mmap, position: int, grammar: Grammar, window: int, *, is_utf8: bool) -> tuple[Piece, int]:
-    """Return the piece at `position`, numbered from 0, and the offset after it."""
+def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int) -> tuple[Piece, int]:
+    """Return the piece at `position`, numbered from 0, and the offset after it; a single record may pass `limit`."""
     if match := _BLANK_LINES.match(data, position):
         return Piece(0, 0, 0, match.group(), 0), match.end()
-    limit = min(len(data), position + window)
-    if not is_utf8:
-        limit = position + _valid_bytes(data[position:limit])
     if match := grammar.lines.match(data, position, limit):
         text = match.group().replace(b"\r\n", b"\n")
         return Piece(0, 0, text.count(b"\n"), text, grammar.width), match.end()
-    piece, end = _single(data, position, grammar)
-    if not is_utf8 and _valid_bytes(piece.text) < len(piece.text):
-        piece = Piece(0, 0, 1, piece.text, piece.cells, "not_utf8")
-    return piece, end
+    return _single(data, position, grammar)
 
 
 def _valid_bytes(text: bytes) -> int:

@@ -63,7 +63,7 @@ def open_source(path: Path, dialect: Dialect, limits: Limits) -> Iterator[Source
             yield Source(path, sha256, data, recoder.is_utf8, recoder.had_bom or recoder.recodes)
 
 
-def check_source(path: Path, required: set[str], dialect: Dialect, limits: Limits) -> None:
+def check_source(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Limits) -> None:
     """Refuse at once what the beginning shows, before dbt is started; `landing` reads and judges the whole file.
 
     Raises:
@@ -72,14 +72,17 @@ def check_source(path: Path, required: set[str], dialect: Dialect, limits: Limit
 
     """
     with _open_regular(path, limits) as file:
-        beginning = file.read(CHUNK_BYTES)
+        try:
+            beginning = file.read(CHUNK_BYTES)
+        except OSError as error:
+            raise SourceRefused(f"{path}: cannot be read ({error.strerror}); check --source") from error
     if not beginning:
         raise _empty(path)
     recoder, whole = Recoder(path, dialect.encoding), len(beginning) < CHUNK_BYTES
     text = recoder.recode(beginning, final=whole)
     if whole and not recoder.is_utf8 and not dialect.encoding:
         refuse_other_encoding(path, text, recoder.first_bad_line)
-    columns, start = read_columns(path, text, required, dialect.delimiter, limits.max_columns)
+    columns, start = read_columns(path, text, wanted, dialect.delimiter, limits.max_columns)
     if whole and not text[start:].strip():
         raise no_record(path, columns)
 

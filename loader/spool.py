@@ -35,7 +35,7 @@ class Spooled:
 
 
 def spool_file(
-    path: Path, required: set[str], dialect: Dialect, limits: Limits, records: BinaryIO, errors: BinaryIO
+    path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Limits, records: BinaryIO, errors: BinaryIO
 ) -> Spooled:
     """Scan a file and write every record of it into one of the two spools.
 
@@ -50,7 +50,7 @@ def spool_file(
     """
     try:
         with open_source(path, dialect, limits) as source:
-            columns, start = read_columns(path, source.data, required, dialect.delimiter, limits.max_columns)
+            columns, start = read_columns(path, source.data, wanted, dialect.delimiter, limits.max_columns)
             grammar = Grammar(dialect.delimiter.encode(), len(columns))
             count, blank_lines = _spool(source, start, grammar, limits, records, errors)
             records.flush()
