@@ -56,9 +56,10 @@ def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect) ->
     results_path = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target") / "run_results.json"
     results_path.unlink(missing_ok=True)
     with TemporaryFile() as records, TemporaryFile() as errors, TemporaryFile() as output:
-        handover = Handover(records, errors)
-        variables = _environment(source, database, dialect) | handover.variables
-        with _started(variables, handover, output) as dbt:
+        with (
+            Handover(records, errors) as handover,
+            _started(_environment(source, database, dialect), handover, output) as dbt,
+        ):
             handover.tell(spool_file(source, card.source_columns, dialect, settings.limits, records, errors))
             dbt.wait()
         output.seek(0)
@@ -87,7 +88,7 @@ def _started(variables: dict[str, str], handover: Handover, output: BinaryIO) ->
     dbt = subprocess.Popen(  # noqa: S603 - our own arguments
         [sys.executable, "-m", "dbt.cli.main", *_ARGUMENTS],
         cwd=ROOT,
-        env=variables,
+        env=variables | handover.variables,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -58,6 +58,10 @@ def refuse_other_encoding(path: Path, data: bytes | mmap, line: int) -> None:
         )
 
 
+def _of_single_bytes(encoding: str | None) -> bool:
+    return bool(encoding) and not str(encoding).startswith("utf")
+
+
 class Recoder:
     """Recodes the chunks of one file in their order.
 
@@ -74,6 +78,9 @@ class Recoder:
         self._path = path
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding or "utf-8")()
+        # Text in UTF-8 can be decoded as any encoding of single bytes too, to nonsense: it is looked for.
+        self._looks_utf8 = codecs.getincrementaldecoder("utf-8")() if _of_single_bytes(encoding) else None
+        self._has_accents = False
         self._line = 1
         self._first = True
 
@@ -92,6 +99,7 @@ class Recoder:
         return text
 
     def _decoded(self, chunk: bytes, *, final: bool) -> bytes:
+        self._look_for_utf8(chunk, final=final)
         try:
             return self._decoder.decode(chunk, final=final).encode()
         except UnicodeError as error:
@@ -99,6 +107,17 @@ class Recoder:
                 f"{self._path}: has bytes that {self._encoding} does not have, after line {self._line}; "
                 "name the encoding that it was written in"
             ) from error
+
+    def _look_for_utf8(self, chunk: bytes, *, final: bool) -> None:
+        if self._looks_utf8 is None:
+            return
+        self._has_accents = self._has_accents or not chunk.isascii()
+        try:
+            self._looks_utf8.decode(chunk, final=final)
+        except UnicodeDecodeError:
+            self._looks_utf8 = None
+        if final and self._looks_utf8 and self._has_accents:
+            raise SourceRefused(f"{self._path}: is UTF-8; give --encoding utf-8 in place of {self._encoding}")
 
     def _checked(self, chunk: bytes, *, final: bool) -> bytes:
         if self.is_utf8:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from loader.errors import SourceRefused
 from loader.spool import Spooled
@@ -21,19 +21,27 @@ class Handover:
     """The sender's side: `descriptors` are what the receiver has to inherit, `variables` tell it so."""
 
     def __init__(self, records: BinaryIO, errors: BinaryIO) -> None:
-        self._read, self._write = os.pipe()
-        self.descriptors = (records.fileno(), errors.fileno(), self._read)
+        read, write = os.pipe()
+        self._read, self._write = os.fdopen(read, "rb"), os.fdopen(write, "w", encoding="utf-8")
+        self.descriptors = (records.fileno(), errors.fileno(), read)
         self.variables = {SPOOL_VARIABLE: ",".join(map(str, self.descriptors))}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._read.close()
+        with suppress(BrokenPipeError):
+            self._write.close()
 
     def started(self) -> None:
         """Close what only the receiver needs, once it has been started."""
-        os.close(self._read)
+        self._read.close()
 
     def tell(self, spooled: Spooled) -> None:
         """Tell the receiver that the spools are complete; one that has ended meanwhile says why by itself."""
-        text = json.dumps(asdict(spooled))
-        with suppress(BrokenPipeError), os.fdopen(self._write, "w", encoding="utf-8") as pipe:
-            pipe.write(text)
+        with suppress(BrokenPipeError), self._write:
+            json.dump(asdict(spooled), self._write)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from loader.config import SOURCE_VARIABLE, load_settings
 from loader.dialect import dialect_of_environment
 from loader.errors import SourceRefused
 from loader.handover import received
-from loader.landing_sql import EXPORT_COLUMNS, FROM_EXPORT, LANDED, Columns, errors_query, lines_query, records_query
+from loader.landing_sql import EXPORT_COLUMNS, LANDED, Columns, errors_query, lines_query, records_query
 from loader.spool import Spooled, spool_file
 
 
@@ -81,7 +81,7 @@ def _keep_source(session: Any, spooled: Spooled) -> None:
             [name for name in spooled.columns if name not in EXPORT_COLUMNS],
             spooled.records,
             spooled.blank_lines,
-            FROM_EXPORT in spooled.columns,
+            any(name in EXPORT_COLUMNS for name in spooled.columns),
             spooled.export_with_bom,
         ],
     )

@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
-# The columns that our CSV files add to the original ones, the first to both, the others to the rejected records; by the
-# first one a file that is given back is known.
+# The columns that our CSV files add to the original ones, the first to both, the others to the rejected records; by any
+# of them a file that is given back is known.
 FROM_EXPORT = "_line"
 EXPORT_COLUMNS = (FROM_EXPORT, "_codes", "_how_to_fix", "_suggestion")
 LANDED = "landed_records"

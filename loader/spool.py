@@ -53,8 +53,9 @@ def spool_file(
             columns, start = read_columns(path, source.data, wanted, dialect.delimiter, limits.max_columns)
             grammar = Grammar(dialect.delimiter.encode(), len(columns))
             count, blank_lines = _spool(source, start, grammar, limits, records, errors)
-            records.flush()
-            errors.flush()
+            # Flushed for readers that open the file anew, rewound for those that share its position.
+            records.seek(0)
+            errors.seek(0)
     except OSError as error:
         raise SourceRefused(
             f"{path}: cannot be landed ({error.strerror}); free {tempfile.gettempdir()}, or set TMPDIR"

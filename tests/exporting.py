@@ -43,9 +43,11 @@ def exported(source: Path, card: Card, folder: Path, every: int = 2, **options: 
             [every],
         )
         session.execute(
-            "create table validation.int_incident_issues as select record_number, unnest([{severity: 'warning', code: "
-            "'a_warning', field: null, message: 'odd', how_to_fix: 'later', suggestion: null}, {severity: 'error', code: 'z_error', "
-            "field: 'f', message: '=wrong', how_to_fix: 'now', suggestion: '-x'}], recursive := true) from landing.raw_incident"
+            "create table validation.int_incident_issues as select record_number, unnest(["
+            "{severity: 'warning', code: 'a_warning', field: null, message: 'odd', how_to_fix: 'later', "
+            "suggestion: null}, "
+            "{severity: 'error', code: 'z_error', field: 'f', message: '=wrong', how_to_fix: 'now', suggestion: '-x'}"
+            "], recursive := true) from landing.raw_incident"
         )
         session.execute(
             "create table validation.int_incident_totals as select 'built' as invocation_id, source_columns, "

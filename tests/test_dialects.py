@@ -124,3 +124,18 @@ def test_our_own_rejected_file_can_be_given_back():
     assert (back["is_export"], first["is_export"]) == (True, False)
     for name in ("record_hash", "source_columns", "other_cells", "title"):
         assert back[name] == first[name], name
+
+
+def test_text_in_utf8_is_not_read_as_another_encoding(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ETL_ENCODING", "cp1252")
+    with pytest.raises(SourceRefused, match="is UTF-8; give --encoding utf-8 in place of cp1252"):
+        landed("ref,title\nR,Sch\xe4del \u2013 ok\n")
+    assert [row["title"] for row in landed("ref,title\nR,plain\n")] == ["plain"]
+    with pytest.raises(SourceRefused, match="byte order mark of UTF-8"):
+        landed("\ufeffref,title\nR,plain\n")
+
+
+@pytest.mark.parametrize("column", ["_line", "_codes"])
+def test_an_apostrophe_of_ours_is_known_by_any_column_of_ours(column: str):
+    (row,) = landed(f"ref,title,{column}\nR,'=1,x\n")
+    assert (row["is_export"], row["other_cells"], row["source_columns"]) == (True, [], ["ref", "title"])

@@ -96,7 +96,8 @@ def test_a_rejected_record_says_where_what_and_how_to_mend_it(tmp_path: Path):
     assert rejected.read_text(encoding="utf-8") == (
         "title,'=odd,_line,_codes,_how_to_fix,_suggestion\n"
         "\"x\ny\",'=1+1,4,z_error; a_warning,'=wrong: now; odd: later,f: -x\n"
-        '"bad""one,2",,6,z_error; a_warning,"the whole record stands in the first cell, spread it over the columns here: '
+        '"bad""one,2",,6,z_error; a_warning,'
+        '"the whole record stands in the first cell, spread it over the columns here: '
         '=wrong: now; odd: later",f: -x\n'
     )
     assert [stat.S_IMODE(path.stat().st_mode) for path in (accepted, rejected)] == [0o600, 0o600]
