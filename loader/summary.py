@@ -55,7 +55,7 @@ def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFi
 
 def _ledger(name: str, total: int, row: Row, counts: Sequence[str]) -> str:
     parts = [f"{count.removesuffix('_records').replace('_', ' ')} {row[count]:,}" for count in counts]
-    return f"{name} {total:,}\n    = {' + '.join(parts)}"
+    return f"{name} {total:,} = {' + '.join(parts)}"
 
 
 def _print_source(console: Console, run: Run) -> None:

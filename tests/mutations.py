@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.reference_reader import BYTE_ORDER_MARK
+from tests.reference_reader import BYTE_ORDER_MARK, is_utf8, read_record
 
 REQUIRED, OPTIONAL, OTHERS = ["ref", "title"], ["place"], ["zeta", "an, other"]
 PIECES = [
@@ -88,3 +88,22 @@ def some_mutation(draw: Draw, data: bytes) -> Mutation:
     size = len(sign) if found and sign else 1
     at = draw(found or range(len(data)))
     return Mutation(at, at + size, data[at : at + size] * (2 if kind == "double" else 0))
+
+
+def names_its_columns(data: bytes, text: bytes) -> bool:
+    """Return whether the header of the mutated text has the columns it needs, no name twice, no known one misspelt."""
+    names = read_record(text, 0).cells
+    if names is None or not is_utf8(b",".join(names)) or len(set(names)) < len(names):
+        return False
+    known, found = (*REQUIRED[: width_of(data)], *OPTIONAL), [name.decode() for name in names]
+    alike = {name.strip().casefold() for name in found if name not in known}
+    return set(REQUIRED[: width_of(data)]) <= set(found) and not {name for name in known if name not in found} & alike
+
+
+def has_a_record(text: bytes) -> bool:
+    after = text[read_record(text, 0).end :]
+    return bool(after.replace(b"\r\n", b"\n").strip(b"\n"))
+
+
+def width_of(data: bytes) -> int:
+    return len(read_record(data.removeprefix(BYTE_ORDER_MARK), 0).cells or [])
