@@ -31,7 +31,7 @@ counted as (
 
 hashed_records as (
     select string_agg(
-        sha256(
+        md5(
             record_hash
             {% for field in card('incident').fields | sort(attribute='field') %}
                 || chr(0) || coalesce({{ field.field }}, chr(0))

@@ -19,7 +19,8 @@ offenders as (
         {% if field.is_enum %}
         {{ field.field }} not in (select api_value from enum_map where field = '{{ field.field }}')
         {% else %}
-        {{ counted_length(field.field, field.counts) }} > {{ field.max_length }}
+        length({{ field.field }}) > {{ field.max_length // 6 }}
+        and {{ counted_length(field.field, field.counts) }} > {{ field.max_length }}
         {% endif %}
     {% else %}
     select null where false
