@@ -15,7 +15,12 @@ issues as (
 ),
 
 source_file as (
-    select distinct source_file, source_sha256, source_columns, source_records, source_blank_lines
+    select distinct
+        source_file,
+        source_sha256,
+        source_columns,
+        source_records,
+        source_blank_lines
     from source_records
 ),
 
@@ -30,30 +35,25 @@ counted as (
 ),
 
 hashed_records as (
-    select string_agg(
-        md5(
-            record_hash
-            {% for field in card('incident').fields | sort(attribute='field') %}
-                || chr(0) || coalesce({{ field.field }}, chr(0))
-            {% endfor %}
-        ),
-        '' order by record_number
-    ) as hashes
+    select
+        list(
+            md5(
+                record_hash
+                {% for field in card('incident').fields | sort(attribute='field') %}
+                    || chr(0) || coalesce({{ field.field }}, chr(0))
+                {% endfor %}
+            ) order by record_number
+        ) as record_digests
     from staged
 ),
 
 hashed_verdicts as (
-    select string_agg(
-        record_number || status || to_json(error_codes) || to_json(warning_codes), '' order by record_number
-    ) as hashes
+    select
+        list(
+            record_number || status || to_json(error_codes) || to_json(warning_codes) order by record_number
+        ) as verdicts
     from records
     where status <> 'valid' or len(warning_codes) > 0
-),
-
-hashed as (
-    select sha256(hashed_records.hashes || coalesce(hashed_verdicts.hashes, '')) as output_hash
-    from hashed_records
-    cross join hashed_verdicts
 ),
 
 totals as (
@@ -62,11 +62,12 @@ totals as (
         source_file.*,
         counted.*,
         issues.warnings,
-        hashed.output_hash
+        sha256(array_to_string(list_concat(record_digests, verdicts), '')) as output_hash
     from source_file
     cross join counted
     cross join issues
-    cross join hashed
+    cross join hashed_records
+    cross join hashed_verdicts
 )
 
 select * from totals
