@@ -110,3 +110,12 @@ def new_home(folder: Path, built: Path | None = None, **environment: str) -> Hom
     if built:
         shutil.copy(built, home.database)
     return home
+
+
+def copied_project(folder: Path) -> Path:
+    """Copy what a pipeline run needs of the project into a new folder, to be changed; return the folder."""
+    for name in ("dbt_project", "data/reference", "data/etl_source", "loader", "probe", "scripts"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("dbt_project.yml", "profiles.yml", "etl.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder

@@ -1,14 +1,13 @@
 """Records that are wrong, too long or there twice: each is named with its line and its remedy, none is posted."""
 
 import json
-import shutil
 import sys
 from collections.abc import Callable
 
 import pytest
 
 from sandbox.process import Sandbox
-from tests.support import ROOT, Home
+from tests.support import Home, copied_project
 
 GOOD = 'GOOD-1,Loose handrail,"A handrail, loose at its foot",safety,low,open,2026-01-05,Stair 3'
 EMPTY_TITLE = "BAD-1,  ,A record without a title,safety,low,open,2026-01-05,Stair 3"
@@ -119,11 +118,7 @@ def test_one_reference_with_two_contents_closes_the_gate_for_both(
 
 def test_a_build_that_stops_early_never_reports_the_file_before(home: Home):
     """A rule without a meaning fails an upstream test, so dbt skips the verdicts; the old ones are another file's."""
-    project = home.folder / "project"
-    for name in ("dbt_project", "data/reference", "data/etl_source", "loader", "probe", "scripts"):
-        shutil.copytree(ROOT / name, project / name)
-    for name in ("dbt_project.yml", "profiles.yml", "etl.toml"):
-        shutil.copy(ROOT / name, project / name)
+    project = copied_project(home.folder / "project")
     codes = project / "data" / "reference" / "issue_codes.csv"
     kept = [line for line in codes.read_text(encoding="utf-8").splitlines() if not line.startswith("required,")]
     codes.write_text("\n".join(kept) + "\n", encoding="utf-8")

@@ -1,7 +1,6 @@
 """Documented exceptions leave a record out and say so; thresholds let the others pass; neither opens the gate wider."""
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.process import Sandbox
-from tests.support import ROOT, Home
+from tests.support import Home, copied_project
 
 COLUMNS = "entity,reference_number,record_hash,code,reason,approved_by,expires_on"
 REASON = "# 12: it's untitled, as agreed"
@@ -41,12 +40,7 @@ class Project:
 
 @pytest.fixture
 def project(home: Home) -> Project:
-    folder = home.folder / "project"
-    for name in ("dbt_project", "data/reference", "data/etl_source", "loader", "probe", "scripts"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("dbt_project.yml", "profiles.yml", "etl.toml"):
-        shutil.copy(ROOT / name, folder / name)
-    return Project(folder, home)
+    return Project(copied_project(home.folder / "project"), home)
 
 
 def test_an_exception_that_nobody_answers_for_stops_the_build(project: Project):
@@ -176,3 +170,14 @@ def test_the_history_says_what_is_new_gone_and_left(home: Home):
     ]
     others = home.query("select state, record from audit.rpt_issue_history where source_name = 'other.csv'")
     assert others == [("new", "B-4")]
+
+
+def test_a_line_of_the_enum_map_that_is_not_complete_is_named(project: Project):
+    enum_map = project.folder / "data" / "reference" / "enum_map.csv"
+    enum_map.write_text(
+        enum_map.read_text(encoding="utf-8") + "incident,incident_type,slips/trips,\n", encoding="utf-8"
+    )
+    done = project.run("--validate-only", "--source", project.home.csv("good.csv", GOOD.format(1)))
+    assert done.returncode == 2, done.stdout
+    (line,) = done.stderr.splitlines()
+    assert "enum_map.csv: the row incident,incident_type,slips/trips lacks its api_value; complete it" in line

@@ -1,5 +1,5 @@
-{#- Records that break a rule and close the gate. How many are too many is the test's `error_if` in the card. -#}
-{% test all_records_valid(model, records) %}
+{#- Records with a verdict that closes the gate. How many are too many is the test's `error_if` in the card. -#}
+{% test no_records_with(model, records, status) %}
 with records as (
     select * from {{ records }}
 ),
@@ -7,7 +7,7 @@ with records as (
 offenders as (
     select *
     from records
-    where status = 'invalid'
+    where status = '{{ status }}'
 )
 
 select * from offenders
