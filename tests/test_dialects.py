@@ -139,3 +139,25 @@ def test_text_in_utf8_is_not_read_as_another_encoding(monkeypatch: pytest.Monkey
 def test_an_apostrophe_of_ours_is_known_by_any_column_of_ours(column: str):
     (row,) = landed(f"ref,title,{column}\nR,'=1,x\n")
     assert (row["is_export"], row["other_cells"], row["source_columns"]) == (True, [], ["ref", "title"])
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("ref,title,Place\nR,T,P\n", "other spellings of known columns: rename 'Place' to 'place'"),
+        ("ref,title, place\nR,T,P\n", "rename ' place' to 'place'"),
+        ('"ref";"title"\n"R";"T"\n', "add --delimiter semicolon"),
+        ("ref^title\nR^T\n", "add --delimiter '\\^'"),
+        ("sep=;\nref,title\nR,T\n", "the header stands on line 2: remove what is above it"),
+        ("Report,,\n\nref,title,place\nR,T,P\n", "the header stands on line 3"),
+        ("ref||title||place\nR||T||P\n", "lacks 'ref', 'title'; it has"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused_with_what_would_help(text: str, remedy: str):
+    with pytest.raises(SourceRefused, match=remedy):
+        landed(text)
+
+
+def test_text_in_utf32_is_named_as_such():
+    with pytest.raises(SourceRefused, match="UTF-32"):
+        landed("ref,title\nR,T\n".encode("utf-32"))

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,3 +117,19 @@ def test_a_long_list_is_streamed_and_stays_json(tmp_path: Path):
     assert [entry["at"] for entry in read["many"]] == [0] * 50_000 + [1] * 50_000 + [2] * 50_000
     assert taken[1][1] > 1_000_000  # the first batch is on its way before the second is asked for
     assert json.loads(write_json(tmp_path / "e.json", Entries(iter([["1", "2"], ["3"]]))).path.read_text()) == [1, 2, 3]
+
+
+def test_the_next_command_reads_the_file_that_it_names(home: Home):
+    """A `;` file in cp1252: what is printed after it works when it is copied, for the source and for the rejected file."""
+    records = [GOOD.format("x").replace("Loose", "L\u00f6se"), GOOD.format("y").replace("GOOD-1", "GOOD-2")]
+    source = home.folder / "other.csv"
+    text = "\n".join([HEADER + ",owner", records[0], records[1].replace("2026-01-05", "15/01/2026")]) + "\n"
+    source.write_text(text.replace(",", ";").replace(";  loose", ", loose"), encoding="cp1252")
+    dialect = ("--delimiter", "semicolon", "--encoding", "cp1252")
+    first = home.loader("--validate-only", "--source", source, *dialect)
+    assert first.returncode == 1, first.stderr
+    command = shlex.split(first.stdout.splitlines()[-1])
+    assert command[-6:-2] == ["--delimiter", ",", "--encoding", "utf-8"]
+    again = home.run(command, ETL_DELIMITER=";", ETL_ENCODING="cp1252")
+    assert "error" not in again.stderr, again.stderr
+    assert "records in the file 1 = parse error 0 + invalid 1" in again.stdout
