@@ -120,7 +120,7 @@ def test_a_long_list_is_streamed_and_stays_json(tmp_path: Path):
 
 
 def test_the_next_command_reads_the_file_that_it_names(home: Home):
-    """A `;` file in cp1252: what is printed after it works when it is copied, for the source and for the rejected file."""
+    """A `;` file in cp1252: the command that is printed for its rejected file works when it is copied."""
     records = [GOOD.format("x").replace("Loose", "L\u00f6se"), GOOD.format("y").replace("GOOD-1", "GOOD-2")]
     source = home.folder / "other.csv"
     text = "\n".join([HEADER + ",owner", records[0], records[1].replace("2026-01-05", "15/01/2026")]) + "\n"
