@@ -55,7 +55,7 @@ def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect) ->
     database.parent.mkdir(parents=True, exist_ok=True)
     results_path = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target") / "run_results.json"
     results_path.unlink(missing_ok=True)
-    with TemporaryFile() as records, TemporaryFile() as errors, TemporaryFile() as output:
+    with TemporaryFile(buffering=1 << 20) as records, TemporaryFile() as errors, TemporaryFile() as output:
         with (
             Handover(records, errors) as handover,
             _started(_environment(source, database, dialect), handover, output) as dbt,

@@ -64,7 +64,7 @@ def _spools(wanted: dict[str, bool]) -> Iterator[tuple[Spooled, BinaryIO, Binary
             return
         settings = load_settings()
         path = Path(os.environ.get(SOURCE_VARIABLE) or settings.default_source)
-        with tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as errors:
+        with tempfile.TemporaryFile(buffering=1 << 20) as records, tempfile.TemporaryFile() as errors:
             dialect = dialect_of_environment()
             yield spool_file(path, wanted, dialect, settings.limits, records, errors), records, errors
 
