@@ -3,22 +3,29 @@
 import csv
 import difflib
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks.loop_reader import Malformed, Repeat
+from benchmarks.loop_text import (
+    CONTROL,
+    HTML,
+    LONGEST_ESCAPE,
+    LOST_LETTER,
+    UNPRINTABLE,
+    UNUSUAL,
+    WHITE,
+    escaped_length,
+    fitted,
+    lowered,
+    utc_date,
+)
 from loader.card import ENUM_MAP, MODELS, Card, Field
 
 Issue = dict[str, Any]
-WHITE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\ufeff"
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-HTML = re.compile(r"<[A-Za-z/!]")
-RESERVED = re.compile(r"INC-\d{4}-\d+")
-DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})")
-JOINS_THE_ONE_BEFORE = re.compile("[\u0300-\u036f\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
 
 
 class Rules:
@@ -29,102 +36,148 @@ class Rules:
         columns = next(model for model in models if model["name"] == card.payload_model)["columns"]
         metas = {column["name"]: column.get("config", {}).get("meta", {}) for column in columns}
         self.card, self.today = card, datetime.now(UTC).date()
+        self.key = next(field for field in card.fields if field.is_key)
+        self.header = {field.name: field.source_column for field in card.fields if field.is_required}
         self.escaped = {name for name, meta in metas.items() if meta.get("counts") == "escaped"}
         self.truncated = {name for name, meta in metas.items() if meta.get("on_too_long") == "truncate"}
+        self.reserved = re.compile(metas[card.key].get("reserved", "(?!)"), re.ASCII | re.IGNORECASE)
         self.enums = {field.name: dict[str, str]() for field in card.fields if field.enum_values}
         for row in _table(ENUM_MAP):
             if row["entity"] == card.entity:
                 self.enums[row["field"]][row["source_value"]] = row["api_value"]
         self.codes = {row["code"]: row for row in _table(ENUM_MAP.with_name("issue_codes.csv"))}
         self.suggestions: dict[tuple[str, str], str] = {}
+        self.checks = [(field, field.source_column, self._check_of(field)) for field in card.fields]
 
-    def issue(self, code: str, field: Field | None, value: str = "", count: int = 0, limit: int = 0) -> Issue:
+    def _check_of(self, field: Field) -> Any:
+        if field.is_key:
+            return self._key
+        if field.enum_values:
+            return self._enum
+        return self._date if field.format == "date" else self._text
+
+    def judged(
+        self, row: dict[str, str], repeat: Repeat | None, line: int
+    ) -> tuple[dict[str, str], list[tuple[str, ...]], list[Issue]]:
+        """Return the clean values of a record, the cells that cleaning changed, and what is wrong with the record."""
+        values, changes, issues = dict[str, str](), list[tuple[str, ...]](), list[Issue]()
+        for field, column, check in self.checks:
+            cell = row.get(column) or ""
+            text = cell.strip(WHITE)
+            value = values[field.name] = check(field, text, issues)
+            if not value and not text and field.is_required:
+                issues.append(self.issue("required", field))
+            if value != cell and (value or text):
+                changes.append((field.name, cell, value, self._change(field, text, value)))
+        if repeat:
+            self._repeats(values[self.key.name], repeat, line, issues)
+        if values[self.key.name] in ("", self.key.source_column) and (code := self._sole(row, values)):
+            issues = [self.issue(code)]
+        return values, changes, issues
+
+    def malformed(self, record: Malformed, columns: int) -> Issue:
+        """Return the issue of a record that could not be read."""
+        return self.issue(record.code, None, record.text, record.cells, columns)
+
+    def issue(
+        self, code: str, field: Field | None = None, value: str = "", count: int = 0, limit: int = 0, detail: str = ""
+    ) -> Issue:
         """Return the issue with its message and remedy filled in."""
-        known = self.codes.get(code, {"severity": "error", "message": code, "how_to_fix": code})
+        known, name, suggestion = self.codes[code], field.name if field else "", ""
+        if field and code == "unknown_enum" and (suggestion := self._suggestion(name, lowered(value))):
+            detail = f"; the nearest one is '{suggestion}', which is sent as '{self.enums[name][suggestion]}'"
         filling = {
             "{entity}": self.card.entity,
-            "{field}": field.name if field else "",
+            "{field}": name,
             "{source_column}": field.source_column if field else "",
             "{count}": str(count),
             "{limit}": str(limit),
+            "{detail}": detail,
             "{value}": value[:80],
         }
         message, remedy = known["message"], known["how_to_fix"]
         for placeholder, text in filling.items():
             message, remedy = message.replace(placeholder, text), remedy.replace(placeholder, text)
-        return {
-            "code": code,
-            "severity": known["severity"],
-            "field": filling["{field}"],
-            "value": value,
-            "message": message,
-            "how_to_fix": remedy,
-            "suggestion": self._suggestion(field.name, value) if field and code == "unknown_enum" else "",
-        }
+        explained = {"value": value[:80], "message": message, "how_to_fix": remedy, "suggestion": suggestion}
+        return {"code": code, "stage": known["stage"], "severity": known["severity"], "field": name} | explained
 
     def _suggestion(self, field: str, value: str) -> str:
         if (field, value) not in self.suggestions:
-            close = difflib.get_close_matches(value.lower(), self.enums[field], n=1)
+            close = difflib.get_close_matches(value, self.enums[field], n=1)
             self.suggestions[field, value] = close[0] if close else ""
         return self.suggestions[field, value]
 
-    def counted(self, field: Field, text: str) -> int:
-        """Return the length as the API counts it: after HTML escaping where the card says so."""
-        if field.name not in self.escaped:
-            return len(text)
-        escapes = 4 * text.count("&") + 3 * (text.count("<") + text.count(">")) + 5 * text.count("\xa0")
-        return len(text) + escapes
-
-    def fitted(self, field: Field, text: str, limit: int) -> str:
-        """Return the longest beginning that fits, not ending before a sign that joins the one before."""
-        end = min(len(text), limit)
-        while self.counted(field, text[:end]) > limit or JOINS_THE_ONE_BEFORE.match(text, end):
-            end -= 1
-        return text[:end]
-
-    def staged(self, field: Field, cell: str, issues: list[Issue]) -> tuple[str, str]:
-        """Return the clean value and the rule that changed the cell, if any; add what is wrong with it to `issues`."""
-        text, rule = cell.strip(WHITE), "trimmed"
-        if (mapped := self.enums.get(field.name)) is not None:
-            value, rule = mapped.get(text.lower()), "mapped" if text else "default"
-            if value is None:
-                issues.append(self.issue("unknown_enum", field, text))
-            return value or text, rule
+    def _change(self, field: Field, text: str, value: str) -> str:
         if not text:
-            if field.is_required:
-                issues.append(self.issue("required", field))
-            return text, rule
-        if field.max_length and (size := self.counted(field, text)) > field.max_length:
-            shortened = field.name in self.truncated
-            issues.append(self.issue("truncated" if shortened else "too_long", field, text, size, field.max_length))
-            if shortened:
-                text, rule = self.fitted(field, text, field.max_length), "truncated"
-        self._check_content(field, text, issues)
-        return text, rule
+            return "default"
+        if text == value:
+            return "trimmed"
+        return "mapped" if field.name in self.enums else "truncated"
 
-    def _check_content(self, field: Field, text: str, issues: list[Issue]) -> None:
-        if CONTROL.search(text):
-            issues.append(self.issue("control_characters", field, text))
-        if HTML.search(text):
-            issues.append(self.issue("contains_html", field, text))
-        if field.is_key and RESERVED.fullmatch(text):
+    def _sole(self, row: dict[str, str], values: dict[str, str]) -> str:
+        """Return the code that makes every other finding noise, if any."""
+        if all(values[name] == column for name, column in self.header.items()):
+            return "repeated_header"
+        return "" if any(cell.strip(WHITE) for cell in row.values()) else "blank_record"
+
+    def _repeats(self, reference: str, repeat: Repeat, line: int, issues: list[Issue]) -> None:
+        if repeat.rival_line:
+            issues.append(self.issue("near_duplicate_reference", self.key, reference, repeat.rival_line))
+        if repeat.different > 1:
+            issues.append(self.issue("conflicting_duplicate", self.key, reference, repeat.different))
+        elif repeat.first_line < line:
+            issues.append(self.issue("duplicate_record", None, "", repeat.first_line))
+
+    def _enum(self, field: Field, text: str, issues: list[Issue]) -> str:
+        mapped = self.enums[field.name].get(lowered(text))
+        if mapped is not None:
+            return mapped
+        if text not in (field.enum_values or ()):
+            issues.append(self.issue("unknown_enum", field, text))
+        return text
+
+    def _key(self, field: Field, text: str, issues: list[Issue]) -> str:
+        text = self._sized(field, text, issues)
+        if self.reserved.fullmatch(text):
             issues.append(self.issue("reserved_reference", field, text))
-        if field.format == "date":
-            day = utc_date(text)
-            if day is None:
-                issues.append(self.issue("invalid_date", field, text))
-            elif day > self.today:
-                issues.append(self.issue("date_in_future", field, text))
+        if not text.isprintable() and (found := UNPRINTABLE.search(text)):
+            issues.append(self.issue("unprintable_reference", field, text, detail=_named(found)))
+        return text
+
+    def _date(self, field: Field, text: str, issues: list[Issue]) -> str:
+        day = utc_date(text)
+        if day is None:
+            if text:
+                issues.append(self.issue("invalid_date", field, text, detail="is not a date that is accepted"))
+        elif day > self.today:
+            issues.append(self.issue("date_in_future", field, text))
+        return text
+
+    def _text(self, field: Field, text: str, issues: list[Issue]) -> str:
+        text = self._sized(field, text, issues)
+        if UNUSUAL.search(text):
+            if found := HTML.search(text):
+                issues.append(self.issue("contains_html", field, found[0]))
+            if found := CONTROL.search(text):
+                issues.append(self.issue("control_characters", field, text, detail=_named(found)))
+            if LOST_LETTER in text:
+                issues.append(self.issue("replacement_character", field, text, text.index(LOST_LETTER) + 1))
+        return text
+
+    def _sized(self, field: Field, text: str, issues: list[Issue]) -> str:
+        """Return the text, shortened when it is too long and the card says so."""
+        limit, size, is_escaped = field.max_length, len(text), field.name in self.escaped
+        if is_escaped and limit and size * LONGEST_ESCAPE > limit:
+            size = escaped_length(text)
+        if not limit or size <= limit:
+            return text
+        shortened = field.name in self.truncated
+        issues.append(self.issue("truncated" if shortened else "too_long", field, text, size, limit))
+        return fitted(text, limit, is_escaped=is_escaped) if shortened else text
 
 
-def utc_date(text: str) -> date | None:
-    """Return the UTC day of YYYY-MM-DD or of a date-time with a zone; None for anything else."""
-    try:
-        if DAY.fullmatch(text):
-            return date.fromisoformat(text)
-        return datetime.fromisoformat(text).astimezone(UTC).date() if MOMENT.fullmatch(text) else None
-    except ValueError:
-        return None
+def _named(found: Any) -> str:
+    return f"U+{ord(found[0]):04X} at character {found.start() + 1}"
 
 
 def _table(path: Path) -> list[dict[str, str]]:
