@@ -6,14 +6,15 @@ leaves out stands in README.md beside it.
 Usage: python -m benchmarks.dictreader_loop FILE ENTITY FOLDER
 """
 
+import contextlib
 import csv
 import hashlib
 import json
 import sqlite3
 import sys
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -37,26 +38,27 @@ TABLES = {
 class Writer:
     """The files of a run: accepted and rejected records, and an audit database of verdicts, issues and changes."""
 
-    def __init__(self, folder: Path, closing: ExitStack) -> None:
+    def __init__(self, folder: Path, encoding: str, closing: contextlib.ExitStack) -> None:
         self.rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
         self.issues, self.counts, self.output_hash = list[Issue](), Counter[str](), sha256()
         self.accepted, self.rejected = (
-            csv.writer(closing.enter_context((folder / name).open("w", encoding="utf-8", newline="")))
+            csv.writer(closing.enter_context((folder / name).open("w", encoding=encoding, newline="")))
             for name in ("accepted.csv", "rejected.csv")
         )
-        self.audit = sqlite3.connect(folder / "audit.sqlite")
+        self.audit = closing.enter_context(contextlib.closing(sqlite3.connect(folder / "audit.sqlite")))
         for table, columns in TABLES.items():
             self.audit.execute(f"create table {table} ({columns})")
 
     def begin(self, columns: list[str]) -> None:
         """Write the header of both files of records."""
+        columns = _safe(columns)
         self.accepted.writerow([*columns, EXTRA[0]])
         self.rejected.writerow([*columns, *EXTRA])
 
     def keep(self, number: int, line: int, cells: Iterable[str], record_hash: bytes, issues: list[Issue]) -> None:
         """Keep the verdict and the issues, and the record in its file, its formulas made harmless."""
-        status, codes = _status(issues), ""
-        cells = ["'" + cell if cell.lstrip("'").startswith(FORMULA) else cell for cell in cells]
+        status, codes = _status(issues) if issues else "valid", ""
+        cells = _safe(cells)
         if issues:
             issues.sort(key=lambda issue: (issue["severity"], issue["code"], issue["field"]))
             codes = "; ".join(issue["code"] for issue in issues)
@@ -92,9 +94,12 @@ class Writer:
 def validate(source: Path, entity: str, folder: Path) -> dict[str, Any]:
     """Check every record, write the files; return the report."""
     folder.mkdir(parents=True, exist_ok=True)
+    csv.field_size_limit(sys.maxsize)
     rules = Rules(read_card(entity))
-    with ExitStack() as closing:
-        writer, file = Writer(folder, closing), closing.enter_context(source.open("rb"))
+    with contextlib.ExitStack() as closing:
+        file = closing.enter_context(source.open("rb"))
+        writer = Writer(folder, "utf-8-sig" if file.read(3) == BOM_UTF8 else "utf-8", closing)
+        file.seek(0)
         source_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
         first = FirstReading(file, rules.key.source_column)
@@ -116,6 +121,10 @@ def validate(source: Path, entity: str, folder: Path) -> dict[str, Any]:
         "counts": writer.counts,
         "issues": writer.issues,
     }
+
+
+def _safe(cells: Iterable[str]) -> list[str]:
+    return ["'" + cell if cell.lstrip("'").startswith(FORMULA) else cell for cell in cells]
 
 
 def _status(issues: list[Issue]) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 from array import array
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from typing import BinaryIO
 from benchmarks.loop_text import WHITE, folded_key
 from loader.scan import Grammar, scan
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLANK_LINES = (b"\n", b"\r\n")
 
 
@@ -45,7 +45,7 @@ class Records:
     def __iter__(self) -> Iterator[str]:
         again = deque[bytes]()
         texts = self._texts(again)
-        header = next(texts).removeprefix(BYTE_ORDER_MARK).decode()
+        header = next(texts).removeprefix(BOM_UTF8).decode()
         self.columns = next(csv.reader([header]))
         grammar, next_line = Grammar(b",", len(self.columns)), 1 + header.count("\n")
         yield header

@@ -19,6 +19,7 @@ from benchmarks.loop_text import (
     UNUSUAL,
     WHITE,
     escaped_length,
+    excerpt,
     fitted,
     lowered,
     utc_date,
@@ -93,7 +94,7 @@ class Rules:
             "{count}": str(count),
             "{limit}": str(limit),
             "{detail}": detail,
-            "{value}": value[:80],
+            "{value}": excerpt(value),
         }
         message, remedy = known["message"], known["how_to_fix"]
         for placeholder, text in filling.items():

@@ -16,6 +16,9 @@ HTML = re.compile(r"<[A-Za-z/!?][^>\t\n\f\r ]*>?|&(?:#[0-9]+|#[xX][0-9A-Fa-f]+|[
 UNPRINTABLE = regex.compile(r"[\p{Cc}\p{Cf}\p{Co}]|[^\P{Z} ]")
 LONGEST_ESCAPE = 6
 
+_SPACES = re.compile(r"[\t\n\f\r ]+")
+_HIDDEN = regex.compile(r"[\p{Cc}\p{Cf}]")
+_SHOWN = 80
 _BLANKS = regex.compile(r"[\p{Cc}\p{Cf}\p{Co}\p{Z}]+")
 _GRAPHEME = regex.compile(r"\X")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -44,6 +47,11 @@ def folded_key(key: str) -> str:
     if key.isascii() and key.isprintable() and " " not in key:
         return key.lower()
     return _BLANKS.sub("", lowered(unicodedata.normalize("NFC", key)).translate(_PLAIN))
+
+
+def excerpt(text: str) -> str:
+    """Return a value as a message shows it: at most 80 characters, on one line, nothing hidden in it."""
+    return _HIDDEN.sub(LOST_LETTER, _SPACES.sub(" ", text[:_SHOWN])) + ("..." if len(text) > _SHOWN else "")
 
 
 def escaped_length(text: str) -> int:
