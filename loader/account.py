@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from loader.audit import DELIVERY_COUNTS, FILE_COUNTS, Journal, now
 from loader.delivery import Outcome
 from loader.errors import OK, SOME_RECORDS, EtlError, StoppedEarly
+from loader.history import keep_not_attempted_query
 from loader.job import Run
+from loader.payload import PayloadRecord
 from loader.retry import Result
 from loader.warehouse import Row, Warehouse, insert
 
@@ -13,7 +15,13 @@ from loader.warehouse import Row, Warehouse, insert
 _AT_FAULT = ("parse_error_records", "invalid_records", "failed_records", "unknown_records")
 
 
-def commit_batch(warehouse: Warehouse, journal: Journal, outcomes: Sequence[Outcome]) -> None:
+def commit_intents(warehouse: Warehouse, journal: Journal, records: Sequence[PayloadRecord]) -> None:
+    """Write that these records are about to be sent, before any of them is."""
+    moment = now()
+    warehouse.insert("fct_intents", [_of(journal, record) | {"intended_at": moment} for record in records])
+
+
+def commit_outcomes(warehouse: Warehouse, journal: Journal, outcomes: Sequence[Outcome]) -> None:
     """Write the outcomes of one batch, and the events since the last commit, in one transaction."""
     journal.note("batch_committed", records=len(outcomes))
     with warehouse.connection() as connection:
@@ -31,13 +39,8 @@ def keep_refusal(warehouse: Warehouse, journal: Journal, error: EtlError) -> Non
     warehouse.insert("fct_run_events", journal.taken())
 
 
-def close_run(run: Run) -> Row:
-    """Account for the records that were never sent, write the run's row with its counts, and return it."""
-    ready = run.totals["ready_records"]
-    if run.job.target:
-        _keep_not_attempted(run)
-    run.results[Result.NOT_ATTEMPTED] += ready - run.results.total()
-    ended = now()
+def opened_row(run: Run) -> Row:
+    """Return what is known of a run's row of `fct_runs` before it posts: all but how it ended."""
     row: Row = {
         "run_id": run.run_id,
         "mode": run.job.mode,
@@ -46,15 +49,21 @@ def close_run(run: Run) -> Row:
         "entity_type": run.job.card.entity,
         "batch_size": run.job.batch_size,
         "start_time": run.started,
-        "end_time": ended,
-        "duration_seconds": round((ended - run.started).total_seconds(), 3),
         "total_records": run.totals["source_records"],
         "gate": str(run.closed_by) if run.closed_by else "open",
-        "stopped_because": run.pace.reason,
     }
-    row |= {
-        name: run.totals[name]
-        for name in ("source_file", "source_sha256", "invocation_id", "output_hash", "warnings", *FILE_COUNTS)
+    kept = ("source_file", "source_sha256", "invocation_id", "output_hash", "warnings", *FILE_COUNTS)
+    return row | {name: run.totals[name] for name in kept}
+
+
+def close_run(run: Run) -> Row:
+    """Account for the records that were never sent, write the run's row with its counts, and return it."""
+    ready, ended = run.totals["ready_records"], now()
+    run.results[Result.NOT_ATTEMPTED] += ready - run.results.total()
+    row = opened_row(run) | {
+        "end_time": ended,
+        "duration_seconds": round((ended - run.started).total_seconds(), 3),
+        "stopped_because": run.pace.reason,
     }
     row |= {name: run.results[Result(name.removesuffix("_records"))] for name in DELIVERY_COUNTS}
     row["closes"] = row["total_records"] == sum(row[name] for name in FILE_COUNTS) and ready == sum(
@@ -63,6 +72,8 @@ def close_run(run: Run) -> Row:
     row["exit_code"] = _exit_code(run, row)
     run.journal.note("run_finished", exit_code=row["exit_code"], closes=row["closes"])
     with run.warehouse.connection() as connection:
+        if run.job.target:
+            connection.execute(keep_not_attempted_query(), [run.run_id])
         insert(connection, "fct_runs", [row])
         insert(connection, "fct_run_events", run.journal.taken())
     return row
@@ -76,20 +87,7 @@ def _exit_code(run: Run, row: Row) -> int:
     return OK if row["closes"] and not any(row[name] for name in _AT_FAULT) else SOME_RECORDS
 
 
-def _keep_not_attempted(run: Run) -> None:
-    with run.warehouse.connection() as connection:
-        connection.execute(
-            "insert into audit.fct_import_records by name "
-            "select run_id, entity_type, record_number, line_number, reference_number, record_hash, "
-            "'not_attempted' as result, 0 as attempts from audit.fct_records as records "
-            "where run_id = ? and status = 'valid' and not exists (select 1 from audit.fct_import_records as posted "
-            "where posted.run_id = records.run_id and posted.record_number = records.record_number)",
-            [run.run_id],
-        )
-
-
-def _row(journal: Journal, outcome: Outcome) -> Row:
-    record = outcome.record
+def _of(journal: Journal, record: PayloadRecord) -> Row:
     return {
         "run_id": journal.run_id,
         "entity_type": journal.entity,
@@ -97,6 +95,11 @@ def _row(journal: Journal, outcome: Outcome) -> Row:
         "line_number": record.line_number,
         "reference_number": record.reference_number,
         "record_hash": record.record_hash,
+    }
+
+
+def _row(journal: Journal, outcome: Outcome) -> Row:
+    return _of(journal, outcome.record) | {
         "result": outcome.result.value,
         "confirmed_by": outcome.confirmed_by,
         "status_code": outcome.status_code,

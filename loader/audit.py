@@ -1,6 +1,7 @@
 """What the loader reads from dbt's tables and writes to `audit`: the SQL of both, in one place."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -136,13 +137,23 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
     )
 
 
-def read_batch(warehouse: Warehouse, card: Card, invocation_id: str, after: int, size: int) -> list[PayloadRecord]:
-    """Return the next `size` payload records after record number `after`, of the invocation that was tested."""
+def read_batch(
+    warehouse: Warehouse, card: Card, invocation_id: str, numbers: Sequence[int], unsettled: int
+) -> list[PayloadRecord]:
+    """Return the payload records with these numbers, in their order, of the invocation that was tested.
+
+    The first `unsettled` of them may have been stored by an earlier run.
+    """
     fields = [field.name for field in card.fields]
     names = ", ".join(f'"{name}"' for name in fields)
     rows = warehouse.rows(
         f"select record_number, line_number, record_hash, {names} from payload.{card.payload_model} "  # noqa: S608
-        "where invocation_id = ? and record_number > ? order by record_number limit ?",
-        [invocation_id, after, size],
+        "where invocation_id = ? and record_number between ? and ? and record_number in (select unnest(?))",
+        [invocation_id, min(numbers), max(numbers), list(numbers)],
     )
-    return [payload_record(row, fields, card.key) for row in rows]
+    found = {row["record_number"]: row for row in rows}
+    return [
+        payload_record(found[number], fields, card.key, may_be_ours=at < unsettled)
+        for at, number in enumerate(numbers)
+        if number in found
+    ]

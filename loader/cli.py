@@ -20,6 +20,7 @@ from loader.errors import Interrupted, Refused
 from loader.job import DRY_RUN, IMPORT, VALIDATE_ONLY, Job, Run, Target, new_run
 from loader.report import export_run
 from loader.run import execute
+from loader.steps import Step, step
 from loader.summary import print_summary, summary_object
 from probe.checks import probe_or_refuse
 
@@ -94,6 +95,11 @@ def parser(prog: str) -> argparse.ArgumentParser:
     command.add_argument(
         "--batch-size", metavar="N", type=int, help="records between two commits to audit (default: etl.toml)"
     )
+    command.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="with --import: send only what the last run left unknown or not attempted, not what the API refused",
+    )
     command.add_argument("--json", action="store_true", help="print the summary object alone")
     return command
 
@@ -110,7 +116,8 @@ def _main(options: argparse.Namespace) -> int:
         run = new_run(_job(options, settings, closing), settings, console)
         with _signals(run) as received:
             row = execute(run)
-            files = export_run(run.warehouse, run.run_id, settings.output)
+            with step(Step.WRITE_FILES):
+                files = export_run(run.warehouse, run.run_id, settings.output)
     exit_code = 128 + received[0] if received else int(row["exit_code"])
     print_summary(console, run, row, files)
     console.summary(summary_object(row, files, exit_code))
@@ -130,7 +137,7 @@ def _job(options: argparse.Namespace, settings: Settings, closing: ExitStack) ->
     target = _target(settings, options.environment, card, closing) if options.mode == IMPORT else None
     source = options.source.absolute() if options.source else None
     dialect = read_dialect(options.delimiter, options.encoding)
-    return Job(options.mode, environment.name, card, source, batch_size, dialect, target)
+    return Job(options.mode, environment.name, card, source, batch_size, dialect, target, options.retry_failed)
 
 
 def _target(settings: Settings, name: str, card: Card, closing: ExitStack) -> Target:

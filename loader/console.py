@@ -65,10 +65,10 @@ class Console:
                 yield
 
     @contextmanager
-    def progress(self, text: str, total: int) -> Iterator[Callable[[str], None]]:
-        """Yield a function to call with the latest counts after each record."""
+    def progress(self, text: str, total: int, done: int = 0) -> Iterator[Callable[[str], None]]:
+        """Yield a function to call with the latest counts after each record; `done` of them are settled already."""
         if self._as_json or not self._rich.is_terminal:
-            yield self._plain_progress(text, total)
+            yield self._plain_progress(text, total, done)
             return
         columns = (
             SpinnerColumn(),
@@ -80,11 +80,11 @@ class Console:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._rich) as bar:
-            task = bar.add_task(text, total=total, counts="")
+            task = bar.add_task(text, total=total, completed=done, counts="")
             yield lambda counts: bar.update(task, advance=1, counts=counts)
 
-    def _plain_progress(self, text: str, total: int) -> Callable[[str], None]:
-        done, step = 0, max(1, int(total * PLAIN_EVERY))
+    def _plain_progress(self, text: str, total: int, done: int) -> Callable[[str], None]:
+        step = max(1, int(total * PLAIN_EVERY))
 
         def advance(counts: str) -> None:
             nonlocal done

@@ -10,6 +10,7 @@ from loader.config import Delivery
 from loader.pacing import Pace
 from loader.payload import PayloadRecord
 from loader.retry import Action, Result, Verdict, backoff, judge
+from loader.steps import Step, step
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,14 @@ def deliver_record(api: Api, route: Route, pace: Pace, record: PayloadRecord) ->
     """Post one record until its outcome is known, the attempts are used up, or the run is stopping."""
     outcome, failures = Outcome(record, Result.NOT_ATTEMPTED), 0
     while pace.wait():
-        answer = api.post(route.endpoint, record.body)
-        verdict = judge(answer, route.key, record.reference_number, may_be_ours=outcome.result is Result.UNKNOWN)
+        with step(Step.SEND):
+            answer = api.post(route.endpoint, record.body)
+        verdict = judge(
+            answer,
+            route.key,
+            record.reference_number,
+            may_be_ours=record.may_be_ours or outcome.result is Result.UNKNOWN,
+        )
         outcome = _outcome(record, outcome, answer, verdict)
         if verdict.action is Action.WAIT:
             pace.limit_reached()

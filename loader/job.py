@@ -41,6 +41,7 @@ class Job:
     batch_size: int
     dialect: Dialect = field(default_factory=Dialect)
     target: Target | None = None
+    retry_failed: bool = False
 
 
 @dataclass

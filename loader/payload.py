@@ -7,16 +7,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PayloadRecord:
-    """One row of the payload: where it came from, its key, and the body that is posted."""
+    """One row of the payload: where it came from, its key, its body, and whether an earlier run may have stored it."""
 
     record_number: int
     line_number: int
     record_hash: str
     reference_number: str
     body: dict[str, Any]
+    may_be_ours: bool = False
 
 
-def payload_record(row: dict[str, Any], fields: Sequence[str], key: str) -> PayloadRecord:
+def payload_record(row: dict[str, Any], fields: Sequence[str], key: str, *, may_be_ours: bool) -> PayloadRecord:
     """Return the record of one payload row; fields that are null are left out of the body, not sent as null."""
     body = {field: row[field] for field in fields if row[field] is not None}
-    return PayloadRecord(row["record_number"], row["line_number"], row["record_hash"], row[key], body)
+    return PayloadRecord(row["record_number"], row["line_number"], row["record_hash"], row[key], body, may_be_ours)

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from loader.account import close_run, commit_batch, keep_refusal
-from loader.audit import gate_facts, keep_validation, read_batch, totals
+from loader.account import close_run, keep_refusal
+from loader.audit import gate_facts, keep_validation, totals
 from loader.dbt import Build, dbt_build
-from loader.delivery import Outcome, Route, deliver
 from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused
 from loader.gate import check_gate
-from loader.job import VALIDATE_ONLY, Run, Target
+from loader.job import VALIDATE_ONLY, Run
 from loader.lock import run_lock
+from loader.posting import post
 from loader.source import check_source
+from loader.steps import Step, step
 from loader.warehouse import Row
 
 
@@ -30,8 +31,9 @@ def execute(run: Run) -> Row:
                 keep_refusal(run.warehouse, run.journal, error)
             raise
         if run.job.target and run.closed_by is None:
-            _post(run, run.job.target)
-        return close_run(run)
+            post(run, run.job.target)
+        with step(Step.CLOSE_RUN):
+            return close_run(run)
 
 
 def _prepare(run: Run) -> None:
@@ -40,9 +42,11 @@ def _prepare(run: Run) -> None:
     if job.source:
         check_source(job.source, job.card.source_columns, job.dialect, run.settings.limits)
     run.warehouse.wait_until_free()
-    checks = job.target.probe(job.target.api) if job.target else []
+    with step(Step.PROBE):
+        checks = job.target.probe(job.target.api) if job.target else []
     if job.source:
-        _build(run, job.source)
+        with step(Step.BUILD):
+            _build(run, job.source)
     if checks:
         run.warehouse.insert("fct_probe_checks", [check | {"run_id": run.run_id} for check in checks])
         run.journal.note("probed", passed=sum(check["passed"] for check in checks), total=len(checks))
@@ -50,7 +54,8 @@ def _prepare(run: Run) -> None:
     run.journal.source_hash = run.totals["source_sha256"]
     run.journal.note("validated", output_hash=run.totals["output_hash"], ready_records=run.totals["ready_records"])
     # A validation sends nothing: what staging changed stands in `validation` until the next build, and is not kept.
-    keep_validation(run.warehouse, run.journal, changes=job.mode != VALIDATE_ONLY)
+    with step(Step.KEEP_VALIDATION):
+        keep_validation(run.warehouse, run.journal, changes=job.mode != VALIDATE_ONLY)
     _judge_gate(run)
 
 
@@ -84,27 +89,3 @@ def _judge_gate(run: Run) -> None:
     except (GateClosed, RecordsRefused) as error:
         run.closed_by = error
         run.journal.note("gate_closed", reason=str(error))
-
-
-def _post(run: Run, target: Target) -> None:
-    """Post batch after batch; each batch's outcomes are committed before the next one is read."""
-    job, total, after = run.job, run.totals["ready_records"], 0
-    route = Route(job.card.endpoint, job.card.key, run.settings.delivery)
-    run.delivering = True
-    with run.console.progress(f"posting to {job.environment}", total) as advance:
-
-        def settled(outcome: Outcome) -> None:
-            run.results[outcome.result] += 1
-            advance(", ".join(f"{result.value} {count}" for result, count in run.results.items()))
-
-        while not run.pace.stopping and run.results.total() < total:
-            records = read_batch(run.warehouse, job.card, run.totals["invocation_id"], after, job.batch_size)
-            if not records:
-                run.pace.stop("another dbt invocation replaced the payload during this run")
-                break
-            outcomes = deliver(target.api, route, run.pace, records, settled)
-            commit_batch(run.warehouse, run.journal, outcomes)
-            after = records[-1].record_number
-            if run.results.total() < total:
-                run.pace.pause(run.settings.delivery.batch_delay_seconds)
-    run.delivering = False

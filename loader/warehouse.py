@@ -59,6 +59,13 @@ class Warehouse:
             except duckdb.CatalogException as error:
                 raise GateClosed(f"{self.path}: a table is missing; run: dbt build") from error
 
+    def tuples(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query one by one; the file is held until the last one is taken."""
+        with self.connection(read_only=True) as connection:
+            result = connection.execute(query, list(parameters))
+            while batch := result.fetchmany(_BATCH_ROWS):
+                yield from batch
+
     def json_texts(self, query: str, parameters: dict[str, Any]) -> Iterator[list[str]]:
         """Yield every row of a query as a JSON object, in batches; the file is held until the last one is taken."""
         with self.connection(read_only=True) as connection:

@@ -1,0 +1,154 @@
+"""What earlier runs have left open: runs that never ended, and records whose fate nobody knows yet."""
+
+import json
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+from loader.audit import DELIVERY_COUNTS
+from loader.card import Card
+from loader.warehouse import Row, Warehouse, fetch, insert
+
+POSTING_STARTED = "posting_started"
+EARLIER_RUN = "earlier_run"
+_ENDED = "the run ended without finishing: killed, or the machine stopped"
+_OPENED = """
+    select
+        run_id, details,
+        (select max(event_time) from audit.fct_run_events as ends where ends.run_id = events.run_id) as end_time
+    from audit.fct_run_events as events
+    where action = 'posting_started' and entity_type = ? and run_id not in (select run_id from audit.fct_runs)
+    order by run_id
+"""
+_LOSE = """
+    insert into audit.fct_import_records by name
+    select run_id, entity_type, record_number, line_number, reference_number, record_hash,
+        {columns}
+    from audit.{source} as records
+    where run_id = ? {condition} and not exists (
+        select 1 from audit.fct_import_records as settled
+        where settled.run_id = records.run_id and settled.record_number = records.record_number
+    )
+"""
+_FATES = """
+    select reference_number, arg_max(result, start_time) as last_result, arg_max(record_hash, start_time) as last_hash,
+        bool_or(result in ('created', 'exists')) as is_there
+    from audit.fct_import_records as records inner join audit.fct_runs as runs using (run_id)
+    where runs.address = ? and records.entity_type = ? and result <> 'not_attempted'
+    group by reference_number
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers of the records to post, in this order; the first `unsettled` of them may have been stored already."""
+
+    numbers: "array[int]"
+    unsettled: int
+
+
+def close_unfinished(warehouse: Warehouse, entity: str) -> list[Row]:
+    """Account for every record of the runs that began to post and never ended; return their rows of `fct_runs`.
+
+    The caller holds the run lock, so no such run is alive. A record with an intent and no outcome is `unknown`: it may
+    have been sent. All others without an outcome were never sent.
+    """
+    with warehouse.connection() as connection:
+        closed = []
+        for opened in fetch(connection, _OPENED, [entity]):
+            run_id = opened["run_id"]
+            connection.execute(keep_unknown_query(), [_ENDED, run_id])
+            connection.execute(keep_not_attempted_query(), [run_id])
+            results = fetch(
+                connection,
+                "select result || '_records' as name, count(*) as records from audit.fct_import_records "
+                "where run_id = ? group by result",
+                [run_id],
+            )
+            row = json.loads(opened["details"]) | dict.fromkeys(DELIVERY_COUNTS, 0)
+            row |= {found["name"]: found["records"] for found in results}
+            row |= {"end_time": opened["end_time"], "stopped_because": _ENDED}
+            row["closes"] = row["ready_records"] == sum(row[name] for name in DELIVERY_COUNTS)
+            insert(connection, "fct_runs", [row])
+            closed.append(row)
+        return closed
+
+
+def keep_unknown_query() -> str:
+    """Return the statement that keeps intents without an outcome as `unknown`; its parameters: message, run id."""
+    return _LOSE.format(source="fct_intents", condition="", columns="'unknown' as result, ? as error_message")
+
+
+def keep_not_attempted_query() -> str:
+    """Return the statement that keeps valid records without an outcome as `not_attempted`; its parameter: run id."""
+    return _LOSE.format(
+        source="fct_records", condition="and status = 'valid'", columns="'not_attempted' as result, 0 as attempts"
+    )
+
+
+def carry_over(warehouse: Warehouse, run: Row, card: Card, *, retry_failed: bool) -> Row | None:
+    """Keep what the run before has settled as settled, where this one goes on with it; return the row of that run.
+
+    This one goes on when it has the same source and address and the last one left something open. With `retry_failed`
+    it does so in any case, and what the API refused stays refused.
+
+    Args:
+        warehouse: where the runs are.
+        run: run_id, address, entity_type and source_sha256 of this run.
+        card: the entity.
+        retry_failed: whether permanent refusals are left as they are too.
+
+    """
+    parameters = [run["address"], run["entity_type"]]
+    before = warehouse.rows(
+        "select * from audit.fct_runs where mode = 'import' and gate = 'open' and address = ? and entity_type = ? "
+        "order by start_time desc limit 1",
+        parameters,
+    )
+    if not before or before[0]["source_sha256"] != run["source_sha256"]:
+        return None
+    open_records = before[0]["not_attempted_records"] + before[0]["unknown_records"]
+    if not open_records and not retry_failed:
+        return None
+    results = ["created", "exists", *(["failed"] if retry_failed else [])]
+    with warehouse.connection() as connection:
+        connection.execute(
+            "insert into audit.fct_import_records by name "  # noqa: S608 - a model's name
+            "select ? as run_id, payload.record_number, payload.line_number, earlier.entity_type, "
+            "earlier.reference_number, payload.record_hash, "
+            "if(earlier.result = 'failed', 'failed', 'exists') as result, ? as confirmed_by, 0 as attempts, "
+            "earlier.status_code, earlier.api_id, earlier.error_message "
+            f"from payload.{card.payload_model} as payload inner join audit.fct_import_records as earlier "
+            f"on earlier.run_id = ? and earlier.reference_number = payload.{card.key} "
+            "and earlier.record_hash = payload.record_hash where list_contains(?, earlier.result)",
+            [run["run_id"], EARLIER_RUN, before[0]["run_id"], results],
+        )
+    return before[0]
+
+
+def plan(warehouse: Warehouse, run: Row, card: Card) -> Plan:
+    """Return what is left to post: first the records of which an earlier answer was lost, then the others.
+
+    A record of which some run knows that it is there is none of the first: a 409 says nothing new about it.
+    """
+    numbers, unsettled = array("q"), 0
+    query = (
+        f"with fates as ({_FATES}) "  # noqa: S608 - a model's name
+        "select record_number, coalesce(last_result = 'unknown' and not is_there and last_hash = payload.record_hash, false) "
+        f"as unsettled from payload.{card.payload_model} as payload "
+        f"left join fates on fates.reference_number = payload.{card.key} "
+        "where record_number not in (select record_number from audit.fct_import_records where run_id = ?) "
+        "order by unsettled desc, record_number"
+    )
+    for number, is_unsettled in warehouse.tuples(query, [run["address"], run["entity_type"], run["run_id"]]):
+        numbers.append(number)
+        unsettled += is_unsettled
+    return Plan(numbers, unsettled)
+
+
+def counts(warehouse: Warehouse, run_id: str) -> dict[str, int]:
+    """Return the results of a run that are kept already, with their numbers of records."""
+    rows: list[dict[str, Any]] = warehouse.rows(
+        "select result, count(*) as records from audit.fct_import_records where run_id = ? group by result", [run_id]
+    )
+    return {row["result"]: row["records"] for row in rows}

@@ -1,0 +1,76 @@
+"""Posts the payload, batch after batch: intents are committed before the first request, outcomes after the last answer.
+
+So a kill at any instant leaves every record with an outcome, with an intent (`unknown`), or never sent.
+"""
+
+from collections.abc import Callable
+from itertools import islice
+
+from loader.account import commit_intents, commit_outcomes, opened_row
+from loader.audit import read_batch
+from loader.delivery import Outcome, Route, deliver
+from loader.history import POSTING_STARTED, Plan, carry_over, close_unfinished, counts, plan
+from loader.job import Run, Target
+from loader.payload import PayloadRecord
+from loader.retry import Result
+from loader.steps import Step, step
+
+
+def post(run: Run, target: Target) -> None:
+    """Settle what earlier runs left open, then post what is left; `run.results` grows with every settled record."""
+    left = _prepared(run)
+    total, done = run.totals["ready_records"], run.results.total()
+    route = Route(run.job.card.endpoint, run.job.card.key, run.settings.delivery)
+    run.delivering = True
+    with run.console.progress(f"posting to {run.job.environment}", total, done) as advance:
+
+        def settled(outcome: Outcome) -> None:
+            run.results[outcome.result] += 1
+            advance(", ".join(f"{result.value} {count}" for result, count in run.results.items() if count))
+
+        _post_batches(run, target, route, left, settled)
+    run.delivering = False
+
+
+def _prepared(run: Run) -> Plan:
+    row, warehouse = opened_row(run), run.warehouse
+    with step(Step.CLOSE_UNFINISHED):
+        for dead in close_unfinished(warehouse, row["entity_type"]):
+            run.console.notice(
+                f"run {dead['run_id']} ended without finishing: {dead['unknown_records']} unknown, "
+                f"{dead['not_attempted_records']} not attempted; what is unknown is settled first"
+            )
+            run.journal.note("unfinished_run_closed", unfinished_run_id=dead["run_id"])
+    run.journal.note(POSTING_STARTED, **row)
+    warehouse.insert("fct_run_events", run.journal.taken())
+    with step(Step.CARRY_OVER):
+        before = carry_over(warehouse, row, run.job.card, retry_failed=run.job.retry_failed)
+    run.results.update({Result(name): records for name, records in counts(warehouse, run.run_id).items()})
+    if before:
+        run.console.notice(f"goes on with run {before['run_id']}: {run.results.total()} records are settled by it")
+    return plan(warehouse, row, run.job.card)
+
+
+def _post_batches(run: Run, target: Target, route: Route, left: Plan, settled: Callable[[Outcome], None]) -> None:
+    numbers, at = iter(left.numbers), 0
+    while (batch := list(islice(numbers, run.job.batch_size))) and not run.pace.stopping:
+        records = _read(run, batch, max(0, left.unsettled - at))
+        at += len(batch)
+        if not records:
+            return
+        with step(Step.COMMIT_INTENTS):
+            commit_intents(run.warehouse, run.journal, records)
+        outcomes = deliver(target.api, route, run.pace, records, settled)
+        with step(Step.COMMIT_OUTCOMES):
+            commit_outcomes(run.warehouse, run.journal, outcomes)
+        if at < len(left.numbers):
+            run.pace.pause(run.settings.delivery.batch_delay_seconds)
+
+
+def _read(run: Run, batch: list[int], unsettled: int) -> list[PayloadRecord]:
+    """Return the records with these numbers, or none, and stop the run, when they are not there any more."""
+    records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], batch, unsettled)
+    if len(records) == len(batch):
+        return records
+    run.pace.stop("another dbt invocation replaced the payload during this run")
+    return []
