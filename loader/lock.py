@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loader.errors import DatabaseLocked, Refused
+from loader.errors import DatabaseLocked, Refused, StoppedEarly
 
 _POLL_SECONDS = 0.1
 
@@ -19,6 +19,7 @@ def run_lock(database: Path, wait_seconds: float, notify: Callable[[str], None])
     Raises:
         DatabaseLocked: another run holds it longer than `wait_seconds`; names its process.
         Refused: the folder of the database cannot be written.
+        StoppedEarly: its disk is full.
 
     """
     path = database.with_name(database.name + ".lock")
@@ -29,11 +30,20 @@ def run_lock(database: Path, wait_seconds: float, notify: Callable[[str], None])
         raise Refused(f"{path}: cannot be written ({error.strerror}); correct ETL_DATABASE") from error
     try:
         _acquire(descriptor, database, wait_seconds, notify)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        _name_this_process(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _name_this_process(descriptor: int, path: Path) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        raise StoppedEarly(
+            f"{path}: cannot be written ({error.strerror}); free the disk, then run the same command again"
+        ) from error
 
 
 def _acquire(descriptor: int, database: Path, wait_seconds: float, notify: Callable[[str], None]) -> None:

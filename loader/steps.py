@@ -21,7 +21,6 @@ class Step(Enum):
     PROBE = "probe"
     BUILD = "build"
     KEEP_VALIDATION = "keep_validation"
-    EXPORT_RECORDS = "export_records"
     CLOSE_UNFINISHED = "close_unfinished"
     CARRY_OVER = "carry_over"
     COMMIT_INTENTS = "commit_intents"

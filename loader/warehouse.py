@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from loader.errors import DatabaseLocked, GateClosed, Refused
+from loader.errors import DatabaseLocked, GateClosed, Refused, StoppedEarly
 
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _POLL_SECONDS = 0.1
@@ -21,8 +21,8 @@ Row = dict[str, Any]
 class Warehouse:
     """One DuckDB file. Every method opens it, does one thing in one transaction and closes it again.
 
-    All methods raise DatabaseLocked when another process holds the file longer than `lock_wait_seconds`, and Refused
-    when the file is not a DuckDB database or cannot be opened.
+    All methods raise DatabaseLocked when another process holds the file longer than `lock_wait_seconds`, Refused when
+    the file is not a DuckDB database or cannot be opened, and StoppedEarly when its disk fails or is full.
     """
 
     def __init__(self, path: Path, lock_wait_seconds: float, notify: Callable[[str], None]) -> None:
@@ -43,6 +43,11 @@ class Warehouse:
             connection.execute("begin")
             yield connection
             connection.execute("commit")
+        except (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException) as error:
+            raise StoppedEarly(
+                f"{self.path}: cannot be read or written ({_reason(error)}); what was committed stands: "
+                "free its disk, then run the same command again"
+            ) from error
         finally:
             connection.close()
 
@@ -95,9 +100,8 @@ class Warehouse:
             except duckdb.IOException as error:
                 holder = _HOLDER.search(str(error))
                 if holder is None:
-                    reason = str(error).splitlines()[0]
                     raise Refused(
-                        f"{self.path}: cannot be opened ({reason}); correct ETL_DATABASE or move the file away"
+                        f"{self.path}: cannot be opened ({_reason(error)}); correct ETL_DATABASE or move the file away"
                     ) from error
                 if time.monotonic() >= deadline:
                     raise DatabaseLocked(
@@ -108,6 +112,10 @@ class Warehouse:
                     self._notify(f"{self.path}: held by process {holder[1]}, waiting up to {self._wait:g} s")
                     told = True
             time.sleep(_POLL_SECONDS)
+
+
+def _reason(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0].removeprefix("TransactionContext Error: ").removesuffix(".")
 
 
 def fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
