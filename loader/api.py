@@ -3,8 +3,9 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,11 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError as TransportError
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
+from loader.connection import NOTING, forget_last, last_was_reused
+
 MAX_BODY_BYTES = 1 << 20
+_CUT = "the connection was cut before the answer"
+_JSON = {"Content-Type": "application/json"}
 
 
 class Loss(Enum):
@@ -26,7 +31,10 @@ class Loss(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: status, headers, at most `max_bytes` of body, milliseconds; or a `loss` and its reason."""
+    """One answer: status, headers, at most `max_bytes` of body, milliseconds; or a `loss` and its reason.
+
+    `sent_bytes` is the size of a POST's body; `reused` says that the connection had carried a request before.
+    """
 
     status: int | None
     milliseconds: float
@@ -34,6 +42,13 @@ class Answer:
     body: bytes = b""
     loss: Loss | None = None
     reason: str = ""
+    sent_bytes: int = 0
+    reused: bool = False
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether the connection was cut after it had carried a request: the server may have closed it before."""
+        return self.reused and self.reason == _CUT
 
     def json(self) -> Any:
         """Return the body as JSON, or None when it is not JSON."""
@@ -54,10 +69,30 @@ class _Bearer(AuthBase):
         return request
 
 
+class _Adapter(HTTPAdapter):
+    """An adapter whose connections note whether they have carried a request before."""
+
+    def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*arguments, **options)
+        pool.ConnectionCls = NOTING[pool.scheme]
+        return pool
+
+
 class Api:
     """A keep-alive session with one address.
 
     Certificates are verified; redirects, and the proxies and credentials of the system, are not used.
+
+    Args:
+        address: scheme, host and port.
+        token: of the Authorization header.
+        connect_seconds: time-out of connecting.
+        read_seconds: time-out of an answer, to which a POST adds `read_seconds_per_megabyte` of all that is under way:
+            the platform analyses one description after the other, about 25 s a megabyte, and answers nobody meanwhile
+            (API_CONTRACT).
+        read_seconds_per_megabyte: see there.
+        connections: how many are kept alive.
+
     """
 
     def __init__(
@@ -67,15 +102,20 @@ class Api:
         *,
         connect_seconds: float,
         read_seconds: float,
+        read_seconds_per_megabyte: float = 0.0,
         connections: int = 1,
     ) -> None:
         self.address = address
         self._auth = _Bearer(token) if token else None
-        self._timeout = (connect_seconds, read_seconds)
+        self._connect_seconds = connect_seconds
+        self._read_seconds = read_seconds
+        self._read_seconds_per_megabyte = read_seconds_per_megabyte
+        self._lock = Lock()
+        self._bytes_under_way = 0
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["Accept"] = "application/json"
-        self._session.mount(address, HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
+        self._session.mount(address, _Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
 
     def __enter__(self) -> Self:
         return self
@@ -98,16 +138,35 @@ class Api:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Send one record as JSON."""
-        return self._send("POST", path, MAX_BODY_BYTES, json=body)
+        data = json.dumps(body, allow_nan=False).encode()
+        with self._lock:
+            self._bytes_under_way += len(data)
+            seconds = self._read_seconds + self._read_seconds_per_megabyte * self._bytes_under_way / 1e6
+        try:
+            answer = self._send("POST", path, MAX_BODY_BYTES, data=data, headers=_JSON, read_seconds=seconds)
+        finally:
+            with self._lock:
+                self._bytes_under_way -= len(data)
+        return replace(answer, sent_bytes=len(data))
 
-    def _send(self, method: str, path: str, max_bytes: int, *, anonymous: bool = False, **options: Any) -> Answer:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        max_bytes: int,
+        *,
+        anonymous: bool = False,
+        read_seconds: float | None = None,
+        **options: Any,
+    ) -> Answer:
         started = time.monotonic()
+        forget_last()
         try:
             response = self._session.request(
                 method,
                 self.address + path,
                 auth=None if anonymous else self._auth,
-                timeout=self._timeout,
+                timeout=(self._connect_seconds, read_seconds or self._read_seconds),
                 allow_redirects=False,
                 stream=True,
                 **options,
@@ -115,8 +174,8 @@ class Api:
             body = _read(response, max_bytes)
         except (requests.RequestException, TransportError, OSError) as error:
             loss, reason = _loss(error)
-            return Answer(None, _since(started), loss=loss, reason=reason)
-        return Answer(response.status_code, _since(started), response.headers, body)
+            return Answer(None, _since(started), loss=loss, reason=reason, reused=last_was_reused())
+        return Answer(response.status_code, _since(started), response.headers, body, reused=last_was_reused())
 
 
 def _read(response: requests.Response, max_bytes: int) -> bytes:
@@ -142,7 +201,7 @@ def _loss(error: Exception) -> tuple[Loss, str]:
         return Loss.NOT_SENT, "connection refused"
     if isinstance(error, requests.Timeout):
         return Loss.NO_ANSWER, "no answer within the time-out"
-    return Loss.NO_ANSWER, "the connection was cut before the answer"
+    return Loss.NO_ANSWER, _CUT
 
 
 def _since(started: float) -> float:

@@ -149,6 +149,7 @@ def _target(settings: Settings, name: str, card: Card, closing: ExitStack) -> Ta
         api_token(),
         connect_seconds=delivery.connect_timeout_seconds,
         read_seconds=delivery.read_timeout_seconds,
+        read_seconds_per_megabyte=delivery.read_timeout_seconds_per_megabyte,
         connections=delivery.max_concurrency,
     )
     return Target(address, closing.enter_context(api), partial(probe_or_refuse, environment=name, card=card))

@@ -30,13 +30,17 @@ class Delivery:
     batch_size: int
     batch_delay_seconds: float
     max_concurrency: int
+    max_requests_per_minute: int
     max_attempts: int
+    max_seconds_per_record: float
     backoff_seconds: float
     backoff_max_seconds: float
     connect_timeout_seconds: float
     read_timeout_seconds: float
+    read_timeout_seconds_per_megabyte: float
     rate_limit_window_seconds: float
     rate_limit_max_waits: int
+    retry_after_max_seconds: float
     stop_after_lost_answers: int
 
 

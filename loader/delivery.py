@@ -1,9 +1,13 @@
-"""Posts the records of one batch with a bounded pool of workers and returns what became of each."""
+"""Posts records with a bounded number of workers and returns what became of each."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import Self
 
 from loader.api import Answer, Api, Loss
 from loader.config import Delivery
@@ -37,35 +41,91 @@ class Route:
     delivery: Delivery
 
 
-def deliver(
-    api: Api, route: Route, pace: Pace, records: Sequence[PayloadRecord], progress: Callable[[Outcome], None]
-) -> list[Outcome]:
-    """Post the records; return one outcome each, in their order. Never raises for an answer or the lack of one.
+class Workers:
+    """The threads that post, for the length of a run.
 
-    `progress` is called with each outcome as it becomes known, always by the calling thread.
+    They end with the program: after an error or a second Ctrl-C nobody waits for what they have under way. It has an
+    intent, so the next run settles it.
     """
-    with ThreadPoolExecutor(max_workers=route.delivery.max_concurrency) as workers:
-        sent = [workers.submit(deliver_record, api, route, pace, record) for record in records]
-        for done in as_completed(sent):
-            progress(done.result())
-        return [future.result() for future in sent]
+
+    def __init__(self, api: Api, route: Route, pace: Pace) -> None:
+        self._pace = pace
+        self._delay = route.delivery.batch_delay_seconds
+        self._records: SimpleQueue[PayloadRecord | None] = SimpleQueue()
+        self._outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
+        deliver = partial(deliver_record, api, route, pace)
+        self._threads = [
+            Thread(target=self._work, args=[deliver], daemon=True) for _ in range(route.delivery.max_concurrency)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error:
+            self._pace.stop("an error ended the run")
+        for _ in self._threads:
+            self._records.put(None)
+        for thread in self._threads if error is None else ():
+            thread.join()
+
+    def deliver(
+        self, batches: Iterator[Sequence[PayloadRecord]], settled: Callable[[Outcome], None]
+    ) -> Iterator[list[Outcome]]:
+        """Post batch after batch; yield the outcomes as they are to be committed. Never raises for an answer.
+
+        The next batch is taken before the last one is done, when the workers would soon have nothing to do; what is
+        known by then is yielded first. `settled` is called with each outcome, by the calling thread.
+        """
+        outcomes: list[Outcome] = []
+        more, under_way = True, 0
+        while more or under_way:
+            if more and under_way < self._enough():
+                if outcomes:
+                    yield outcomes
+                    outcomes = []
+                batch = next(batches, ())
+                more, under_way = bool(batch), under_way + len(batch)
+                for record in batch:
+                    self._records.put(record)
+                continue
+            outcomes.append(self._next_outcome())
+            settled(outcomes[-1])
+            under_way -= 1
+        if outcomes:
+            yield outcomes
+
+    def _enough(self) -> int:
+        return 1 if self._delay else 2 * self._pace.concurrency - 1
+
+    def _next_outcome(self) -> Outcome:
+        outcome = self._outcomes.get()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def _work(self, deliver: Callable[[PayloadRecord], Outcome]) -> None:
+        while record := self._records.get():
+            try:
+                self._outcomes.put(deliver(record))
+            except BaseException as error:
+                self._outcomes.put(error)
+                raise
 
 
 def deliver_record(api: Api, route: Route, pace: Pace, record: PayloadRecord) -> Outcome:
-    """Post one record until its outcome is known, the attempts are used up, or the run is stopping."""
-    outcome, failures = Outcome(record, Result.NOT_ATTEMPTED), 0
-    while pace.wait():
-        with step(Step.SEND):
-            answer = api.post(route.endpoint, record.body)
-        verdict = judge(
-            answer,
-            route.key,
-            record.reference_number,
-            may_be_ours=record.may_be_ours or outcome.result is Result.UNKNOWN,
-        )
+    """Post one record until its outcome is known, the attempts or the time are used up, or the run is stopping."""
+    delivery, outcome = route.delivery, Outcome(record, Result.NOT_ATTEMPTED)
+    failures, seconds, resent = 0, 0.0, False
+    while answer := pace.send(partial(_post, api, route, record)):
+        may_be_ours = record.may_be_ours or outcome.result is Result.UNKNOWN
+        verdict = judge(answer, route.key, record.reference_number, may_be_ours=may_be_ours)
         outcome = _outcome(record, outcome, answer, verdict)
         if verdict.action is Action.WAIT:
-            pace.limit_reached()
             continue
         if verdict.action is Action.STOP:
             pace.stop(verdict.message or "stopped")
@@ -73,12 +133,23 @@ def deliver_record(api: Api, route: Route, pace: Pace, record: PayloadRecord) ->
         if verdict.action is Action.SETTLE:
             pace.answered()
             break
+        seconds += answer.milliseconds / 1000
+        if answer.stale and not resent:
+            resent = True
+            continue
         failures += 1
-        pace.lost(route.delivery.stop_after_lost_answers, verdict.message or "")
-        if failures >= route.delivery.max_attempts:
+        pace.lost(delivery.stop_after_lost_answers, verdict.message or "")
+        if failures >= delivery.max_attempts or seconds >= delivery.max_seconds_per_record:
             break
-        pace.pause(backoff(failures, route.delivery.backoff_seconds, route.delivery.backoff_max_seconds))
+        wait = backoff(failures, delivery.backoff_seconds, delivery.backoff_max_seconds)
+        seconds += wait
+        pace.back_off(wait)
     return outcome
+
+
+def _post(api: Api, route: Route, record: PayloadRecord) -> Answer:
+    with step(Step.SEND):
+        return api.post(route.endpoint, record.body)
 
 
 def _outcome(record: PayloadRecord, before: Outcome, answer: Answer, verdict: Verdict) -> Outcome:

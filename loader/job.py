@@ -73,12 +73,11 @@ def new_run_id() -> str:
 
 def new_run(job: Job, settings: Settings, console: Console) -> Run:
     """Return a run that has not begun yet."""
-    delivery = settings.delivery
     return Run(
         job,
         settings,
         console,
         Warehouse(settings.database, settings.lock_wait_seconds, console.notice),
         Journal(new_run_id(), job.card.entity),
-        Pace(delivery.rate_limit_window_seconds, delivery.rate_limit_max_waits, console.notice),
+        Pace(settings.delivery, console.notice),
     )

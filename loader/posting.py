@@ -3,12 +3,12 @@
 So a kill at any instant leaves every record with an outcome, with an intent (`unknown`), or never sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from loader.account import commit_intents, commit_outcomes, opened_row
 from loader.audit import read_batch
-from loader.delivery import Outcome, Route, deliver
+from loader.delivery import Outcome, Route, Workers
 from loader.history import POSTING_STARTED, Plan, carry_over, close_unfinished, counts, plan
 from loader.job import Run, Target
 from loader.payload import PayloadRecord
@@ -52,19 +52,25 @@ def _prepared(run: Run) -> Plan:
 
 
 def _post_batches(run: Run, target: Target, route: Route, left: Plan, settled: Callable[[Outcome], None]) -> None:
+    with Workers(target.api, route, run.pace) as workers:
+        for outcomes in workers.deliver(_intended(run, left), settled):
+            with step(Step.COMMIT_OUTCOMES):
+                commit_outcomes(run.warehouse, run.journal, outcomes)
+
+
+def _intended(run: Run, left: Plan) -> Iterator[list[PayloadRecord]]:
+    """Yield batch after batch, each with its intents committed."""
     numbers, at = iter(left.numbers), 0
     while (batch := list(islice(numbers, run.job.batch_size))) and not run.pace.stopping:
+        if at and not run.pace.pause(run.settings.delivery.batch_delay_seconds):
+            return
         records = _read(run, batch, max(0, left.unsettled - at))
         at += len(batch)
         if not records:
             return
         with step(Step.COMMIT_INTENTS):
             commit_intents(run.warehouse, run.journal, records)
-        outcomes = deliver(target.api, route, run.pace, records, settled)
-        with step(Step.COMMIT_OUTCOMES):
-            commit_outcomes(run.warehouse, run.journal, outcomes)
-        if at < len(left.numbers):
-            run.pace.pause(run.settings.delivery.batch_delay_seconds)
+        yield records
 
 
 def _read(run: Run, batch: list[int], unsettled: int) -> list[PayloadRecord]:

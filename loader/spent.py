@@ -1,0 +1,57 @@
+"""Where the time of a run goes. Pure: `now` is given."""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Waiting(Enum):
+    """What a worker can be waiting for; where several do, the first of these that anybody waits for is counted."""
+
+    API = "api"
+    LIMITER = "limiter"
+    BACKOFF = "backoff"
+
+
+@dataclass(frozen=True)
+class TimeSpent:
+    """Seconds on the clock, not summed over workers; all four together are the time since the run began to post.
+
+    `api_seconds`: at least one request was under way. `limiter_seconds`: none was, the rate limiter held one back.
+    `backoff_seconds`: neither, a record waited before its next attempt. `own_seconds`: all the rest, which is ours.
+    """
+
+    api_seconds: float
+    limiter_seconds: float
+    backoff_seconds: float
+    own_seconds: float
+
+
+class Stopwatch:
+    """Counts who waits for what."""
+
+    def __init__(self) -> None:
+        self._waiting: Counter[Waiting] = Counter()
+        self._seconds: dict[Waiting | None, float] = {None: 0.0, **dict.fromkeys(Waiting, 0.0)}
+        self._since: float | None = None
+
+    def begin(self, waiting: Waiting, now: float) -> None:
+        """Note that one more worker waits for this."""
+        self._pass(now)
+        self._waiting[waiting] += 1
+
+    def end(self, waiting: Waiting, now: float) -> None:
+        """Note that one worker fewer waits for this."""
+        self._pass(now)
+        self._waiting[waiting] -= 1
+
+    def spent(self, now: float) -> TimeSpent:
+        """Return the seconds since the first note."""
+        self._pass(now)
+        return TimeSpent(*(round(self._seconds[kind], 3) for kind in (*Waiting, None)))
+
+    def _pass(self, now: float) -> None:
+        since, self._since = self._since, now
+        if since is not None:
+            kind = next((kind for kind in Waiting if self._waiting[kind]), None)
+            self._seconds[kind] += now - since
