@@ -3,8 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
@@ -15,47 +14,12 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError as TransportError
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
+from loader.answer import CUT, Answer, Loss
 from loader.connection import NOTING, forget_last, last_was_reused
 
+__all__ = ["Answer", "Api", "Loss"]
 MAX_BODY_BYTES = 1 << 20
-_CUT = "the connection was cut before the answer"
 _JSON = {"Content-Type": "application/json"}
-
-
-class Loss(Enum):
-    """Why there is no answer, told apart by whether the request can have reached the server."""
-
-    NOT_SENT = "not sent"
-    NO_ANSWER = "no answer"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer: status, headers, at most `max_bytes` of body, milliseconds; or a `loss` and its reason.
-
-    `sent_bytes` is the size of a POST's body; `reused` says that the connection had carried a request before.
-    """
-
-    status: int | None
-    milliseconds: float
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    loss: Loss | None = None
-    reason: str = ""
-    sent_bytes: int = 0
-    reused: bool = False
-
-    @property
-    def stale(self) -> bool:
-        """Tell whether the connection was cut after it had carried a request: the server may have closed it before."""
-        return self.reused and self.reason == _CUT
-
-    def json(self) -> Any:
-        """Return the body as JSON, or None when it is not JSON."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
 
 
 class _Bearer(AuthBase):
@@ -201,7 +165,7 @@ def _loss(error: Exception) -> tuple[Loss, str]:
         return Loss.NOT_SENT, "connection refused"
     if isinstance(error, requests.Timeout):
         return Loss.NO_ANSWER, "no answer within the time-out"
-    return Loss.NO_ANSWER, _CUT
+    return Loss.NO_ANSWER, CUT
 
 
 def _since(started: float) -> float:

@@ -12,6 +12,7 @@ from loader.delivery import Outcome, Route, Workers
 from loader.history import POSTING_STARTED, Plan, carry_over, close_unfinished, counts, plan
 from loader.job import Run, Target
 from loader.payload import PayloadRecord
+from loader.remembered import keep, recall
 from loader.retry import Result
 from loader.steps import Step, step
 
@@ -21,6 +22,7 @@ def post(run: Run, target: Target) -> None:
     left = _prepared(run)
     total, done = run.totals["ready_records"], run.results.total()
     route = Route(run.job.card.endpoint, run.job.card.key, run.settings.delivery)
+    recall(run.warehouse, run.pace, opened_row(run), route)
     run.delivering = True
     with run.console.progress(f"posting to {run.job.environment}", total, done) as advance:
 
@@ -29,6 +31,7 @@ def post(run: Run, target: Target) -> None:
             advance(", ".join(f"{result.value} {count}" for result, count in run.results.items() if count))
 
         _post_batches(run, target, route, left, settled)
+    keep(run.warehouse, run.pace, opened_row(run), route)
     run.delivering = False
 
 

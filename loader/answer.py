@@ -1,0 +1,45 @@
+"""One answer of the API, or the lack of one, as a value."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+CUT = "the connection was cut before the answer"
+
+
+class Loss(Enum):
+    """Why there is no answer, told apart by whether the request can have reached the server."""
+
+    NOT_SENT = "not sent"
+    NO_ANSWER = "no answer"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: status, headers, at most `max_bytes` of body, milliseconds; or a `loss` and its reason.
+
+    `sent_bytes` is the size of a POST's body; `reused` says that the connection had carried a request before.
+    """
+
+    status: int | None
+    milliseconds: float
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    loss: Loss | None = None
+    reason: str = ""
+    sent_bytes: int = 0
+    reused: bool = False
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether the connection was cut after it had carried a request: the server may have closed it before."""
+        return self.reused and self.reason == CUT
+
+    def json(self) -> Any:
+        """Return the body as JSON, or None when it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
