@@ -78,13 +78,14 @@ class Workers:
     ) -> Iterator[list[Outcome]]:
         """Post batch after batch; yield the outcomes as they are to be committed. Never raises for an answer.
 
-        The next batch is taken before the last one is done, when the workers would soon have nothing to do; what is
-        known by then is yielded first. `settled` is called with each outcome, by the calling thread.
+        The next batch is taken when the workers would soon have nothing to do, but not before half of the last one is
+        done; what is known by then is yielded first. `settled` is called with each outcome, by the calling thread.
         """
         outcomes: list[Outcome] = []
+        batch: Sequence[PayloadRecord] = ()
         more, under_way = True, 0
         while more or under_way:
-            if more and under_way < self._enough():
+            if more and under_way < self._enough(len(batch)):
                 if outcomes:
                     yield outcomes
                     outcomes = []
@@ -99,8 +100,8 @@ class Workers:
         if outcomes:
             yield outcomes
 
-    def _enough(self) -> int:
-        return 1 if self._delay else 2 * self._pace.concurrency - 1
+    def _enough(self, batch_size: int) -> int:
+        return 1 if self._delay else max(1, min(2 * self._pace.concurrency - 1, batch_size // 2))
 
     def _next_outcome(self) -> Outcome:
         outcome = self._outcomes.get()

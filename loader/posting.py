@@ -3,7 +3,7 @@
 So a kill at any instant leaves every record with an outcome, with an intent (`unknown`), or never sent.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
 from loader.account import commit_intents, commit_outcomes, opened_row
@@ -12,7 +12,7 @@ from loader.delivery import Outcome, Route, Workers
 from loader.history import POSTING_STARTED, Plan, carry_over, close_unfinished, counts, plan
 from loader.job import Run, Target
 from loader.payload import PayloadRecord
-from loader.remembered import keep, recall
+from loader.remembered import Memory
 from loader.retry import Result
 from loader.steps import Step, step
 
@@ -22,7 +22,7 @@ def post(run: Run, target: Target) -> None:
     left = _prepared(run)
     total, done = run.totals["ready_records"], run.results.total()
     route = Route(run.job.card.endpoint, run.job.card.key, run.settings.delivery)
-    recall(run.warehouse, run.pace, opened_row(run), route)
+    memory = Memory(run.warehouse, run.pace, opened_row(run), route)
     run.delivering = True
     with run.console.progress(f"posting to {run.job.environment}", total, done) as advance:
 
@@ -30,8 +30,11 @@ def post(run: Run, target: Target) -> None:
             run.results[outcome.result] += 1
             advance(", ".join(f"{result.value} {count}" for result, count in run.results.items() if count))
 
-        _post_batches(run, target, route, left, settled)
-    keep(run.warehouse, run.pace, opened_row(run), route)
+        with Workers(target.api, route, run.pace) as workers:
+            for outcomes in workers.deliver(_intended(run, left), settled):
+                with step(Step.COMMIT_OUTCOMES):
+                    commit_outcomes(run.warehouse, run.journal, outcomes)
+                memory.keep()
     run.delivering = False
 
 
@@ -52,13 +55,6 @@ def _prepared(run: Run) -> Plan:
     if before:
         run.console.notice(f"goes on with run {before['run_id']}: {run.results.total()} records are settled by it")
     return plan(warehouse, row, run.job.card)
-
-
-def _post_batches(run: Run, target: Target, route: Route, left: Plan, settled: Callable[[Outcome], None]) -> None:
-    with Workers(target.api, route, run.pace) as workers:
-        for outcomes in workers.deliver(_intended(run, left), settled):
-            with step(Step.COMMIT_OUTCOMES):
-                commit_outcomes(run.warehouse, run.journal, outcomes)
 
 
 def _intended(run: Run, left: Plan) -> Iterator[list[PayloadRecord]]:

@@ -28,26 +28,35 @@ _SENT = """
 """
 
 
-def recall(warehouse: Warehouse, pace: Pace, row: Row, route: Route) -> None:
-    """Let the pace of a run begin with what earlier runs learned; `row` is the run's, unfinished ones are closed."""
-    moment = now()
-    limits = warehouse.rows(_LIMIT, [row["address"], route.endpoint])
-    since = moment - timedelta(seconds=route.delivery.rate_limit_window_seconds * MARGIN)
-    sent = warehouse.rows(_SENT, [row["address"], row["entity_type"], since] * 2)
-    ages = [(moment - found["sent_at"]).total_seconds() for found in sent for _ in range(found["attempts"])]
-    pace.remember(limits[0]["requests_per_window"] if limits else None, ages)
+class Memory:
+    """Lets the pace of a run begin with what earlier runs learned, and keeps what it learns itself.
 
+    `row` is the row of `fct_runs` of the run as far as it is known; runs that never ended are closed already.
+    """
 
-def keep(warehouse: Warehouse, pace: Pace, row: Row, route: Route) -> None:
-    """Write the limit that the API named during this run, if it named one."""
-    if pace.requests_per_window:
-        learned = {
+    def __init__(self, warehouse: Warehouse, pace: Pace, row: Row, route: Route) -> None:
+        self._warehouse = warehouse
+        self._pace = pace
+        self._window_seconds = route.delivery.rate_limit_window_seconds
+        self._where = {
             "run_id": row["run_id"],
             "environment": row["environment"],
             "address": row["address"],
             "endpoint": route.endpoint,
-            "requests_per_window": pace.requests_per_window,
-            "window_seconds": route.delivery.rate_limit_window_seconds,
-            "learned_at": now(),
         }
-        warehouse.insert("fct_pacing", [learned])
+        limits = warehouse.rows(_LIMIT, [row["address"], route.endpoint])
+        self._kept = limits[0]["requests_per_window"] if limits else None
+        moment = now()
+        since = moment - timedelta(seconds=self._window_seconds * MARGIN)
+        sent = warehouse.rows(_SENT, [row["address"], row["entity_type"], since] * 2)
+        ages = [(moment - found["sent_at"]).total_seconds() for found in sent for _ in range(found["attempts"])]
+        pace.remember(self._kept, ages)
+
+    def keep(self) -> None:
+        """Write the limit that the API named, when it is another one than is known already."""
+        limit = self._pace.requests_per_window
+        if limit == self._kept:
+            return
+        self._kept = limit
+        learned = {"requests_per_window": limit, "window_seconds": self._window_seconds, "learned_at": now()}
+        self._warehouse.insert("fct_pacing", [self._where | learned])
