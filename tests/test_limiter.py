@@ -41,6 +41,7 @@ def one_after_another(limiter: Limiter, server: Server, requests: int, now: floa
     while requests:
         now, status = send(limiter, server, now)
         requests -= status == 201
+        assert server.refused < 100, "it goes on polling"
     return now
 
 
