@@ -60,13 +60,14 @@ def _field(prefix: tuple[str, ...], location: object) -> str:
 
 def install_error_answers(app: FastAPI) -> None:
     """Make every error of `app` leave in the platform's shape."""
-    app.add_exception_handler(ApiError, _answer_api_error)
+    app.add_exception_handler(ApiError, answer_api_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameters)
-    app.add_exception_handler(Exception, _answer_bug)
+    app.add_exception_handler(Exception, answer_bug)
 
 
-async def _answer_api_error(_request: Request, error: Exception) -> JSONResponse:
+async def answer_api_error(_request: Request, error: Exception) -> JSONResponse:
+    """Answer with an `ApiError` as it stands."""
     if not isinstance(error, ApiError):
         raise error
     return error_response(error)
@@ -85,6 +86,7 @@ async def _answer_bad_parameters(_request: Request, error: Exception) -> JSONRes
     return error_response(validation_error(error.errors()))
 
 
-async def _answer_bug(_request: Request, _error: Exception) -> JSONResponse:
+async def answer_bug(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer anything unforeseen with a 500."""
     # Starlette raises the exception again after this answer, so the server still prints its traceback.
     return error_response(internal_error())

@@ -35,7 +35,6 @@ class IncidentRoutes:
         self._store = store
         self.router = APIRouter()
         self.router.add_api_route(INCIDENTS_PATH, self.list_incidents, methods=["GET"])
-        self.router.add_api_route(INCIDENTS_PATH, self.create_incident, methods=["POST"])
 
     async def list_incidents(
         self,

@@ -1,6 +1,7 @@
 """Runs the application on a loopback socket until a signal ends it."""
 
 import asyncio
+import gc
 import ipaddress
 import signal
 import socket
@@ -91,4 +92,6 @@ def run(app: ASGIApp, listener: socket.socket, announcement: str) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
     )
+    # What is loaded by this point lives as long as the process: the collector need not walk it again and again.
+    gc.freeze()
     _Server(config, announcement).run([listener])
