@@ -1,4 +1,4 @@
-"""Writes a seeded file of records: most are sound, one in a hundred is wrong in one of several ways.
+"""Writes a seeded file of records: most are sound, one in a hundred (or none) is wrong in one of several ways.
 
 Columns, limits and known values come from the entity's card; no name of a field stands here.
 """
@@ -23,23 +23,23 @@ LONG_TEXT = 1000  # a field with a higher limit than this is the narrative
 Record = list[str]
 
 
-def write_records(path: Path, entity: str, records: int) -> None:
-    """Write the file whole or not at all; the same seed and number give the same bytes."""
-    draw, card, temporary = random.Random(SEED), read_card(entity), path.with_suffix(".part")
+def write_records(path: Path, entity: str, records: int, bad_every: int = BAD_EVERY, seed: int = SEED) -> None:
+    """Write the file whole or not at all; the same arguments give the same bytes. A `bad_every` of 0: all are sound."""
+    draw, card, temporary = random.Random(seed), read_card(entity), path.with_suffix(".part")
     with temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.source_column for field in card.fields])
-        for line in _lines(draw, card, records):
+        for line in _lines(draw, card, records, bad_every):
             file.write(line) if isinstance(line, str) else writer.writerow(line)
     temporary.rename(path)
 
 
-def _lines(draw: random.Random, card: Card, records: int) -> Iterator[Record | str]:
+def _lines(draw: random.Random, card: Card, records: int, bad_every: int) -> Iterator[Record | str]:
     values, damages = _values(card), _damages(card)
     before: Record = []
     for number in range(1, records + 1):
         record = [_cell(draw, field, values.get(field.name), number) for field in card.fields]
-        if number % BAD_EVERY == 0:
+        if bad_every and number % bad_every == 0:
             kind = draw.choice(damages)
             yield kind(record, before)
         else:

@@ -65,12 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.validate", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--records", metavar="N", type=_positive, default=RECORDS, help="records in the file")
-    parser.add_argument("--runs", metavar="N", type=_positive, default=RUNS, help="runs of each; the median is printed")
+    parser.add_argument("--records", metavar="N", type=positive, default=RECORDS, help="records in the file")
+    parser.add_argument("--runs", metavar="N", type=positive, default=RUNS, help="runs of each; the median is printed")
     return parser
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a whole number from 1 on."""
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
