@@ -7,7 +7,7 @@ LINT := ETL_DATABASE=target/lint.duckdb
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutations bench lint format sandbox docs lock clean
+.PHONY: help setup demo test rehearse mutations bench lint format sandbox docs lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: $(READY) ## run every test
 
 bench: $(READY) ## time validate-only of 1,000,000 records, then delivery at 50 ms latency, beside plain loops, some minutes
 	@$(BIN)/python -m benchmarks.validate; validated=$$?; $(BIN)/python -m benchmarks.deliver && exit $$validated
+
+rehearse: $(READY) ## import 2,000 records into the sandbox while everything goes wrong, and account for each; takes minutes
+	@$(BIN)/python -m rehearsal
 
 mutations: $(READY) ## land 10,000 damaged files beside a second reader; takes minutes
 	@MUTATIONS=10000 $(BIN)/python -m pytest -n 0 -s tests/test_mutations.py -k thousands

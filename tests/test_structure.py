@@ -96,7 +96,7 @@ def test_the_allowed_words_are_in_use():
     assert set(OUR_OWN_WORDS) <= used
 
 
-@pytest.mark.parametrize("folder", ["loader", "probe", "sandbox", "scripts", "tests", "dbt_project"])
+@pytest.mark.parametrize("folder", ["loader", "probe", "sandbox", "scripts", "rehearsal", "benchmarks", "tests", "dbt_project"])
 def test_python_files_are_short(folder: str):
     files = sorted((ROOT / folder).rglob("*.py"))
     assert files
