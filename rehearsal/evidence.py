@@ -16,7 +16,6 @@ from sandbox.schema import IncidentCreate
 
 Row = dict[str, Any]
 ENTITY = "incident"
-_POSTED = "where mode = 'import' and address is not null"
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,10 @@ def read_evidence(folder: Path, token: str) -> Evidence:
     """Read everything; nothing is changed."""
     card, database, server = read_card(ENTITY), folder / "etl.duckdb", folder / "sandbox.sqlite"
     columns = ", ".join(f'"{field.name}"' for field in card.fields)
-    with duckdb.connect(str(database), read_only=True) as connection:
-        sent = _rows(connection, f"select {columns} from payload.{card.payload_model}")  # noqa: S608 - our own names
-        runs = _rows(connection, f"select * from audit.fct_runs {_POSTED} order by start_time")  # noqa: S608 - as above
-        fates = _rows(connection, "select run_id, reference_number, result from audit.fct_import_records")
-        opened = _rows(connection, "select distinct run_id from audit.fct_run_events where action = 'posting_started'")
+    sent = _rows(database, f"payload.{card.payload_model}", columns)
+    runs = _rows(database, "audit.fct_runs", "*", "where mode = 'import' and address is not null order by start_time")
+    fates = _rows(database, "audit.fct_import_records", "run_id, reference_number, result")
+    opened = _rows(database, "audit.fct_run_events", "distinct run_id", "where action = 'posting_started'")
     return Evidence(
         read_references(folder / "records.csv"),
         {row[card.key]: stored_form(row) for row in sent},
@@ -70,10 +68,17 @@ def stored_form(sent: Row) -> Row:
     return IncidentCreate.model_validate(body).model_dump(mode="json") | {"tenant": DEFAULT_TENANT}
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
-    found = connection.execute(query)
-    names = [column[0] for column in found.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+def _rows(database: Path, table: str, columns: str, condition: str = "") -> list[Row]:
+    """Return the rows of a table; none when the import did not get as far as to have it made."""
+    if not database.exists():
+        return []
+    with duckdb.connect(str(database), read_only=True) as connection:
+        found = connection.execute("from duckdb_tables() where schema_name || '.' || table_name = ?", [table])
+        if not found.fetchall():
+            return []
+        found = connection.execute(f"select {columns} from {table} {condition}")  # noqa: S608 - our own names
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def _timed(row: Row) -> Row:

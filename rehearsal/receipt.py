@@ -28,6 +28,7 @@ def make_receipt(plan: Plan, evidence: Evidence, runs: Sequence[RunRecord], serv
         "lost": len(found["nothing is lost"]),
         "unaccounted": len(found["every run accounts for every record"]),
         "runs": run_log(runs),
+        "sandbox_killed_at": server.killed_at,
         "results": _results(evidence),
         "faults": _faults(plan, evidence, runs, server),
         "checks": {name: not listed for name, listed in found.items()},

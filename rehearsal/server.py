@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from rehearsal.plan import OUTAGE_REQUESTS, Plan
 from sandbox.process import running_sandbox
 
-# In one window of WINDOW seconds; slow enough to be met, quick enough for a rehearsal.
-RATE_LIMIT, WINDOW = 120, 1.0
+# In one window of WINDOW seconds; low enough to be met, quick enough for a rehearsal.
+RATE_LIMIT, WINDOW = 50, 1.0
 _OPTIONS = (
     *("--environment", "staging", "--latency-ms", "10"),
     *("--rate-limit", str(RATE_LIMIT), "--rate-window", str(WINDOW)),

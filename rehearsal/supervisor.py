@@ -26,9 +26,9 @@ SETTINGS = {
     "rate_limit_window_seconds": WINDOW,
 }
 # Usual seconds of a run from its start until it has posted for a while, with the build and without.
-BUILD_SECONDS, START_SECONDS = 14.0, 3.0
+BUILD_SECONDS, START_SECONDS = 16.0, 5.0
 OPENS_SECONDS = 60.0
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.02
 UNREACHABLE, STOPPED = 3, 4
 
 
@@ -115,7 +115,8 @@ class Supervisor:
         if killed and self._kills:
             self._kills.pop(0)
         opens = not killed or opens_read_only(self._folder / "etl.duckdb")
-        planned = str(kill) if killed else None
+        in_time = time.time() <= self._give_up_at
+        planned = (str(kill) if in_time else "when its time was up") if killed else None
         return RunRecord(number, with_source, planned, process.returncode, killed, started, time.time(), opens)
 
     def _killing(self, kill: Kill, seen: int, moment: float) -> Callable[[], bool]:
