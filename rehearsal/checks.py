@@ -9,10 +9,12 @@ from typing import Any
 
 from loader.audit import DELIVERY_COUNTS, FILE_COUNTS
 from rehearsal.evidence import Evidence, Row
-from rehearsal.supervisor import RunRecord
+from rehearsal.supervisor import SETTINGS, RunRecord
 
 # An answer is logged before it leaves: a kill of the server within this time may have kept it.
 IN_FLIGHT_SECONDS = 2.0
+# The log has no time of the answer: one that took longer than this came to a client that had given up.
+TIME_OUT_SECONDS = SETTINGS["read_timeout_seconds"]
 THERE = {"created", "exists"}
 
 
@@ -90,17 +92,22 @@ def _posted_without_need(evidence: Evidence, server_kills: Sequence[float]) -> l
     posts: dict[str, list[Row]] = {}
     for post in evidence.posts:
         posts.setdefault(post["reference_number"], []).append(post)
-    found = []
-    for name, sent in posts.items():
-        for first, again in pairwise(sent):
-            before, after = _run_at(evidence.runs, first["at"]), _run_at(evidence.runs, again["at"])
-            killed = any(
-                first["at"] <= kill <= min(again["at"], first["at"] + IN_FLIGHT_SECONDS) for kill in server_kills
-            )
-            unknown = before != after and results.get((_id(evidence, before), name)) == "unknown"
-            if not (_settles_nothing(first) or killed or unknown or _began_afresh(evidence.runs, before, after)):
-                found.append(name)
-    return sorted(set(found))
+
+    def has_need(first: Row, again: Row) -> bool:
+        before, after = _run_at(evidence.runs, first["at"]), _run_at(evidence.runs, again["at"])
+        if _settles_nothing(first) or _began_afresh(evidence.runs, before, after):
+            return True
+        if before != after:
+            return results.get((_id(evidence, before), first["reference_number"])) == "unknown"
+        return _may_not_have_arrived(first["at"], again["at"], server_kills)
+
+    return sorted({name for name, sent in posts.items() if not all(has_need(*pair) for pair in pairwise(sent))})
+
+
+def _may_not_have_arrived(sent: float, again: float, server_kills: Sequence[float]) -> bool:
+    """Tell whether the client may have gone without the answer that the server has logged."""
+    cut = any(sent <= kill <= min(again, sent + IN_FLIGHT_SECONDS) for kill in server_kills)
+    return cut or again - sent >= TIME_OUT_SECONDS
 
 
 def _settles_nothing(post: Row) -> bool:

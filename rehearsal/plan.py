@@ -86,9 +86,14 @@ def _faults(draw: random.Random, references: Sequence[str]) -> tuple[PlannedFaul
     kinds = [kind for kind in FAULTS for _ in range(max(2, records // (250 if kind in HANGS else 100)))]
     hit = draw.sample(list(references), len(kinds))
     return tuple(
-        PlannedFault(kind, reference, draw.choices([1, 2, 5], [6, 2, 1])[0], draw.choice(FAULTS[kind]))
+        PlannedFault(kind, reference, _count(draw, kind), draw.choice(FAULTS[kind]))
         for kind, reference in zip(kinds, hit, strict=True)
     )
+
+
+def _count(draw: random.Random, kind: str) -> int:
+    """Draw how often in a row: 5 is more than a record's attempts. Each hang takes a whole time-out."""
+    return draw.choices([1, 2, 5], [6, 2, 0 if kind in HANGS else 1])[0]
 
 
 def _kills(draw: random.Random, records: int) -> tuple[Kill, ...]:
