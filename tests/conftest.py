@@ -9,7 +9,15 @@ from sandbox.process import Sandbox, running_sandbox
 from tests.support import Home, new_home
 
 # The files that take longest; begun first, they leave no worker alone with one of them at the end.
-SLOWEST = ("test_runbook", "test_exceptions", "test_bad_records", "test_gate", "test_mutations", "test_dbt_project", "test_rehearse")
+SLOWEST = (
+    "test_runbook",
+    "test_exceptions",
+    "test_bad_records",
+    "test_gate",
+    "test_mutations",
+    "test_dbt_project",
+    "test_rehearse",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
