@@ -28,7 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: at least {FEWEST} records are needed for every kind of fault", file=sys.stderr)
         return 2
     say(f"rehearsal --seed {options.seed} --records {options.records}, in {options.folder}")
-    receipt = rehearse(options.folder.resolve(), options.seed, options.records, Bounds(options.runs, options.seconds))
+    bounds = Bounds(options.runs, options.seconds)
+    try:
+        receipt = rehearse(options.folder.resolve(), options.seed, options.records, bounds)
+    except (RuntimeError, OSError) as error:
+        print(f"error: {error}; what there is so far is kept in {options.folder}", file=sys.stderr)
+        return 2
     print_receipt(receipt, say)
     say(f"everything is kept in {options.folder}: receipt.json, etl.duckdb, sandbox.sqlite, logs")
     return 0 if receipt["all_hold"] else 1

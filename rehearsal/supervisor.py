@@ -105,12 +105,7 @@ class Supervisor:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 command, cwd=ROOT, env=self._environment(kill), stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-            while process.poll() is None:
-                time.sleep(POLL_SECONDS)
-                self._server.tend()
-                if is_due() or time.time() > self._give_up_at:
-                    process.kill()
-                    process.wait()
+            self._watch(process, is_due)
         killed = process.returncode == -signal.SIGKILL
         if killed and self._kills:
             self._kills.pop(0)
@@ -118,6 +113,17 @@ class Supervisor:
         in_time = time.time() <= self._give_up_at
         planned = (str(kill) if in_time else "when its time was up") if killed else None
         return RunRecord(number, with_source, planned, process.returncode, killed, started, time.time(), opens)
+
+    def _watch(self, process: subprocess.Popen[bytes], is_due: Callable[[], bool]) -> None:
+        """Wait for the end of the process, and bring it about when it is due, and whatever happens here."""
+        try:
+            while process.poll() is None and not is_due() and time.time() <= self._give_up_at:
+                time.sleep(POLL_SECONDS)
+                self._server.tend()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
     def _killing(self, kill: Kill, seen: int, moment: float) -> Callable[[], bool]:
         """Return whether the time of `kill` has come, where it is not the loader itself that gets there."""
