@@ -1,7 +1,7 @@
 """One answer of the API, or the lack of one, as a value."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -21,6 +21,8 @@ class Answer:
     """One answer: status, headers, at most `max_bytes` of body, milliseconds; or a `loss` and its reason.
 
     `sent_bytes` is the size of a POST's body; `reused` says that the connection had carried a request before.
+    `token_number` is that of the token that was sent, 0 without one. `hide` takes the tokens out of a text of the body:
+    an API may echo what it was sent.
     """
 
     status: int | None
@@ -31,6 +33,8 @@ class Answer:
     reason: str = ""
     sent_bytes: int = 0
     reused: bool = False
+    token_number: int = 0
+    hide: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
     @property
     def stale(self) -> bool:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
@@ -16,10 +17,13 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from loader.answer import CUT, Answer, Loss
 from loader.connection import NOTING, forget_last, last_was_reused
+from loader.tokens import Tokens
 
 __all__ = ["Answer", "Api", "Loss"]
 MAX_BODY_BYTES = 1 << 20
 _JSON = {"Content-Type": "application/json"}
+# The platform looks at the token before it can give one of these.
+_TOKEN_ACCEPTED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 class _Bearer(AuthBase):
@@ -49,7 +53,7 @@ class Api:
 
     Args:
         address: scheme, host and port.
-        token: of the Authorization header.
+        tokens: of the Authorization header; None for none.
         connect_seconds: time-out of connecting.
         read_seconds: time-out of an answer, to which a POST adds `read_seconds_per_megabyte` of all that is under way:
             the platform analyses one description after the other, about 25 s a megabyte, and answers nobody meanwhile
@@ -62,7 +66,7 @@ class Api:
     def __init__(
         self,
         address: str,
-        token: str | None,
+        tokens: Tokens | None,
         *,
         connect_seconds: float,
         read_seconds: float,
@@ -70,7 +74,7 @@ class Api:
         connections: int = 1,
     ) -> None:
         self.address = address
-        self._auth = _Bearer(token) if token else None
+        self._tokens = tokens
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
         self._read_seconds_per_megabyte = read_seconds_per_megabyte
@@ -113,6 +117,10 @@ class Api:
                 self._bytes_under_way -= len(data)
         return replace(answer, sent_bytes=len(data))
 
+    def refresh_token(self, refused: Answer) -> bool:
+        """Tell whether there is another token than the one that was refused with this 401."""
+        return self._tokens is not None and self._tokens.refresh(refused.token_number)
+
     def _send(
         self,
         method: str,
@@ -123,13 +131,14 @@ class Api:
         read_seconds: float | None = None,
         **options: Any,
     ) -> Answer:
+        number, token = self._tokens.current() if self._tokens and not anonymous else (0, "")
         started = time.monotonic()
         forget_last()
         try:
             response = self._session.request(
                 method,
                 self.address + path,
-                auth=None if anonymous else self._auth,
+                auth=_Bearer(token) if token else None,
                 timeout=(self._connect_seconds, read_seconds or self._read_seconds),
                 allow_redirects=False,
                 stream=True,
@@ -139,7 +148,18 @@ class Api:
         except (requests.RequestException, TransportError, OSError) as error:
             loss, reason = _loss(error)
             return Answer(None, _since(started), loss=loss, reason=reason, reused=last_was_reused())
-        return Answer(response.status_code, _since(started), response.headers, body, reused=last_was_reused())
+        if self._tokens and response.status_code in _TOKEN_ACCEPTED:
+            self._tokens.accept(number)
+        hide = self._tokens.hide if self._tokens else str
+        return Answer(
+            response.status_code,
+            _since(started),
+            response.headers,
+            body,
+            reused=last_was_reused(),
+            token_number=number,
+            hide=hide,
+        )
 
 
 def _read(response: requests.Response, max_bytes: int) -> bytes:

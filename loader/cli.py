@@ -13,7 +13,7 @@ from loader.address import safe_address
 from loader.api import Api
 from loader.card import Card, entities, read_card
 from loader.command import OneLineParser, entity_option, guarded
-from loader.config import Settings, api_token, load_settings
+from loader.config import Settings, load_settings
 from loader.console import Console
 from loader.dialect import DELIMITER_VARIABLE, ENCODING_VARIABLE, read_dialect
 from loader.errors import Interrupted, Refused
@@ -22,6 +22,7 @@ from loader.report import export_run
 from loader.run import execute
 from loader.steps import Step, step
 from loader.summary import print_summary, summary_object
+from loader.tokens import run_tokens
 from probe.checks import probe_or_refuse
 
 _EPILOG = """\
@@ -113,7 +114,7 @@ def _main(options: argparse.Namespace) -> int:
     settings = load_settings()
     console = Console(as_json=options.json)
     with ExitStack() as closing:
-        run = new_run(_job(options, settings, closing), settings, console)
+        run = new_run(_job(options, settings, console, closing), settings, console)
         with _signals(run) as received:
             row = execute(run)
             with step(Step.WRITE_FILES):
@@ -126,7 +127,7 @@ def _main(options: argparse.Namespace) -> int:
     return exit_code
 
 
-def _job(options: argparse.Namespace, settings: Settings, closing: ExitStack) -> Job:
+def _job(options: argparse.Namespace, settings: Settings, console: Console, closing: ExitStack) -> Job:
     if not options.environment:
         raise Refused("no environment; add --environment staging, or export ETL_ENVIRONMENT=staging")
     environment = settings.environment(options.environment)
@@ -134,19 +135,19 @@ def _job(options: argparse.Namespace, settings: Settings, closing: ExitStack) ->
     batch_size = settings.delivery.batch_size if options.batch_size is None else options.batch_size
     if batch_size < 1:
         raise Refused(f"--batch-size must be at least 1, not {batch_size}")
-    target = _target(settings, options.environment, card, closing) if options.mode == IMPORT else None
+    target = _target(settings, options.environment, card, console, closing) if options.mode == IMPORT else None
     source = options.source.absolute() if options.source else None
     dialect = read_dialect(options.delimiter, options.encoding)
     return Job(options.mode, environment.name, card, source, batch_size, dialect, target, options.retry_failed)
 
 
-def _target(settings: Settings, name: str, card: Card, closing: ExitStack) -> Target:
+def _target(settings: Settings, name: str, card: Card, console: Console, closing: ExitStack) -> Target:
     environment = settings.environment(name)
     address = safe_address(settings, environment)
     delivery = settings.delivery
     api = Api(
         address,
-        api_token(),
+        run_tokens(console.notice),
         connect_seconds=delivery.connect_timeout_seconds,
         read_seconds=delivery.read_timeout_seconds,
         read_seconds_per_megabyte=delivery.read_timeout_seconds_per_megabyte,

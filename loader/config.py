@@ -1,4 +1,4 @@
-"""The settings of one run: `etl.toml`, the environment variables that replace parts of it, and the API token."""
+"""The settings of one run: `etl.toml`, and the environment variables that replace parts of it."""
 
 import os
 import tomllib
@@ -10,6 +10,7 @@ from loader.errors import Refused
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN_VARIABLE = "QGP_API_TOKEN"  # noqa: S105 - the name of the variable, not its value
+TOKEN_COMMAND_VARIABLE = "QGP_API_TOKEN_COMMAND"  # noqa: S105 - the name of the variable, not its value
 SOURCE_VARIABLE = "ETL_SOURCE"
 
 
@@ -123,21 +124,6 @@ def load_settings() -> Settings:
 def database_path() -> Path:
     """Return the DuckDB file: `ETL_DATABASE`, by default `data/etl.duckdb`, as in profiles.yml."""
     return ROOT / (os.environ.get("ETL_DATABASE") or "data/etl.duckdb")
-
-
-def api_token() -> str:
-    """Return the token of `QGP_API_TOKEN` without white space at its ends.
-
-    Raises:
-        Refused: it is not set, or holds characters that no HTTP header may carry. The message never quotes it.
-
-    """
-    token = os.environ.get(TOKEN_VARIABLE, "").strip()
-    if not token:
-        raise Refused(f"{TOKEN_VARIABLE} is not set; export it, then run again (RUNBOOK section 4, Prerequisites)")
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise Refused(f"{TOKEN_VARIABLE} holds white space or control characters inside; export the token alone")
-    return token
 
 
 def _value(table: dict[str, Any], section: str, key: str, kind: type) -> Any:

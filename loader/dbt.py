@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from loader.card import Card
-from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_VARIABLE, Settings
+from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE, Settings
 from loader.dialect import Dialect, dialect_variables
 from loader.errors import DatabaseLocked, EtlError, SourceRefused
 from loader.handover import Handover
@@ -104,8 +104,9 @@ def _started(variables: dict[str, str], handover: Handover, output: BinaryIO) ->
 
 
 def _environment(source: Path, database: Path, dialect: Dialect) -> dict[str, str]:
-    """Return the environment of dbt: it never needs the token, so it never gets it."""
-    inherited = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+    """Return the environment of dbt: it never needs the token, so it gets neither it nor the way to it."""
+    kept_back = (TOKEN_VARIABLE, TOKEN_COMMAND_VARIABLE)
+    inherited = {name: value for name, value in os.environ.items() if name not in kept_back}
     own = {SOURCE_VARIABLE: str(source), "ETL_DATABASE": str(database)}
     return inherited | own | dialect_variables(dialect)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
@@ -125,7 +126,10 @@ def deliver_record(api: Api, route: Route, pace: Pace, record: PayloadRecord) ->
     while answer := pace.send(partial(_post, api, route, record)):
         may_be_ours = record.may_be_ours or outcome.result is Result.UNKNOWN
         verdict = judge(answer, route.key, record.reference_number, may_be_ours=may_be_ours)
+        first_401 = answer.status == HTTPStatus.UNAUTHORIZED != outcome.status_code
         outcome = _outcome(record, outcome, answer, verdict)
+        if first_401 and api.refresh_token(answer):
+            continue
         if verdict.action is Action.WAIT:
             continue
         if verdict.action is Action.STOP:

@@ -15,7 +15,8 @@ from typing import Any
 
 from loader.api import Answer, Loss
 
-STORED_MESSAGE_CHARACTERS = 2000
+STORED_MESSAGE_BYTES = 2000
+_QUOTED_CHARACTERS = 200
 
 
 class Action(Enum):
@@ -96,7 +97,7 @@ def _created(answer: Answer, key: str, reference: str) -> Verdict:
             Result.UNKNOWN,
             f"201, but it does not echo {key}: not the API that was probed; check the address",
         )
-    api_id = None if record.get("id") is None else _printable(str(record["id"]))[:64]
+    api_id = None if record.get("id") is None else _printable(answer.hide(str(record["id"])))[:64]
     return Verdict(Action.SETTLE, Result.CREATED, api_id=api_id)
 
 
@@ -117,11 +118,11 @@ def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
 
 
 def api_message(answer: Answer) -> str:
-    """Return the API's own words, at most 2,000 characters, control characters escaped."""
+    """Return the API's own words: at most 2,000 bytes of UTF-8, control characters escaped, no token in it."""
     body = answer.json()
-    words = _words(body) if isinstance(body, dict) else ""
-    text = words or answer.body[:200].decode(errors="replace") or "no body"
-    return _printable(text)[:STORED_MESSAGE_CHARACTERS]
+    words = answer.hide(_words(body)) if isinstance(body, dict) else ""
+    text = words or answer.hide(answer.body.decode(errors="replace"))[:_QUOTED_CHARACTERS] or "no body"
+    return _printable(text).encode()[:STORED_MESSAGE_BYTES].decode(errors="ignore")
 
 
 def _printable(text: str) -> str:

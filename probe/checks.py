@@ -109,6 +109,8 @@ def _health(api: Api, environment: str, health: Answer) -> Check:
 def _authentication(api: Api, card: Card) -> Check:
     without = api.get(card.endpoint, _PAGE, anonymous=True).status
     answer = api.get(card.endpoint, _PAGE)
+    if answer.status == HTTPStatus.UNAUTHORIZED and api.refresh_token(answer):
+        answer = api.get(card.endpoint, _PAGE)
     passed = without in (401, 403) and answer.status == OK
     found = f"{without} without a token, {_outcome(answer)} with it"
     fix = (

@@ -10,11 +10,12 @@ from loader.address import safe_address
 from loader.api import Api
 from loader.card import entities, read_card
 from loader.command import OneLineParser, entity_option, guarded
-from loader.config import Settings, api_token, load_settings
+from loader.config import Settings, load_settings
 from loader.console import Console
 from loader.errors import OK, ApiUnavailable, EtlError, Refused
 from loader.export_json import write_json
 from loader.job import new_run_id
+from loader.tokens import run_tokens
 from loader.warehouse import Warehouse
 from probe.checks import Check, check_rows, run_checks
 
@@ -55,7 +56,8 @@ def _main(options: argparse.Namespace) -> int:
     settings, console = load_settings(), Console()
     card = read_card(options.entity_type)
     address = safe_address(settings, settings.environment(options.environment))
-    with Api(address, api_token(), connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS) as api:
+    tokens = run_tokens(console.notice)
+    with Api(address, tokens, connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS) as api:
         checks = run_checks(api, options.environment, card)
     run_id = new_run_id()
     _keep(settings, console, run_id, checks, options.environment, address)

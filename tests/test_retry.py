@@ -5,7 +5,7 @@ import json
 import pytest
 
 from loader.api import Answer, Loss
-from loader.retry import STORED_MESSAGE_CHARACTERS, Action, Result, Verdict, api_message, backoff, judge
+from loader.retry import STORED_MESSAGE_BYTES, Action, Result, Verdict, api_message, backoff, judge
 
 KEY, REFERENCE = "reference_number", "EXT-2026-0001"
 DUPLICATE = {"error": {"code": "DUPLICATE_ENTITY", "message": "exists already"}}
@@ -116,7 +116,7 @@ BODIES = {
 @pytest.mark.parametrize("name", BODIES)
 def test_any_body_becomes_a_short_printable_message(name: str):
     message = api_message(Answer(500, 1.0, body=BODIES[name]))
-    assert 0 < len(message) <= STORED_MESSAGE_CHARACTERS == 2000
+    assert 0 < len(message.encode()) <= STORED_MESSAGE_BYTES == 2000
     assert message.isprintable()
     message.encode()
 
@@ -134,4 +134,4 @@ def test_an_empty_body_says_so():
 @pytest.mark.parametrize("opening", ['{"detail": ', '{"error": {"code": "X", "message": '])
 def test_json_of_just_about_any_depth_is_survived(opening: str, depth: int):
     body = opening + "[" * depth + "]" * depth + "}" * opening.count("{")
-    assert len(api_message(Answer(500, 1.0, body=body.encode()))) <= STORED_MESSAGE_CHARACTERS
+    assert len(api_message(Answer(500, 1.0, body=body.encode()))) <= STORED_MESSAGE_BYTES

@@ -1,0 +1,153 @@
+"""The API token of a run: where it comes from, and how a spent one is replaced while workers are posting."""
+
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+
+from loader.config import TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE
+from loader.errors import Refused
+
+COMMAND_SECONDS = 60.0
+_MAX_TOKEN_BYTES = 1 << 16
+_HIDDEN = "***"
+
+
+class Tokens:
+    """The tokens of one run, the last of which is sent. Shared by the workers."""
+
+    def __init__(
+        self,
+        token: str,
+        command: list[str] | None,
+        notify: Callable[[str], None],
+        *,
+        is_fresh: bool = False,
+        seconds: float = COMMAND_SECONDS,
+    ) -> None:
+        self._tokens = [token]
+        self._command = command
+        self._notify = notify
+        self._may_have_run_out = not is_fresh
+        self._seconds = seconds
+        self._lock = threading.Lock()
+
+    def current(self) -> tuple[int, str]:
+        """Return the token to send and its number, from 1."""
+        with self._lock:
+            return len(self._tokens), self._tokens[-1]
+
+    def accept(self, number: int) -> None:
+        """Note that the API has taken this token: when it is refused later, it has run out."""
+        with self._lock:
+            self._may_have_run_out = self._may_have_run_out or number == len(self._tokens)
+
+    def refresh(self, number: int) -> bool:
+        """Tell whether there is another token than this one, which the API has refused.
+
+        The first worker runs the command, the others wait for it. A token that came from the command and was never
+        accepted is not replaced: another one would be refused too.
+        """
+        with self._lock:
+            if number < len(self._tokens):
+                return True
+            if self._command is None or not self._may_have_run_out:
+                return False
+            try:
+                token = _obtained(self._command, self._seconds)
+            except Refused as error:
+                self._notify(str(error))
+                return False
+            self._notify(f"401: the token has run out, {TOKEN_COMMAND_VARIABLE} gave another")
+            self._tokens.append(token)
+            self._may_have_run_out = False
+            return True
+
+    def hide(self, text: str) -> str:
+        """Return the text without any token of the run."""
+        for token in self._tokens:
+            text = text.replace(token, _HIDDEN)
+        return text
+
+
+def run_tokens(notify: Callable[[str], None], seconds: float = COMMAND_SECONDS) -> Tokens:
+    """Return the tokens of a run: `QGP_API_TOKEN` first, or what `QGP_API_TOKEN_COMMAND` prints where it is not set.
+
+    Raises:
+        Refused: neither is set, the command cannot be read or gives none, or the token holds characters that no HTTP
+            header may carry. The message quotes neither token nor command.
+
+    """
+    command = _command()
+    if token := os.environ.get(TOKEN_VARIABLE, "").strip():
+        return Tokens(_clean(token, TOKEN_VARIABLE, "export the token alone"), command, notify, seconds=seconds)
+    if command is None:
+        raise Refused(f"{TOKEN_VARIABLE} is not set; export it, then run again (RUNBOOK section 4, Prerequisites)")
+    return Tokens(_obtained(command, seconds), command, notify, is_fresh=True, seconds=seconds)
+
+
+def _command() -> list[str] | None:
+    try:
+        return shlex.split(os.environ.get(TOKEN_COMMAND_VARIABLE, "")) or None
+    except ValueError as error:
+        raise Refused(f"{TOKEN_COMMAND_VARIABLE} cannot be read as a command ({error}); correct its quotes") from error
+
+
+def _clean(token: str, origin: str, fix: str) -> str:
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise Refused(f"{origin} holds white space or control characters inside; {fix}")
+    return token
+
+
+def _obtained(command: list[str], seconds: float) -> str:
+    """Run the command without a shell; its output is the token, what it writes to standard error is dropped."""
+    fix = "run it by hand to see why"
+    status, output = _run(command, seconds, fix)
+    if status is None:
+        raise Refused(f"{TOKEN_COMMAND_VARIABLE} gave no token within {seconds:g} s; {fix}")
+    if status:
+        raise Refused(f"{TOKEN_COMMAND_VARIABLE} ended with exit code {status}; {fix}")
+    token = output.decode(errors="replace").strip()
+    if not token or len(output) > _MAX_TOKEN_BYTES:
+        raise Refused(f"{TOKEN_COMMAND_VARIABLE} printed no token; {fix}")
+    return _clean(token, f"what {TOKEN_COMMAND_VARIABLE} printed", "it must print the token alone")
+
+
+def _run(command: list[str], seconds: float, fix: str) -> tuple[int | None, bytes]:
+    """Return the exit code, None after a time-out, and the first bytes of the output."""
+    late: list[bool] = []
+
+    def too_late() -> None:
+        late.append(True)
+        _end(process)
+
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the operator's own command
+            command,
+            env={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Refused(f"{TOKEN_COMMAND_VARIABLE} cannot be run ({error.strerror}); {fix}") from error
+    timer = threading.Timer(seconds, too_late)
+    timer.start()
+    with process:
+        output = process.stdout.read(_MAX_TOKEN_BYTES + 1) if process.stdout else b""
+        if len(output) > _MAX_TOKEN_BYTES:
+            _end(process)
+        process.wait()
+    timer.cancel()
+    return None if late else process.returncode, output
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the command and what it has started, which may hold its output open."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
