@@ -22,14 +22,18 @@ def next_step(run: Run, row: Row, rejected: Path) -> str:
     if row["mode"] != IMPORT:
         mode = "--import" if row["mode"] == DRY_RUN else "--dry-run"
         return f"next: {_command(row, mode, row['source_file'], _flags(run.job.dialect))}"
-    return _after_import(row)
+    return _after_import(row, run.readback)
 
 
-def _after_import(row: Row) -> str:
+def _after_import(row: Row, readback: Row) -> str:
     if row["stopped_because"]:
         return f"stopped early: {row['stopped_because']}; then run the same command again: nothing is created twice"
     if row["failed_records"] or row["unknown_records"] or row["not_attempted_records"]:
         return "next: correct what failed and run the same command again: nothing is created twice"
+    if readback.get("unproven"):
+        return "next: ask the platform team about the records that are not proven; audit.fct_readback has them all"
+    if row["exists_records"] and readback:
+        return f"done: {row['exists_records']:,} of the references were there before; those records were not updated"
     if row["exists_records"]:
         return (
             f"done: {row['exists_records']:,} of the references were there before; those records were neither compared "

@@ -101,6 +101,14 @@ def parser(prog: str) -> argparse.ArgumentParser:
         action="store_true",
         help="with --import: send only what the last run left unknown or not attempted, not what the API refused",
     )
+    command.add_argument(
+        "--verify",
+        action="store_true",
+        help="with --import: read the created and existing records back and compare them with what was sent",
+    )
+    command.add_argument(
+        "--verify-sample", metavar="N", type=int, help="with --import: read only N of them back, chosen at random"
+    )
     command.add_argument("--json", action="store_true", help="print the summary object alone")
     return command
 
@@ -121,7 +129,7 @@ def _main(options: argparse.Namespace) -> int:
                 files = export_run(run.warehouse, run.run_id, settings.output)
     exit_code = 128 + received[0] if received else int(row["exit_code"])
     print_summary(console, run, row, files)
-    console.summary(summary_object(row, files, exit_code))
+    console.summary(summary_object(row, files, exit_code) | {"readback": run.readback or None})
     if run.closed_by and run.job.mode == IMPORT:
         raise run.closed_by
     return exit_code
@@ -135,10 +143,22 @@ def _job(options: argparse.Namespace, settings: Settings, console: Console, clos
     batch_size = settings.delivery.batch_size if options.batch_size is None else options.batch_size
     if batch_size < 1:
         raise Refused(f"--batch-size must be at least 1, not {batch_size}")
+    verify = _verify(options)
     target = _target(settings, options.environment, card, console, closing) if options.mode == IMPORT else None
     source = options.source.absolute() if options.source else None
     dialect = read_dialect(options.delimiter, options.encoding)
-    return Job(options.mode, environment.name, card, source, batch_size, dialect, target, options.retry_failed)
+    retry, sample = options.retry_failed, options.verify_sample
+    return Job(options.mode, environment.name, card, source, batch_size, dialect, target, retry, verify, sample)
+
+
+def _verify(options: argparse.Namespace) -> bool:
+    if not options.verify and options.verify_sample is None:
+        return False
+    if options.mode != IMPORT:
+        raise Refused(f"--verify reads back what an import has sent, --{options.mode} sends nothing: use --import")
+    if options.verify_sample is not None and options.verify_sample < 1:
+        raise Refused(f"--verify-sample must be at least 1, not {options.verify_sample}")
+    return True
 
 
 def _target(settings: Settings, name: str, card: Card, console: Console, closing: ExitStack) -> Target:

@@ -32,7 +32,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Job:
-    """What was asked for; `source` is None for what the last `dbt build` built, `target` where nothing is sent."""
+    """What was asked for; `source` is None for what the last `dbt build` built, `target` where nothing is sent.
+
+    With `verify`, records are read back after an import: all of them, or `verify_sample` chosen at random.
+    """
 
     mode: str
     environment: str
@@ -42,11 +45,13 @@ class Job:
     dialect: Dialect = field(default_factory=Dialect)
     target: Target | None = None
     retry_failed: bool = False
+    verify: bool = False
+    verify_sample: int | None = None
 
 
 @dataclass
 class Run:
-    """One run under way. `results` grows with every settled record."""
+    """One run under way. `results` grows with every settled record; `readback` has the counts of `--verify`."""
 
     job: Job
     settings: Settings
@@ -59,6 +64,7 @@ class Run:
     closed_by: EtlError | None = None
     results: Counter[Result] = field(default_factory=Counter)
     delivering: bool = False
+    readback: Row = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:

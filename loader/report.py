@@ -10,6 +10,7 @@ from loader.export_csv import export_records
 from loader.export_files import OutputFile, keep_files
 from loader.export_json import Document, Entries, write_json
 from loader.job import IMPORT, VALIDATE_ONLY
+from loader.verify_report import readback_document
 from loader.warehouse import Row, Warehouse
 
 _INVALID = """
@@ -50,8 +51,12 @@ _TRAIL = """
 _IMPORTED = """
     select
         record_number as row_number, line_number, reference_number, result, confirmed_by, status_code, attempts,
-        response_time_ms, api_id, error_message, strftime(attempted_at, '%Y-%m-%dT%H:%M:%S.%gZ') as timestamp
-    from audit.fct_import_records where run_id = $run_id
+        response_time_ms, api_id, error_message, strftime(attempted_at, '%Y-%m-%dT%H:%M:%S.%gZ') as timestamp,
+        verdict, differing_fields
+    from audit.fct_import_records
+    left join (select record_number, verdict, differing_fields from audit.fct_readback where run_id = $run_id)
+        using (record_number)
+    where run_id = $run_id
     order by record_number
 """
 
@@ -144,6 +149,7 @@ def import_document(warehouse: Warehouse, run: Row) -> dict[str, Any]:
             "requests": warehouse.rows(requests, [run["run_id"]])[0]["requests"],
             "stopped_because": run["stopped_because"],
         },
+        "readback": readback_document(warehouse, run["run_id"]),
         "import_records": Entries(warehouse.json_texts(_IMPORTED, {"run_id": run["run_id"]})),
     }
 

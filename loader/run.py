@@ -12,6 +12,7 @@ from loader.lock import run_lock
 from loader.posting import post
 from loader.source import check_source
 from loader.steps import Step, step
+from loader.verify import read_back
 from loader.warehouse import Row
 
 
@@ -32,6 +33,8 @@ def execute(run: Run) -> Row:
             raise
         if run.job.target and run.closed_by is None:
             post(run, run.job.target)
+            if run.job.verify:
+                read_back(run, run.job.target)
         with step(Step.CLOSE_RUN):
             return close_run(run)
 

@@ -26,6 +26,8 @@ class Step(Enum):
     COMMIT_INTENTS = "commit_intents"
     SEND = "send"
     COMMIT_OUTCOMES = "commit_outcomes"
+    READ_BACK = "read_back"
+    COMMIT_READ_BACK = "commit_read_back"
     CLOSE_RUN = "close_run"
     WRITE_FILES = "write_files"
 

@@ -9,6 +9,7 @@ from loader.console import Console
 from loader.export_files import OutputFile
 from loader.job import DRY_RUN, IMPORT, Run
 from loader.report import stats_document
+from loader.verify_report import print_readback
 from loader.warehouse import Row
 
 _EXAMPLES = 20
@@ -47,6 +48,7 @@ def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFi
         _print_changes(console, run)
     if row["mode"] == IMPORT:
         _print_refusals(console, run)
+        print_readback(console, run)
     for file in files:
         console.line(f"wrote {shown(file.path)}")
     rejected = next(file.path for file in files if file.kind == "rejected")

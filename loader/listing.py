@@ -1,0 +1,81 @@
+"""Reads the pages of the API's list, paced and retried like everything else that is sent."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from loader.api import Answer, Api
+from loader.config import Delivery
+from loader.pacing import Pace
+from loader.retry import api_message, backoff
+from loader.steps import Step, step
+
+PAGE_RECORDS = 100
+# A page of a hundred records with the longest descriptions that the card lets pass, each & of them as &amp;.
+_MAX_PAGE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: its records, and the number of all pages."""
+
+    items: list[dict[str, Any]]
+    pages: int
+
+
+class Listing:
+    """The list endpoint. `status` is the HTTP status of the last page."""
+
+    def __init__(self, api: Api, endpoint: str, pace: Pace, delivery: Delivery) -> None:
+        self._api = api
+        self._endpoint = endpoint
+        self._pace = pace
+        self._delivery = delivery
+        self.status: int | None = None
+
+    def page(self, number: int, search: str | None = None) -> Page | None:
+        """Return a page, newest record first; None when it cannot be had, and then the run may be stopping."""
+        params: dict[str, str | int] = {"page": number, "page_size": PAGE_RECORDS}
+        if search is not None:
+            params["search"] = search
+        failures, refused = 0, False
+        while failures < self._delivery.max_attempts and self._pace.wait():
+            with step(Step.READ_BACK):
+                answer = self._api.get(self._endpoint, params, max_bytes=_MAX_PAGE_BYTES)
+            self.status = answer.status
+            if answer.status == HTTPStatus.OK:
+                return self._read(answer)
+            if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+                self._pace.limit_reached()
+            elif answer.status is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                failures += 1
+                self._failed(answer, failures)
+            elif answer.status != HTTPStatus.UNAUTHORIZED or refused or not self._api.refresh_token(answer):
+                self._stop(f"{answer.status} ({api_message(answer)}): {_fix(answer.status)}")
+            else:
+                refused = True
+        return None
+
+    def _read(self, answer: Answer) -> Page | None:
+        body = answer.json()
+        items, pages = (body.get("items"), body.get("pages")) if isinstance(body, dict) else (None, None)
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items) or type(pages) is not int:
+            self._stop("200, but not a page of records: check the address")
+            return None
+        self._pace.answered()
+        return Page(items, pages)
+
+    def _failed(self, answer: Answer, failures: int) -> None:
+        reason = answer.reason or f"{answer.status} ({api_message(answer)})"
+        self._pace.lost(self._delivery.stop_after_lost_answers, reason)
+        if failures < self._delivery.max_attempts:
+            self._pace.pause(backoff(failures, self._delivery.backoff_seconds, self._delivery.backoff_max_seconds))
+
+    def _stop(self, reason: str) -> None:
+        self._pace.stop(f"reading back was answered {reason}")
+
+
+def _fix(status: int) -> str:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return "refresh QGP_API_TOKEN, it needs incident:read"
+    return "check the address"
