@@ -165,11 +165,16 @@ class Api:
 def _read(response: requests.Response, max_bytes: int) -> bytes:
     """Read the body to its end, so that the connection can be used again; give it up when it is longer than allowed."""
     body = bytearray()
-    for chunk in response.iter_content(1 << 16):
-        body += chunk
-        if len(body) > max_bytes:
-            response.close()
-            break
+    try:
+        for chunk in response.iter_content(1 << 16):
+            body += chunk
+            if len(body) > max_bytes:
+                response.close()
+                break
+    except requests.exceptions.ContentDecodingError:
+        # It is there and its status counts; only its body says nothing.
+        response.close()
+        return b""
     return bytes(body[:max_bytes])
 
 

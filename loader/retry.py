@@ -17,6 +17,8 @@ from loader.api import Answer, Loss
 
 STORED_MESSAGE_BYTES = 2000
 _QUOTED_CHARACTERS = 200
+# Leaves room for what we say around the API's words.
+_WORDS_BYTES = STORED_MESSAGE_BYTES - 200
 
 
 class Action(Enum):
@@ -118,11 +120,11 @@ def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
 
 
 def api_message(answer: Answer) -> str:
-    """Return the API's own words: at most 2,000 bytes of UTF-8, control characters escaped, no token in it."""
+    """Return the API's own words: at most 1,800 bytes of UTF-8, control characters escaped, no token in it."""
     body = answer.json()
     words = answer.hide(_words(body)) if isinstance(body, dict) else ""
     text = words or answer.hide(answer.body.decode(errors="replace"))[:_QUOTED_CHARACTERS] or "no body"
-    return _printable(text).encode()[:STORED_MESSAGE_BYTES].decode(errors="ignore")
+    return _printable(text).encode()[:_WORDS_BYTES].decode(errors="ignore")
 
 
 def _printable(text: str) -> str:

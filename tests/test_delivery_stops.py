@@ -1,5 +1,6 @@
 """Runs that end early: what was sent is accounted for, nothing further is sent, and the same command goes on."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -17,10 +18,15 @@ from tests.test_delivery import ALL, counts, posts, stored
 COMMAND = [sys.executable, "-m", "loader", "--environment", "staging", "--import"]
 
 
-def start(home: Home) -> subprocess.Popen[str]:
+def start(home: Home, *arguments: str) -> subprocess.Popen[str]:
     """Start an import in a process of its own."""
     return subprocess.Popen(
-        COMMAND, cwd=ROOT, env=home.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env=home.variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -142,11 +148,13 @@ def test_a_bad_token_posts_nothing(home: Home, sandbox: Sandbox, kind: str):
     assert home.query("select count(*) from audit.fct_import_records") == [(0,)]
 
 
-@pytest.mark.parametrize("fault", [None, "redirect", "hang"])
+@pytest.mark.parametrize("fault", [None, "redirect", "hang", "body"])
 def test_the_token_is_written_nowhere(home: Home, sandbox: Sandbox, fault: str | None):
     home.settings(max_attempts="1", read_timeout_seconds="1")
     if fault:
-        sandbox.fault(fault, count=0, value={"redirect": "http://127.0.0.1:9/", "hang": 60}.get(fault))
+        echo = {"status": 422, "text": json.dumps({"detail": f"no\x1b[1m {home.environment['QGP_API_TOKEN']}"})}
+        options = {"redirect": {"value": "http://127.0.0.1:9/"}, "hang": {"value": 60}, "body": echo}
+        sandbox.fault(fault, count=0, **options[fault])
     done = home.loader("--import")
     assert counts(home)
     signature = home.environment["QGP_API_TOKEN"].rpartition(".")[2]

@@ -80,7 +80,7 @@ def wait_for_a_post(sandbox: Sandbox) -> None:
 
 def test_a_kill_at_every_label_one_after_the_other(crowd: Home, sandbox: Sandbox):
     for point in POINTS:
-        killed(crowd, point, "--batch-size", "40")
+        killed(crowd, point, "--batch-size", "40", "--verify")
         crowd.query("select count(*) from audit.fct_runs")
     finished(crowd, sandbox)
 
