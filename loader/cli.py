@@ -30,10 +30,11 @@ examples:
   python scripts/etl/pipeline.py --environment staging --validate-only --source export.csv
   python scripts/etl/pipeline.py --environment staging --dry-run --source export.csv
   python scripts/etl/pipeline.py --environment staging --import --source export.csv --batch-size 50
+  python scripts/etl/pipeline.py --environment staging --import --source export.csv --verify
   dbt build && python -m loader --environment staging --import
 
 exit codes:
-  0  done, everything accounted for          1  some records are invalid, failed or unknown
+  0  done, everything accounted for          1  records invalid, failed, unknown or not proven
   2  refused: usage, settings, production    3  the API is unreachable or not the one described
   4  stopped early, the same command goes on (130 and 143 after a signal)
 """
