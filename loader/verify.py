@@ -32,8 +32,8 @@ Wanted = dict[str, Row]
 _CANDIDATES = """
     select record_number, reference_number, result,
         result = 'created' or coalesce(confirmed_by, '') = 'earlier_run' and exists (
-            select 1 from audit.fct_import_records as earlier
-            where earlier.result = 'created' and earlier.entity_type = records.entity_type
+            select 1 from audit.fct_import_records as earlier inner join audit.fct_runs as runs using (run_id)
+            where runs.address = ? and earlier.result = 'created' and earlier.entity_type = records.entity_type
                 and earlier.reference_number = records.reference_number and earlier.record_hash = records.record_hash
         ) as is_ours
     from audit.fct_import_records as records
@@ -44,7 +44,7 @@ _CANDIDATES = """
 
 def read_back(run: Run, target: Target) -> None:
     """Read the created and existing records of the run back; `run.readback` gets the counts."""
-    wanted = _wanted(run)
+    wanted = _wanted(run, target)
     sampled = len(wanted)
     verifier = _Verifier(run, target, wanted)
     if wanted:
@@ -62,9 +62,9 @@ def read_back(run: Run, target: Target) -> None:
     run.journal.note(READ_BACK, **run.readback)
 
 
-def _wanted(run: Run) -> Wanted:
+def _wanted(run: Run, target: Target) -> Wanted:
     """Return the records to read back by their references: all, or a sample that is the same for the same run."""
-    candidates = run.warehouse.rows(_CANDIDATES, [run.run_id])
+    candidates = run.warehouse.rows(_CANDIDATES, [target.address, run.run_id])
     size = run.job.verify_sample
     if size is not None and size < len(candidates):
         candidates = random.Random(run.run_id).sample(candidates, size)  # noqa: S311 - repeatable, not secret
