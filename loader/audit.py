@@ -75,6 +75,14 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def event_details(warehouse: Warehouse, run_id: str, action: str) -> Row | None:
+    """Return the details of a step of a run; None when the run has not done it."""
+    query = "select details from audit.fct_run_events where run_id = ? and action = ?"
+    events = warehouse.rows(query, [run_id, action])
+    details: Row | None = json.loads(events[0]["details"]) if events else None
+    return details
+
+
 def totals(warehouse: Warehouse, entity: str) -> Row:
     """Return the counts of the last build: the row of `validation.int_<entity>_totals`."""
     found = warehouse.rows(f"select * from validation.int_{entity}_totals")  # noqa: S608 - the entity has a card

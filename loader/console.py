@@ -8,17 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console as RichConsole
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-PLAIN_EVERY = 0.1
+from loader.progress import Meter, bar, lines
 
 
 class Console:
@@ -57,42 +48,28 @@ class Console:
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
         """Show that something is under way: a spinner on a terminal, one line otherwise."""
-        if self._as_json or not self._rich.is_terminal:
-            self.line(text)
-            yield
-        else:
+        if self._is_live():
             with self._rich.status(text):
                 yield
+        else:
+            self.line(text)
+            yield
 
     @contextmanager
-    def progress(self, text: str, total: int, done: int = 0) -> Iterator[Callable[[str], None]]:
-        """Yield a function to call with the latest counts after each record; `done` of them are settled already."""
-        if self._as_json or not self._rich.is_terminal:
-            yield self._plain_progress(text, total, done)
-            return
-        columns = (
-            SpinnerColumn(),
-            TextColumn(text),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[counts]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._rich) as bar:
-            task = bar.add_task(text, total=total, completed=done, counts="")
-            yield lambda counts: bar.update(task, advance=1, counts=counts)
+    def progress(
+        self, text: str, total: int, done: int = 0, detail: Callable[[], str] = str
+    ) -> Iterator[Callable[[str], None]]:
+        """Yield a function to call with the latest counts after each record; `done` of them are settled already.
 
-    def _plain_progress(self, text: str, total: int, done: int) -> Callable[[str], None]:
-        step = max(1, int(total * PLAIN_EVERY))
+        `detail` says, at any time, where the time goes.
+        """
+        meter = Meter(total, done, detail)
+        shown = bar(self._rich, text, total, meter) if self._is_live() else lines(self.line, text, meter)
+        with shown as advance:
+            yield advance
 
-        def advance(counts: str) -> None:
-            nonlocal done
-            done += 1
-            if done % step == 0 or done == total:
-                self.line(f"{text} {done}/{total} {counts}")
-
-        return advance
+    def _is_live(self) -> bool:
+        return self._rich.is_terminal and not self._as_json
 
 
 def printable(text: str) -> str:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import BinaryIO, Self
+from typing import IO, Self
 
 from loader.errors import SourceRefused
 from loader.spool import Spooled
@@ -20,7 +20,7 @@ SPOOL_VARIABLE = "ETL_SPOOL"
 class Handover:
     """The sender's side: `descriptors` are what the receiver has to inherit, `variables` tell it so."""
 
-    def __init__(self, records: BinaryIO, errors: BinaryIO) -> None:
+    def __init__(self, records: IO[bytes], errors: IO[bytes]) -> None:
         read, write = os.pipe()
         self._read, self._write = os.fdopen(read, "rb"), os.fdopen(write, "w", encoding="utf-8")
         self.descriptors = (records.fileno(), errors.fileno(), read)
@@ -45,7 +45,7 @@ class Handover:
 
 
 @contextmanager
-def received() -> Iterator[tuple[Spooled, BinaryIO, BinaryIO] | None]:
+def received() -> Iterator[tuple[Spooled, IO[bytes], IO[bytes]] | None]:
     """Yield what was handed over and the two spools, once they are complete; None when nobody hands anything over.
 
     Raises:

@@ -9,7 +9,7 @@ from loader.audit import DELIVERY_COUNTS
 from loader.card import Card
 from loader.warehouse import Row, Warehouse, fetch, insert
 
-POSTING_STARTED = "posting_started"
+POSTING_STARTED, POSTING_ENDED = "posting_started", "posting_ended"
 EARLIER_RUN = "earlier_run"
 _ENDED = "the run ended without finishing: killed, or the machine stopped"
 _OPENED = """
@@ -134,8 +134,9 @@ def plan(warehouse: Warehouse, run: Row, card: Card) -> Plan:
     numbers, unsettled = array("q"), 0
     query = (
         f"with fates as ({_FATES}) "  # noqa: S608 - a model's name
-        "select record_number, coalesce(last_result = 'unknown' and not is_there and last_hash = payload.record_hash, false) "
-        f"as unsettled from payload.{card.payload_model} as payload "
+        "select record_number, "
+        "coalesce(last_result = 'unknown' and not is_there and last_hash = payload.record_hash, false) as unsettled "
+        f"from payload.{card.payload_model} as payload "
         f"left join fates on fates.reference_number = payload.{card.key} "
         "where record_number not in (select record_number from audit.fct_import_records where run_id = ?) "
         "order by unsettled desc, record_number"

@@ -51,7 +51,10 @@ class Job:
 
 @dataclass
 class Run:
-    """One run under way. `results` grows with every settled record; `readback` has the counts of `--verify`."""
+    """One run under way. `results` grows with every settled record.
+
+    `posting` says where the time of posting went, `readback` has the counts of `--verify`.
+    """
 
     job: Job
     settings: Settings
@@ -64,6 +67,7 @@ class Run:
     closed_by: EtlError | None = None
     results: Counter[Result] = field(default_factory=Counter)
     delivering: bool = False
+    posting: Row = field(default_factory=dict)
     readback: Row = field(default_factory=dict)
 
     @property

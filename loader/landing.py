@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from loader.config import SOURCE_VARIABLE, load_settings
 from loader.dialect import dialect_of_environment
@@ -56,7 +56,7 @@ def _without_traceback() -> Iterator[None]:
 
 
 @contextmanager
-def _spools(wanted: dict[str, bool]) -> Iterator[tuple[Spooled, BinaryIO, BinaryIO]]:
+def _spools(wanted: dict[str, bool]) -> Iterator[tuple[Spooled, IO[bytes], IO[bytes]]]:
     """Yield the spools of the file: those that were handed over, or else its own."""
     with received() as handed:
         if handed:

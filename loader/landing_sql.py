@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 # The columns that our CSV files add to the original ones, the first to both, the others to the rejected records; by any
 # of them a file that is given back is known.
@@ -36,7 +36,7 @@ class Columns:
         return cls(names, known, [positions[name] for name in others], delimiter)
 
 
-def lines_query(spool: BinaryIO, columns: Columns, max_record: int) -> str:
+def lines_query(spool: IO[bytes], columns: Columns, max_record: int) -> str:
     """Return the query over the spool of well-formed records: its numbers carried on from each piece's first record.
 
     The windows have no order of their own: DuckDB then streams the spool in its order, which `first_row` checks.
@@ -50,7 +50,7 @@ def lines_query(spool: BinaryIO, columns: Columns, max_record: int) -> str:
     )
 
 
-def errors_query(spool: BinaryIO, max_record: int) -> str:
+def errors_query(spool: IO[bytes], max_record: int) -> str:
     """Return the query over the spool of malformed records."""
     types = {"record_number": "BIGINT", "line_number": "BIGINT", "parse_error": "VARCHAR", "cell_count": "BIGINT"}
     return f"select * from {_read_csv(spool, ',', types | {'raw_record': 'VARCHAR'}, max_record)}"  # noqa: S608
@@ -78,7 +78,7 @@ def records_query(columns: Columns) -> str:
     """  # noqa: S608 - only our own names and numbers
 
 
-def _read_csv(spool: BinaryIO, delimiter: str, types: dict[str, str], max_record: int) -> str:
+def _read_csv(spool: IO[bytes], delimiter: str, types: dict[str, str], max_record: int) -> str:
     # A text of n bytes takes up to 2n in the spool, where its quotes are doubled; a buffer holds several records.
     max_line = min(2 * max_record, os.fstat(spool.fileno()).st_size) + 1024
     return _READ_CSV.format(

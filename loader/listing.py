@@ -1,6 +1,7 @@
 """Reads the pages of the API's list, paced and retried like everything else that is sent."""
 
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -39,15 +40,13 @@ class Listing:
         if search is not None:
             params["search"] = search
         failures, refused = 0, False
-        while failures < self._delivery.max_attempts and self._pace.wait():
-            with step(Step.READ_BACK):
-                answer = self._api.get(self._endpoint, params, max_bytes=_MAX_PAGE_BYTES)
+        while failures < self._delivery.max_attempts and (answer := self._pace.send(partial(self._get, params))):
             self.status = answer.status
             if answer.status == HTTPStatus.OK:
                 return self._read(answer)
             if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self._pace.limit_reached()
-            elif answer.status is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                continue
+            if answer.status is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 failures += 1
                 self._failed(answer, failures)
             elif answer.status != HTTPStatus.UNAUTHORIZED or refused or not self._api.refresh_token(answer):
@@ -55,6 +54,10 @@ class Listing:
             else:
                 refused = True
         return None
+
+    def _get(self, params: dict[str, str | int]) -> Answer:
+        with step(Step.READ_BACK):
+            return self._api.get(self._endpoint, params, max_bytes=_MAX_PAGE_BYTES)
 
     def _read(self, answer: Answer) -> Page | None:
         body = answer.json()
@@ -69,7 +72,7 @@ class Listing:
         reason = answer.reason or f"{answer.status} ({api_message(answer)})"
         self._pace.lost(self._delivery.stop_after_lost_answers, reason)
         if failures < self._delivery.max_attempts:
-            self._pace.pause(backoff(failures, self._delivery.backoff_seconds, self._delivery.backoff_max_seconds))
+            self._pace.back_off(backoff(failures, self._delivery.backoff_seconds, self._delivery.backoff_max_seconds))
 
     def _stop(self, reason: str) -> None:
         self._pace.stop(f"reading back was answered {reason}")

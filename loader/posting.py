@@ -4,12 +4,13 @@ So a kill at any instant leaves every record with an outcome, with an intent (`u
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 
 from loader.account import commit_intents, commit_outcomes, opened_row
 from loader.audit import read_batch
 from loader.delivery import Outcome, Route, Workers
-from loader.history import POSTING_STARTED, Plan, carry_over, close_unfinished, counts, plan
+from loader.history import POSTING_ENDED, POSTING_STARTED, Plan, carry_over, close_unfinished, counts, plan
 from loader.job import Run, Target
 from loader.payload import PayloadRecord
 from loader.remembered import Memory
@@ -24,7 +25,8 @@ def post(run: Run, target: Target) -> None:
     route = Route(run.job.card.endpoint, run.job.card.key, run.settings.delivery)
     memory = Memory(run.warehouse, run.pace, opened_row(run), route)
     run.delivering = True
-    with run.console.progress(f"posting to {run.job.environment}", total, done) as advance:
+    text = f"posting to {run.job.environment}"
+    with run.console.progress(text, total, done, lambda: run.pace.spent().shares()) as advance:
 
         def settled(outcome: Outcome) -> None:
             run.results[outcome.result] += 1
@@ -35,6 +37,14 @@ def post(run: Run, target: Target) -> None:
                 with step(Step.COMMIT_OUTCOMES):
                     commit_outcomes(run.warehouse, run.journal, outcomes)
                 memory.keep()
+    run.posting = {
+        **asdict(run.pace.spent()),
+        "requests": run.pace.requests,
+        "refused_requests": run.pace.refused,
+        "requests_per_window": run.pace.requests_per_window,
+        "peak_concurrency": run.pace.peak_concurrency,
+    }
+    run.journal.note(POSTING_ENDED, **run.posting)
     run.delivering = False
 
 

@@ -4,13 +4,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from loader.audit import STATS_COUNTS
+from loader.audit import STATS_COUNTS, event_details
 from loader.card import read_card
 from loader.export_csv import export_records
 from loader.export_files import OutputFile, keep_files
 from loader.export_json import Document, Entries, write_json
+from loader.history import POSTING_ENDED
 from loader.job import IMPORT, VALIDATE_ONLY
-from loader.verify_report import readback_document
+from loader.verify import READ_BACK
 from loader.warehouse import Row, Warehouse
 
 _INVALID = """
@@ -149,7 +150,8 @@ def import_document(warehouse: Warehouse, run: Row) -> dict[str, Any]:
             "requests": warehouse.rows(requests, [run["run_id"]])[0]["requests"],
             "stopped_because": run["stopped_because"],
         },
-        "readback": readback_document(warehouse, run["run_id"]),
+        "posting": event_details(warehouse, run["run_id"], POSTING_ENDED),
+        "readback": event_details(warehouse, run["run_id"], READ_BACK),
         "import_records": Entries(warehouse.json_texts(_IMPORTED, {"run_id": run["run_id"]})),
     }
 

@@ -26,6 +26,23 @@ class TimeSpent:
     backoff_seconds: float
     own_seconds: float
 
+    @property
+    def total(self) -> float:
+        """Return the seconds since the run began to post."""
+        return self.api_seconds + self.limiter_seconds + self.backoff_seconds + self.own_seconds
+
+    def shares(self) -> str:
+        """Return the shares in words, the largest first: `limiter 81 %, API 17 %, our own work 2 %`."""
+        parts = {
+            "API": self.api_seconds,
+            "limiter": self.limiter_seconds,
+            "backoff": self.backoff_seconds,
+            "our own work": self.own_seconds,
+        }
+        ranked = sorted(parts.items(), key=lambda part: -part[1])
+        percent = [(name, round(100 * seconds / self.total)) for name, seconds in ranked] if self.total else []
+        return ", ".join(f"{name} {share} %" for name, share in percent if share)
+
 
 class Stopwatch:
     """Counts who waits for what."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import MADV_DONTNEED
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from loader.config import Limits
 from loader.dialect import Dialect
@@ -35,7 +35,7 @@ class Spooled:
 
 
 def spool_file(
-    path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Limits, records: BinaryIO, errors: BinaryIO
+    path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Limits, records: IO[bytes], errors: IO[bytes]
 ) -> Spooled:
     """Scan a file and write every record of it into one of the two spools.
 
@@ -66,7 +66,7 @@ def spool_file(
 
 
 def _spool(
-    source: Source, start: int, grammar: Grammar, limits: Limits, records: BinaryIO, errors: BinaryIO
+    source: Source, start: int, grammar: Grammar, limits: Limits, records: IO[bytes], errors: IO[bytes]
 ) -> tuple[int, int]:
     """Return the number of records and of blank lines."""
     placed, last, blank_lines = 0, 0, 0

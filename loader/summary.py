@@ -9,6 +9,7 @@ from loader.console import Console
 from loader.export_files import OutputFile
 from loader.job import DRY_RUN, IMPORT, Run
 from loader.report import stats_document
+from loader.spent import TimeSpent
 from loader.verify_report import print_readback
 from loader.warehouse import Row
 
@@ -48,6 +49,7 @@ def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFi
         _print_changes(console, run)
     if row["mode"] == IMPORT:
         _print_refusals(console, run)
+        _print_posting(console, run)
         print_readback(console, run)
     for file in files:
         console.line(f"wrote {shown(file.path)}")
@@ -119,6 +121,17 @@ def _print_changes(console: Console, run: Run) -> None:
     )
     for change in changes:
         console.line(f"transformed {change['field']}: {change['cells']} {change['rule']}")
+
+
+def _print_posting(console: Console, run: Run) -> None:
+    """Say where the time of posting went, and what the API's limits let through."""
+    if not run.posting:
+        return
+    spent = TimeSpent(**{name: value for name, value in run.posting.items() if name.endswith("_seconds")})
+    console.line(
+        f"posting took {spent.total:,.1f} s ({spent.shares()}): {run.posting['requests']:,} requests, "
+        f"{run.posting['refused_requests']:,} of them refused (429), at most {run.posting['peak_concurrency']} at once"
+    )
 
 
 def _print_refusals(console: Console, run: Run) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from loader.audit import now, read_batch
 from loader.job import Run, Target
 from loader.listing import PAGE_RECORDS, Listing
+from loader.pacing import Pace
 from loader.payload import PayloadRecord
 from loader.readback import Proof, differing_fields, search_text, with_reference
 from loader.retry import Result
@@ -44,6 +45,8 @@ _CANDIDATES = """
 
 def read_back(run: Run, target: Target) -> None:
     """Read the created and existing records of the run back; `run.readback` gets the counts."""
+    # The platform limits each method by itself, so reading begins with a window of its own.
+    posting, run.pace = run.pace, Pace(run.settings.delivery, run.console.notice)
     wanted = _wanted(run, target)
     sampled = len(wanted)
     verifier = _Verifier(run, target, wanted)
@@ -52,6 +55,9 @@ def read_back(run: Run, target: Target) -> None:
         with run.console.progress(f"reading back from {run.job.environment}", sampled) as advance:
             verifier.carry_out(advance)
         run.delivering = False
+    if run.pace.reason:
+        posting.stop(run.pace.reason)
+    run.pace = posting
     unproven = verifier.unproven + sum(row["is_ours"] for row in wanted.values())
     run.readback = {
         "sampled": sampled,

@@ -1,26 +1,13 @@
-"""What reading back has shown, for the summary and for the import summary file."""
-
-import json
+"""What reading back has shown, for the summary."""
 
 from loader.console import Console
 from loader.job import Run
-from loader.verify import READ_BACK
-from loader.warehouse import Row, Warehouse
 
 _NAMED = 5
 _FOUND = """
     select result, is_ours, verdict, line_number, reference_number, differing_fields, count(*) over () as records
     from audit.fct_readback where run_id = ? and verdict = ? and is_ours = ? order by record_number limit ?
 """
-
-
-def readback_document(warehouse: Warehouse, run_id: str) -> Row | None:
-    """Return the counts of reading back; None when the run has not read anything back."""
-    events = warehouse.rows(
-        "select details from audit.fct_run_events where run_id = ? and action = ?", [run_id, READ_BACK]
-    )
-    document: Row | None = json.loads(events[0]["details"]) if events else None
-    return document
 
 
 def print_readback(console: Console, run: Run) -> None:
