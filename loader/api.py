@@ -8,12 +8,12 @@ from http import HTTPStatus
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
+from urllib3.exceptions import DecodeError, NameResolutionError, NewConnectionError, ReadTimeoutError
 from urllib3.exceptions import HTTPError as TransportError
-from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from loader.answer import CUT, Answer, Loss
 from loader.connection import NOTING, forget_last, last_was_reused
@@ -21,20 +21,8 @@ from loader.tokens import Tokens
 
 __all__ = ["Answer", "Api", "Loss"]
 MAX_BODY_BYTES = 1 << 20
-_JSON = {"Content-Type": "application/json"}
 # The platform looks at the token before it can give one of these.
 _TOKEN_ACCEPTED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
-
-
-class _Bearer(AuthBase):
-    """Adds the token to one request; keeps it out of the session's headers and of every representation."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 class _Adapter(HTTPAdapter):
@@ -47,7 +35,7 @@ class _Adapter(HTTPAdapter):
 
 
 class Api:
-    """A keep-alive session with one address.
+    """Keep-alive connections with one address.
 
     Certificates are verified; redirects, and the proxies and credentials of the system, are not used.
 
@@ -80,10 +68,8 @@ class Api:
         self._read_seconds_per_megabyte = read_seconds_per_megabyte
         self._lock = Lock()
         self._bytes_under_way = 0
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers["Accept"] = "application/json"
-        self._session.mount(address, _Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
+        self._prepared: dict[tuple[str, str], requests.PreparedRequest] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +77,7 @@ class Api:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._session.close()
+        self._adapter.close()
 
     def get(
         self,
@@ -102,7 +88,8 @@ class Api:
         max_bytes: int = MAX_BODY_BYTES,
     ) -> Answer:
         """Send a GET; without the token when `anonymous`."""
-        return self._send("GET", path, max_bytes, anonymous=anonymous, params=params)
+        query = f"?{urlencode(params)}" if params else ""
+        return self._send(self._request("GET", path + query), max_bytes, self._read_seconds, anonymous=anonymous)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Send one record as JSON."""
@@ -111,7 +98,7 @@ class Api:
             self._bytes_under_way += len(data)
             seconds = self._read_seconds + self._read_seconds_per_megabyte * self._bytes_under_way / 1e6
         try:
-            answer = self._send("POST", path, MAX_BODY_BYTES, data=data, headers=_JSON, read_seconds=seconds)
+            answer = self._send(self._request("POST", path, data), MAX_BODY_BYTES, seconds)
         finally:
             with self._lock:
                 self._bytes_under_way -= len(data)
@@ -121,29 +108,31 @@ class Api:
         """Tell whether there is another token than the one that was refused with this 401."""
         return self._tokens is not None and self._tokens.refresh(refused.token_number)
 
+    def _request(self, method: str, path: str, data: bytes = b"") -> requests.PreparedRequest:
+        """Return a request; a POST is a copy of one made before, since preparing it takes longer than sending."""
+        template = self._prepared.get((method, path))
+        if template is None:
+            headers = {**requests.utils.default_headers(), "Accept": "application/json"}
+            template = requests.Request(method, self.address + path, headers=headers).prepare()
+        if not data:
+            return template
+        self._prepared[method, path] = template
+        request = template.copy()
+        request.body = data
+        request.headers.update({"Content-Type": "application/json", "Content-Length": str(len(data))})
+        return request
+
     def _send(
-        self,
-        method: str,
-        path: str,
-        max_bytes: int,
-        *,
-        anonymous: bool = False,
-        read_seconds: float | None = None,
-        **options: Any,
+        self, request: requests.PreparedRequest, max_bytes: int, read_seconds: float, *, anonymous: bool = False
     ) -> Answer:
         number, token = self._tokens.current() if self._tokens and not anonymous else (0, "")
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
         started = time.monotonic()
         forget_last()
         try:
-            response = self._session.request(
-                method,
-                self.address + path,
-                auth=_Bearer(token) if token else None,
-                timeout=(self._connect_seconds, read_seconds or self._read_seconds),
-                allow_redirects=False,
-                stream=True,
-                **options,
-            )
+            # The transport of requests without its session, which would look for proxies, cookies and redirects.
+            response = self._adapter.send(request, stream=True, timeout=(self._connect_seconds, read_seconds))
             body = _read(response, max_bytes)
         except (requests.RequestException, TransportError, OSError) as error:
             loss, reason = _loss(error)
@@ -164,18 +153,15 @@ class Api:
 
 def _read(response: requests.Response, max_bytes: int) -> bytes:
     """Read the body to its end, so that the connection can be used again; give it up when it is longer than allowed."""
-    body = bytearray()
     try:
-        for chunk in response.iter_content(1 << 16):
-            body += chunk
-            if len(body) > max_bytes:
-                response.close()
-                break
-    except requests.exceptions.ContentDecodingError:
+        body: bytes = response.raw.read(max_bytes + 1, decode_content=True)
+    except DecodeError:
         # It is there and its status counts; only its body says nothing.
         response.close()
         return b""
-    return bytes(body[:max_bytes])
+    if len(body) > max_bytes:
+        response.close()
+    return body[:max_bytes]
 
 
 def _loss(error: Exception) -> tuple[Loss, str]:
@@ -188,7 +174,7 @@ def _loss(error: Exception) -> tuple[Loss, str]:
         return Loss.NOT_SENT, "no connection within the time-out"
     if isinstance(cause, NewConnectionError):
         return Loss.NOT_SENT, "connection refused"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | ReadTimeoutError):
         return Loss.NO_ANSWER, "no answer within the time-out"
     return Loss.NO_ANSWER, CUT
 

@@ -137,5 +137,7 @@ def test_what_was_lost_for_good_is_unknown_and_settled_by_the_next_run(home: Hom
     assert stored(sandbox) == ALL
     sandbox.clear_faults()
     assert home.loader("--import").returncode == 0
-    assert counts(home) == {"exists": 5}
+    assert counts(home) == {"created": 1, "exists": 4}
+    ours = "select result from audit.fct_import_records where confirmed_by = 'conflict_after_unknown'"
+    assert home.query(ours) == [("created",)]
     assert stored(sandbox) == ALL

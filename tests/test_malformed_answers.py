@@ -84,13 +84,14 @@ def servers() -> Iterator[tuple[Scripted, Scripted, Scripted]]:
 def asked(script: Scripted) -> tuple[Outcome, Pace, list[object]]:
     """Post one record to the server and read one page of its list, each once, with a pace of its own."""
     settings = load_settings().delivery
-    once = type(settings)(**(vars(settings) | {"max_attempts": 1, "stop_after_lost_answers": 9}))
+    patience = {"max_attempts": 1, "stop_after_lost_answers": 9, "rate_limit_window_seconds": 0.01}
+    once = type(settings)(**(vars(settings) | patience))
     script.received.clear()
-    pace = Pace(0.01, 1, lambda _: None)
+    pace = Pace(once, lambda _: None)
     tokens = Tokens(TOKEN, None, lambda _: None)
     with Api(f"http://127.0.0.1:{script.port}", tokens, connect_seconds=5, read_seconds=20) as api:
         outcome = deliver_record(api, Route(PATH, KEY, once), pace, RECORD)
-        reading = Pace(0.01, 1, lambda _: None)
+        reading = Pace(once, lambda _: None)
         page = Listing(api, PATH, reading, once).page(1)
         return outcome, pace, [page, reading.reason]
 

@@ -15,6 +15,7 @@ from loader.delivery import Outcome, Route, Workers
 from loader.pacing import Pace
 from loader.payload import PayloadRecord
 from loader.retry import Result
+from loader.tokens import Tokens
 from sandbox.process import Sandbox, running_sandbox
 
 ENDPOINT, KEY = "/api/v1/incidents/", "reference_number"
@@ -42,7 +43,7 @@ def post(
         "read_seconds_per_megabyte": delivery.read_timeout_seconds_per_megabyte,
     }
     with (
-        Api(url, token, connections=delivery.max_concurrency, **connection) as api,
+        Api(url, Tokens(token, None, quiet), connections=delivery.max_concurrency, **connection) as api,
         Workers(api, Route(ENDPOINT, KEY, delivery), pace) as workers,
     ):
         return [outcome for group in workers.deliver(batches, lambda _: None) for outcome in group]
