@@ -1,5 +1,6 @@
 """Posts records with a bounded number of workers and returns what became of each."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,9 @@ from loader.pacing import Pace
 from loader.payload import PayloadRecord
 from loader.retry import Action, Result, Verdict, backoff, judge
 from loader.steps import Step, step
+
+# How long it takes to commit a batch and to take the next one, before it has been measured.
+_FIRST_REFILL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class Workers:
     def __init__(self, api: Api, route: Route, pace: Pace) -> None:
         self._pace = pace
         self._delay = route.delivery.batch_delay_seconds
+        self._refill_seconds = _FIRST_REFILL_SECONDS
+        self._answered = 0
+        self._begun = time.monotonic()
         self._records: SimpleQueue[PayloadRecord | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
         deliver = partial(deliver_record, api, route, pace)
@@ -87,10 +94,12 @@ class Workers:
         more, under_way = True, 0
         while more or under_way:
             if more and under_way < self._enough(len(batch)):
+                begun = time.monotonic()
                 if outcomes:
                     yield outcomes
                     outcomes = []
                 batch = next(batches, ())
+                self._refill_seconds = time.monotonic() - begun if self._answered else self._refill_seconds
                 more, under_way = bool(batch), under_way + len(batch)
                 for record in batch:
                     self._records.put(record)
@@ -98,11 +107,17 @@ class Workers:
             outcomes.append(self._next_outcome())
             settled(outcomes[-1])
             under_way -= 1
+            self._answered += 1
         if outcomes:
             yield outcomes
 
     def _enough(self, batch_size: int) -> int:
-        return 1 if self._delay else max(1, min(2 * self._pace.concurrency - 1, batch_size // 2))
+        """Return how few records may be left to send before the next batch is taken: those of two such pauses."""
+        if self._delay:
+            return 1
+        a_second = self._answered / max(time.monotonic() - self._begun, 1.0)
+        needed = max(2 * self._pace.concurrency - 1, int(2 * self._refill_seconds * a_second))
+        return max(1, min(needed, batch_size // 2))
 
     def _next_outcome(self) -> Outcome:
         outcome = self._outcomes.get()
