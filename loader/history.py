@@ -39,6 +39,25 @@ _FATES = """
 """
 
 
+_BEFORE = """
+    select * from audit.fct_runs
+    where mode = 'import' and gate = 'open' and address = ? and entity_type = ? and source_sha256 = ?
+    order by start_time desc limit 1
+"""
+_CARRY = """
+    insert into audit.fct_import_records by name
+    select
+        ? as run_id, payload.record_number, payload.line_number, earlier.entity_type, earlier.reference_number,
+        payload.record_hash, if(earlier.result = 'failed', 'failed', 'exists') as result, ? as confirmed_by,
+        0 as attempts, earlier.status_code, earlier.api_id, earlier.error_message
+    from payload.{payload} as payload
+    inner join audit.fct_import_records as earlier
+        on earlier.run_id = ? and earlier.reference_number = payload.{key}
+        and earlier.record_hash = payload.record_hash
+    where list_contains(?, earlier.result)
+"""
+
+
 @dataclass(frozen=True)
 class Plan:
     """The numbers of the records to post, in this order; the first `unsettled` of them may have been stored already."""
@@ -86,43 +105,30 @@ def keep_not_attempted_query() -> str:
     )
 
 
-def carry_over(warehouse: Warehouse, run: Row, card: Card, *, retry_failed: bool) -> Row | None:
-    """Keep what the run before has settled as settled, where this one goes on with it; return the row of that run.
+def carry_over(warehouse: Warehouse, run: Row, card: Card, events: list[Row], *, retry_failed: bool) -> Row | None:
+    """Open the run, and keep what the run before has settled where this one goes on with it; return that one's row.
 
-    This one goes on when it has the same source and address and the last one left something open. With `retry_failed`
-    it does so in any case, and what the API refused stays refused.
+    This one goes on when the last one of the same source at the same address left something open. With `retry_failed`
+    it does so in any case, and what the API refused stays refused. All of it is one transaction: a run that was opened
+    has what it goes on with, wherever it is killed.
 
     Args:
         warehouse: where the runs are.
         run: run_id, address, entity_type and source_sha256 of this run.
         card: the entity.
+        events: what opens the run, for `fct_run_events`.
         retry_failed: whether permanent refusals are left as they are too.
 
     """
-    parameters = [run["address"], run["entity_type"]]
-    before = warehouse.rows(
-        "select * from audit.fct_runs where mode = 'import' and gate = 'open' and address = ? and entity_type = ? "
-        "order by start_time desc limit 1",
-        parameters,
-    )
-    if not before or before[0]["source_sha256"] != run["source_sha256"]:
-        return None
-    open_records = before[0]["not_attempted_records"] + before[0]["unknown_records"]
-    if not open_records and not retry_failed:
-        return None
+    before = warehouse.rows(_BEFORE, [run["address"], run["entity_type"], run["source_sha256"]])
+    goes_on = before and (retry_failed or before[0]["not_attempted_records"] + before[0]["unknown_records"])
     results = ["created", "exists", *(["failed"] if retry_failed else [])]
     with warehouse.connection() as connection:
-        connection.execute(
-            "insert into audit.fct_import_records by name "  # noqa: S608 - a model's name
-            "select ? as run_id, payload.record_number, payload.line_number, earlier.entity_type, "
-            "earlier.reference_number, payload.record_hash, "
-            "if(earlier.result = 'failed', 'failed', 'exists') as result, ? as confirmed_by, 0 as attempts, "
-            "earlier.status_code, earlier.api_id, earlier.error_message "
-            f"from payload.{card.payload_model} as payload inner join audit.fct_import_records as earlier "
-            f"on earlier.run_id = ? and earlier.reference_number = payload.{card.key} "
-            "and earlier.record_hash = payload.record_hash where list_contains(?, earlier.result)",
-            [run["run_id"], EARLIER_RUN, before[0]["run_id"], results],
-        )
+        insert(connection, "fct_run_events", events)
+        if not goes_on:
+            return None
+        carried = _CARRY.format(payload=card.payload_model, key=card.key)
+        connection.execute(carried, [run["run_id"], EARLIER_RUN, before[0]["run_id"], results])
     return before[0]
 
 

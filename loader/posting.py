@@ -58,9 +58,8 @@ def _prepared(run: Run) -> Plan:
             )
             run.journal.note("unfinished_run_closed", unfinished_run_id=dead["run_id"])
     run.journal.note(POSTING_STARTED, **row)
-    warehouse.insert("fct_run_events", run.journal.taken())
     with step(Step.CARRY_OVER):
-        before = carry_over(warehouse, row, run.job.card, retry_failed=run.job.retry_failed)
+        before = carry_over(warehouse, row, run.job.card, run.journal.taken(), retry_failed=run.job.retry_failed)
     run.results.update({Result(name): records for name, records in counts(warehouse, run.run_id).items()})
     if before:
         run.console.notice(f"goes on with run {before['run_id']}: {run.results.total()} records are settled by it")

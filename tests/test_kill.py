@@ -130,6 +130,15 @@ def test_the_next_run_names_the_unfinished_one_and_sends_nothing_that_is_settled
     accounted(home)
 
 
+@pytest.mark.parametrize("point", ["before:carry_over", "after:carry_over", "after:close_unfinished"])
+def test_a_kill_of_the_run_that_goes_on_sends_nothing_again(home: Home, sandbox: Sandbox, point: str):
+    killed(home, "before:commit_intents:2", "--environment", "staging", "--batch-size", "2")
+    killed(home, point, "--environment", "staging")
+    finished(home, sandbox)
+    posted = Counter(entry["reference_number"] for entry in sandbox.requests() if entry["method"] == "POST")
+    assert set(posted.values()) == {1}
+
+
 def test_a_record_stored_before_the_kill_is_ours(home: Home, sandbox: Sandbox):
     killed(home, "before:commit_outcomes", "--environment", "staging")
     stored = len(sandbox.records())
