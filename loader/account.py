@@ -34,9 +34,10 @@ def keep_refusal(warehouse: Warehouse, journal: Journal, error: EtlError) -> Non
     journal.note("run_refused", reason=str(error), exit_code=error.exit_code)
     try:
         warehouse.rows("select run_id from audit.fct_run_events limit 0")
+        warehouse.insert("fct_run_events", journal.taken())
     except EtlError:
+        # The error that ended the run is what the operator has to see.
         return
-    warehouse.insert("fct_run_events", journal.taken())
 
 
 def opened_row(run: Run) -> Row:

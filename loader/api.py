@@ -1,6 +1,7 @@
 """The only module that speaks HTTP. An answer, or the lack of one, is a value here; nothing is raised for it."""
 
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -168,7 +169,7 @@ def _loss(error: Exception) -> tuple[Loss, str]:
     cause = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(cause, NameResolutionError):
         return Loss.NOT_SENT, "the host name is not known"
-    if isinstance(error, requests.exceptions.SSLError):
+    if cause is not None and cause.args and isinstance(cause.args[0], ssl.SSLCertVerificationError):
         return Loss.NOT_SENT, "its certificate is not trusted"
     if isinstance(error, requests.ConnectTimeout):
         return Loss.NOT_SENT, "no connection within the time-out"

@@ -145,13 +145,8 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
     )
 
 
-def read_batch(
-    warehouse: Warehouse, card: Card, invocation_id: str, numbers: Sequence[int], unsettled: int
-) -> list[PayloadRecord]:
-    """Return the payload records with these numbers, in their order, of the invocation that was tested.
-
-    The first `unsettled` of them may have been stored by an earlier run.
-    """
+def read_batch(warehouse: Warehouse, card: Card, invocation_id: str, numbers: Sequence[int]) -> list[PayloadRecord]:
+    """Return the payload records with these numbers, in their order, of the invocation that was tested."""
     fields = [field.name for field in card.fields]
     names = ", ".join(f'"{name}"' for name in fields)
     rows = warehouse.rows(
@@ -160,8 +155,4 @@ def read_batch(
         [invocation_id, min(numbers), max(numbers), list(numbers)],
     )
     found = {row["record_number"]: row for row in rows}
-    return [
-        payload_record(found[number], fields, card.key, may_be_ours=at < unsettled)
-        for at, number in enumerate(numbers)
-        if number in found
-    ]
+    return [payload_record(found[number], fields, card.key) for number in numbers if number in found]

@@ -1,6 +1,7 @@
 """What the command lines of the loader and of the probe share."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -41,6 +42,9 @@ def guarded(command: Callable[[], int]) -> int:
     """Return the command's exit code; an expected failure is one line on standard error and its own exit code."""
     try:
         return command()
+    except KeyboardInterrupt:
+        print("error: interrupted; run the same command again", file=sys.stderr)
+        return 128 + signal.SIGINT
     except EtlError as error:
         print("error: " + printable(" ".join(str(error).split())), file=sys.stderr)
         return error.exit_code

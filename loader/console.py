@@ -4,7 +4,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console as RichConsole
@@ -12,17 +12,28 @@ from rich.console import Console as RichConsole
 from loader.progress import Meter, bar, lines
 
 
+class _Rich(RichConsole):
+    def on_broken_pipe(self) -> None:
+        """Go on in silence."""
+        self.quiet = True
+
+
 class Console:
     """Writes for people to standard output; with `as_json`, only `summary` writes there."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self._as_json = as_json
-        self._rich = RichConsole(highlight=False, markup=False, soft_wrap=True)
+        self._rich = _Rich(highlight=False, markup=False, soft_wrap=True)
 
     def line(self, text: str = "") -> None:
         """Write one line; control characters of the data are made visible."""
         if not self._as_json:
-            self._rich.print(printable(text))
+            self._print(printable(text))
+
+    def _print(self, text: str) -> None:
+        # A run goes on when nobody reads it any more, or the disk of its log is full: `audit` has all of it.
+        with suppress(OSError):
+            self._rich.print(text)
 
     def paragraph(self, text: str, indent: int) -> None:
         """Write a long text: wrapped to the width of a terminal, one line otherwise."""
@@ -38,7 +49,8 @@ class Console:
 
     def notice(self, text: str) -> None:
         """Write one line about waiting or the like; it never mixes with the JSON."""
-        print(printable(text), file=sys.stderr)
+        with suppress(OSError):
+            print(printable(text), file=sys.stderr)
 
     def summary(self, summary: dict[str, Any]) -> None:
         """Write the summary object alone, where JSON was asked for."""

@@ -139,7 +139,7 @@ def deliver_record(api: Api, route: Route, pace: Pace, record: PayloadRecord) ->
     delivery, outcome = route.delivery, Outcome(record, Result.NOT_ATTEMPTED)
     failures, seconds, resent = 0, 0.0, False
     while answer := pace.send(partial(_post, api, route, record)):
-        may_be_ours = record.may_be_ours or outcome.result is Result.UNKNOWN
+        may_be_ours = not record.is_there and (record.may_be_ours or outcome.result is Result.UNKNOWN)
         verdict = judge(answer, route.key, record.reference_number, may_be_ours=may_be_ours)
         first_401 = answer.status == HTTPStatus.UNAUTHORIZED != outcome.status_code
         outcome = _outcome(record, outcome, answer, verdict)

@@ -31,7 +31,7 @@ _LOSE = """
     )
 """
 _FATES = """
-    select reference_number, arg_max(result, start_time) as last_result, arg_max(record_hash, start_time) as last_hash,
+    select reference_number, list(record_hash) filter (where result = 'unknown') as unknown_hashes,
         bool_or(result in ('created', 'exists')) as is_there
     from audit.fct_import_records as records inner join audit.fct_runs as runs using (run_id)
     where runs.address = ? and records.entity_type = ? and result <> 'not_attempted'
@@ -54,16 +54,21 @@ _CARRY = """
     inner join audit.fct_import_records as earlier
         on earlier.run_id = ? and earlier.reference_number = payload.{key}
         and earlier.record_hash = payload.record_hash
-    where list_contains(?, earlier.result)
+    where payload.invocation_id = ? and list_contains(?, earlier.result)
 """
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The numbers of the records to post, in this order; the first `unsettled` of them may have been stored already."""
+    """The numbers of the records to post, in this order.
+
+    The first `unsettled` of them may have been stored by a request of ours whose answer was lost. The last `there` of
+    them were seen on the platform by an earlier run: a 409 never makes them ours.
+    """
 
     numbers: "array[int]"
     unsettled: int
+    there: int
 
 
 def close_unfinished(warehouse: Warehouse, entity: str) -> list[Row]:
@@ -128,29 +133,29 @@ def carry_over(warehouse: Warehouse, run: Row, card: Card, events: list[Row], *,
         if not goes_on:
             return None
         carried = _CARRY.format(payload=card.payload_model, key=card.key)
-        connection.execute(carried, [run["run_id"], EARLIER_RUN, before[0]["run_id"], results])
+        connection.execute(carried, [run["run_id"], EARLIER_RUN, before[0]["run_id"], run["invocation_id"], results])
     return before[0]
 
 
 def plan(warehouse: Warehouse, run: Row, card: Card) -> Plan:
-    """Return what is left to post: first the records of which an earlier answer was lost, then the others.
-
-    A record of which some run knows that it is there is none of the first: a 409 says nothing new about it.
-    """
-    numbers, unsettled = array("q"), 0
+    """Return what is left: first what an earlier answer was lost of, then the others, then what is there already."""
+    numbers, unsettled, there = array("q"), 0, 0
     query = (
         f"with fates as ({_FATES}) "  # noqa: S608 - a model's name
-        "select record_number, "
-        "coalesce(last_result = 'unknown' and not is_there and last_hash = payload.record_hash, false) as unsettled "
+        "select record_number, coalesce(is_there, false) as there, "
+        "not there and coalesce(list_contains(unknown_hashes, payload.record_hash), false) as unsettled "
         f"from payload.{card.payload_model} as payload "
         f"left join fates on fates.reference_number = payload.{card.key} "
-        "where record_number not in (select record_number from audit.fct_import_records where run_id = ?) "
-        "order by unsettled desc, record_number"
+        "where invocation_id = ? "
+        "and record_number not in (select record_number from audit.fct_import_records where run_id = ?) "
+        "order by unsettled desc, there, record_number"
     )
-    for number, is_unsettled in warehouse.tuples(query, [run["address"], run["entity_type"], run["run_id"]]):
+    parameters = [run["address"], run["entity_type"], run["invocation_id"], run["run_id"]]
+    for number, is_there, is_unsettled in warehouse.tuples(query, parameters):
         numbers.append(number)
         unsettled += is_unsettled
-    return Plan(numbers, unsettled)
+        there += is_there
+    return Plan(numbers, unsettled, there)
 
 
 def counts(warehouse: Warehouse, run_id: str) -> dict[str, int]:

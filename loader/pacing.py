@@ -31,7 +31,9 @@ class Pace:
         self._stopwatch = Stopwatch()
         # Reentrant: a signal handler may call stop() while its own thread is inside one of these methods.
         self._changed = threading.Condition(threading.RLock())
-        self._stopping = threading.Event()
+        # Reentrant too, which an Event is not; another one, so that no wake-up for a request is lost on it.
+        self._paused = threading.Condition(threading.RLock())
+        self._stopping = False
         self._under_way = self._limited = 0
         self._holds = self._lost = 0
         self.requests = self.refused = 0
@@ -40,7 +42,7 @@ class Pace:
     @property
     def stopping(self) -> bool:
         """Tell whether the run is to stop."""
-        return self._stopping.is_set()
+        return self._stopping
 
     @property
     def requests_per_window(self) -> int | None:
@@ -71,8 +73,10 @@ class Pace:
         """Let nothing further be sent; the first reason stands."""
         with self._changed:
             self.reason = self.reason or reason
-            self._stopping.set()
+            self._stopping = True
             self._changed.notify_all()
+        with self._paused:
+            self._paused.notify_all()
 
     def send(self, request: Callable[[], Answer]) -> Answer | None:
         """Wait until a request may be sent, send it and learn from its answer; None when the run is stopping."""
@@ -85,12 +89,13 @@ class Pace:
 
     def pause(self, seconds: float) -> bool:
         """Wait for this thread alone; return False when the run is stopping."""
-        return not self._stopping.wait(seconds)
+        with self._paused:
+            return not self._paused.wait_for(lambda: self._stopping, seconds)
 
     def back_off(self, seconds: float) -> None:
         """Wait before the next attempt of a record."""
         self._note(self._stopwatch.begin)
-        self._stopping.wait(seconds)
+        self.pause(seconds)
         self._note(self._stopwatch.end)
 
     def answered(self) -> None:
@@ -115,7 +120,7 @@ class Pace:
 
     def _admitted(self) -> bool:
         with self._changed:
-            while not self._stopping.is_set():
+            while not self._stopping:
                 now = time.monotonic()
                 delay = self._limiter.ready_in(now)
                 if delay > 0:

@@ -4,7 +4,7 @@ So a kill at any instant leaves every record with an outcome, with an intent (`u
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 
 from loader.account import commit_intents, commit_outcomes, opened_row
@@ -72,8 +72,11 @@ def _intended(run: Run, left: Plan) -> Iterator[list[PayloadRecord]]:
     while (batch := list(islice(numbers, run.job.batch_size))) and not run.pace.stopping:
         if at and not run.pace.pause(run.settings.delivery.batch_delay_seconds):
             return
-        records = _read(run, batch, max(0, left.unsettled - at))
-        at += len(batch)
+        first, at = at, at + len(batch)
+        records = [
+            replace(record, may_be_ours=place < left.unsettled, is_there=place >= len(left.numbers) - left.there)
+            for place, record in enumerate(_read(run, batch), first)
+        ]
         if not records:
             return
         with step(Step.COMMIT_INTENTS):
@@ -81,9 +84,9 @@ def _intended(run: Run, left: Plan) -> Iterator[list[PayloadRecord]]:
         yield records
 
 
-def _read(run: Run, batch: list[int], unsettled: int) -> list[PayloadRecord]:
+def _read(run: Run, batch: list[int]) -> list[PayloadRecord]:
     """Return the records with these numbers, or none, and stop the run, when they are not there any more."""
-    records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], batch, unsettled)
+    records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], batch)
     if len(records) == len(batch):
         return records
     run.pace.stop("another dbt invocation replaced the payload during this run")

@@ -88,6 +88,9 @@ def judge(answer: Answer, key: str, reference: str, *, may_be_ours: bool) -> Ver
     elif answer.status < HTTPStatus.BAD_REQUEST:
         message = f"{answer.status}, not an answer of the API that was probed: check the address"
     action, result = _MEANINGS.get(answer.status, _REFUSED if answer.status >= HTTPStatus.BAD_REQUEST else _FOREIGN)
+    if may_be_ours and result is Result.FAILED and answer.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+        # A gateway can say this too, and the lost request may have been stored: the next run asks again.
+        result = Result.UNKNOWN
     return Verdict(action, result or unsettled, message)
 
 
@@ -113,7 +116,7 @@ def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
             f"409, the platform refuses every write ({api_message(answer)}): ask the platform team",
         )
     if error.get("code") != "DUPLICATE_ENTITY":
-        return Verdict(Action.SETTLE, Result.FAILED, api_message(answer))
+        return Verdict(Action.SETTLE, Result.UNKNOWN if may_be_ours else Result.FAILED, api_message(answer))
     if may_be_ours:
         return Verdict(Action.SETTLE, Result.CREATED, confirmed_by="conflict_after_unknown")
     return Verdict(Action.SETTLE, Result.EXISTS, api_message(answer))

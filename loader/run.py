@@ -33,7 +33,7 @@ def execute(run: Run) -> Row:
             raise
         if run.job.target and run.closed_by is None:
             post(run, run.job.target)
-            if run.job.verify:
+            if run.job.verify and not run.pace.stopping:
                 read_back(run, run.job.target)
         with step(Step.CLOSE_RUN):
             return close_run(run)

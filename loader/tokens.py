@@ -59,6 +59,7 @@ class Tokens:
                 token = _obtained(self._command, self._seconds)
             except Refused as error:
                 self._notify(str(error))
+                self._command = None
                 return False
             self._notify(f"401: the token has run out, {TOKEN_COMMAND_VARIABLE} gave another")
             self._tokens.append(token)
@@ -135,6 +136,7 @@ def _run(command: list[str], seconds: float, fix: str) -> tuple[int | None, byte
     except OSError as error:
         raise Refused(f"{TOKEN_COMMAND_VARIABLE} cannot be run ({error.strerror}); {fix}") from error
     timer = threading.Timer(seconds, too_late)
+    timer.daemon = True
     timer.start()
     with process:
         output = process.stdout.read(_MAX_TOKEN_BYTES + 1) if process.stdout else b""

@@ -142,7 +142,7 @@ class _Verifier:
         run = self._run
         if not numbers:
             return []
-        records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], numbers, 0)
+        records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], numbers)
         if len(records) == len(numbers):
             return records
         run.pace.stop("another dbt invocation replaced the payload during this run")

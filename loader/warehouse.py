@@ -15,6 +15,8 @@ from loader.errors import DatabaseLocked, GateClosed, Refused, StoppedEarly
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _POLL_SECONDS = 0.1
 _BATCH_ROWS = 10_000
+# Out of memory: what does not fit could not be moved to the disk either.
+_DISK_FAILS = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException, duckdb.OutOfMemoryException)
 Row = dict[str, Any]
 
 
@@ -43,7 +45,7 @@ class Warehouse:
             connection.execute("begin")
             yield connection
             connection.execute("commit")
-        except (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException) as error:
+        except _DISK_FAILS as error:
             raise StoppedEarly(
                 f"{self.path}: cannot be read or written ({_reason(error)}); what was committed stands: "
                 "free its disk, then run the same command again"
@@ -100,9 +102,13 @@ class Warehouse:
             except duckdb.IOException as error:
                 holder = _HOLDER.search(str(error))
                 if holder is None:
-                    raise Refused(
-                        f"{self.path}: cannot be opened ({_reason(error)}); correct ETL_DATABASE or move the file away"
-                    ) from error
+                    foreign = "not a valid DuckDB" in str(error)
+                    fix = (
+                        "correct ETL_DATABASE or move the file away"
+                        if foreign
+                        else "check its permissions and its disk"
+                    )
+                    raise Refused(f"{self.path}: cannot be opened ({_reason(error)}); {fix}") from error
                 if time.monotonic() >= deadline:
                     raise DatabaseLocked(
                         f"{self.path}: held by process {holder[1]} for over {self._wait:g} s; "

@@ -11,6 +11,7 @@ from tests.support import Home, new_home
 # The files that take longest; begun first, they leave no worker alone with one of them at the end.
 SLOWEST = (
     "test_kill",
+    "test_unfinished",
     "test_exceptions",
     "test_runbook",
     "test_bad_records",

@@ -1,12 +1,17 @@
-"""The pipeline command in a process that has its modules loaded already, so that fifty of them can be killed."""
+"""The pipeline command in a process that has its modules loaded already, to be killed; what must hold after that."""
 
 import multiprocessing
 import os
+import signal
 import sys
+import time
+from collections import Counter
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from loader.cli import main
+from sandbox.process import Sandbox
+from tests.support import Home
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["loader.cli"])
@@ -26,3 +31,43 @@ def _run(variables: dict[str, str], log: str, arguments: tuple[str, ...]) -> Non
     os.dup2(output, 1)
     os.dup2(output, 2)
     sys.exit(main(arguments))
+
+
+def killed(home: Home, point: str, *arguments: str) -> None:
+    process = started(home.variables() | {"ETL_KILL_AT": point}, home.folder / "log", "--import", *arguments)
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL, f"the run never reached {point}: {(home.folder / 'log').read_text()}"
+
+
+def finished(home: Home, sandbox: Sandbox) -> None:
+    """Run the same command again; assert that every record is accounted for and created once, by one run alone."""
+    done = home.loader("--import")
+    assert done.returncode == 0, done.stderr
+    accounted(home)
+    created = home.query(
+        "select reference_number, count(*) from audit.fct_import_records where result = 'created' group by 1"
+    )
+    by_server = Counter(entry["reference_number"] for entry in sandbox.requests() if entry["status"] == 201)
+    assert set(by_server.values()) == {1}
+    assert dict(created) == by_server
+    ready = home.query("select count(*) from payload.fct_incident_payload")
+    assert [(len(sandbox.records()),)] == ready == [(len(created),)]
+
+
+def accounted(home: Home) -> None:
+    """Assert that every run that began to post has each ready record once, and that its counts close."""
+    runs = home.query("select run_id, ready_records, closes from audit.fct_runs where mode = 'import'")
+    for run_id, ready, closes in runs:
+        ((records, distinct),) = home.query(
+            "select count(*), count(distinct record_number) from audit.fct_import_records where run_id = ?", run_id
+        )
+        assert (records, distinct, closes) == (ready, ready, True), run_id
+    started_runs = "select distinct run_id from audit.fct_run_events where action = 'posting_started' order by all"
+    assert home.query(started_runs) == [(run_id,) for run_id, *_ in sorted(runs)]
+
+
+def wait_for_a_post(sandbox: Sandbox) -> None:
+    deadline = time.monotonic() + 30
+    while not any(entry["method"] == "POST" for entry in sandbox.requests()):
+        assert time.monotonic() < deadline, "nothing was posted"
+        time.sleep(0.02)

@@ -94,6 +94,15 @@ def test_one_lost_answer_costs_one_more_attempt(home: Home, sandbox: Sandbox, ki
     assert stored(sandbox) == ALL
 
 
+@pytest.mark.parametrize("kind", ["drop_before_commit", "status"])
+def test_a_lost_answer_does_not_make_a_record_of_an_earlier_run_ours(home: Home, sandbox: Sandbox, kind: str):
+    assert home.loader("--import").returncode == 0
+    sandbox.fault(kind, reference=REFERENCE, **({"value": 502} if kind == "status" else {}))
+    assert home.loader("--import").returncode == 0
+    assert counts(home) == {"exists": 5}
+    assert len([post for post in posts(sandbox) if post["reference_number"] == REFERENCE]) == 3
+
+
 def test_the_rate_limit_after_a_lost_answer_does_not_lose_the_record(home: Home, sandbox: Sandbox):
     sandbox.fault("drop_after_commit", reference=REFERENCE)
     sandbox.fault("rate_limited", reference=REFERENCE)
