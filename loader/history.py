@@ -39,10 +39,11 @@ _FATES = """
 """
 
 
+# The order in which runs were written, which a clock that is set back does not change.
 _BEFORE = """
     select * from audit.fct_runs
     where mode = 'import' and gate = 'open' and address = ? and entity_type = ? and source_sha256 = ?
-    order by start_time desc limit 1
+    order by rowid desc limit 1
 """
 _CARRY = """
     insert into audit.fct_import_records by name

@@ -32,7 +32,7 @@ from tests.mutations import (
 from tests.reference_reader import BYTE_ORDER_MARK, is_utf8, line_end, read, read_record
 
 # `make mutations` tries 10,000; the suite a fifth of them.
-MUTATIONS, SEED = int(os.environ.get("MUTATIONS", "1000")), 4180
+MUTATIONS, SEED = int(os.environ.get("MUTATIONS", "500")), 4180
 CARD = """
     select * from (values ('incident', 'title', true, 2), ('incident', 'ref', true, 1), ('incident', 'place', false, 3),
         ('action', 'ref', true, 1)) as card (entity, source_column, is_required, field_position)
