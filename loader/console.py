@@ -1,11 +1,12 @@
 """What a person sees: a progress bar on a terminal, plain lines otherwise; nothing but the summary with `--json`."""
 
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
 
@@ -15,7 +16,7 @@ from loader.progress import Meter, bar, lines
 class _Rich(RichConsole):
     def on_broken_pipe(self) -> None:
         """Go on in silence."""
-        self.quiet = True
+        _silence(sys.stdout)
 
 
 class Console:
@@ -31,9 +32,10 @@ class Console:
             self._print(printable(text))
 
     def _print(self, text: str) -> None:
-        # A run goes on when nobody reads it any more, or the disk of its log is full: `audit` has all of it.
-        with suppress(OSError):
+        try:
             self._rich.print(text)
+        except OSError:
+            _silence(sys.stdout)
 
     def paragraph(self, text: str, indent: int) -> None:
         """Write a long text: wrapped to the width of a terminal, one line otherwise."""
@@ -49,8 +51,10 @@ class Console:
 
     def notice(self, text: str) -> None:
         """Write one line about waiting or the like; it never mixes with the JSON."""
-        with suppress(OSError):
-            print(printable(text), file=sys.stderr)
+        try:
+            print(printable(text), file=sys.stderr, flush=True)
+        except OSError:
+            _silence(sys.stderr)
 
     def summary(self, summary: dict[str, Any]) -> None:
         """Write the summary object alone, where JSON was asked for."""
@@ -82,6 +86,16 @@ class Console:
 
     def _is_live(self) -> bool:
         return self._rich.is_terminal and not self._as_json
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is still to be written go nowhere: nobody reads it any more, or the disk of its log is full.
+
+    A run does not end for that: `audit` has all of it.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def printable(text: str) -> str:

@@ -37,8 +37,6 @@ _FATES = """
     where runs.address = ? and records.entity_type = ? and result <> 'not_attempted'
     group by reference_number
 """
-
-
 # The order in which runs were written, which a clock that is set back does not change.
 _BEFORE = """
     select * from audit.fct_runs
@@ -84,14 +82,8 @@ def close_unfinished(warehouse: Warehouse, entity: str) -> list[Row]:
             run_id = opened["run_id"]
             connection.execute(keep_unknown_query(), [_ENDED, run_id])
             connection.execute(keep_not_attempted_query(), [run_id])
-            results = fetch(
-                connection,
-                "select result || '_records' as name, count(*) as records from audit.fct_import_records "
-                "where run_id = ? group by result",
-                [run_id],
-            )
             row = json.loads(opened["details"]) | dict.fromkeys(DELIVERY_COUNTS, 0)
-            row |= {found["name"]: found["records"] for found in results}
+            row |= {f"{result}_records": records for result, records in _counts(connection, run_id).items()}
             row |= {"end_time": opened["end_time"], "stopped_because": _ENDED}
             row["closes"] = row["ready_records"] == sum(row[name] for name in DELIVERY_COUNTS)
             insert(connection, "fct_runs", [row])
@@ -161,7 +153,10 @@ def plan(warehouse: Warehouse, run: Row, card: Card) -> Plan:
 
 def counts(warehouse: Warehouse, run_id: str) -> dict[str, int]:
     """Return the results of a run that are kept already, with their numbers of records."""
-    rows: list[dict[str, Any]] = warehouse.rows(
-        "select result, count(*) as records from audit.fct_import_records where run_id = ? group by result", [run_id]
-    )
-    return {row["result"]: row["records"] for row in rows}
+    with warehouse.connection(read_only=True) as connection:
+        return _counts(connection, run_id)
+
+
+def _counts(connection: Any, run_id: str) -> dict[str, int]:
+    query = "select result, count(*) as records from audit.fct_import_records where run_id = ? group by result"
+    return {row["result"]: row["records"] for row in fetch(connection, query, [run_id])}

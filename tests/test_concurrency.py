@@ -57,6 +57,14 @@ def test_where_more_at_once_brings_nothing_it_settles_low():
     assert max(limits) <= 8
 
 
+def answered(
+    concurrency: Concurrency, times: int, seconds: float, kind: tuple[int, int], *, connected: bool = True
+) -> None:
+    """Give this many answers of one kind, each with as many requests under way as are allowed."""
+    for _ in range(times):
+        concurrency.answered(seconds, kind, concurrency.limit, connected=connected)
+
+
 def test_it_settles_near_what_the_api_can_do():
     took, limits = simulate(Concurrency(64), eight_cores, 4000)
     assert 8 <= sum(limits[1000:]) / 3000 <= 17
@@ -73,9 +81,8 @@ def test_the_handshake_of_a_new_connection_is_no_queue():
     concurrency, seen = Concurrency(16), 0
     while concurrency.limit < 16 and seen < 200:
         seen += 1
-        concurrency.answered(0.05, (201, 800), concurrency.limit, connected=True)
-        for _ in range(3):
-            concurrency.answered(0.25, (201, 800), concurrency.limit, connected=False)
+        answered(concurrency, 1, 0.05, (201, 800))
+        answered(concurrency, 3, 0.25, (201, 800), connected=False)
     assert concurrency.limit == 16
 
 
@@ -97,17 +104,14 @@ def test_large_records_are_not_held_against_small_ones():
     concurrency = Concurrency(8)
     for _ in range(100):
         simulate(concurrency, network, 4)
-        for _ in range(16):
-            concurrency.answered(2.4, (201, 100_000), concurrency.limit, connected=True)
+        answered(concurrency, 16, 2.4, (201, 100_000))
     assert concurrency.limit == 8
 
 
 def test_creations_are_not_held_against_duplicates():
     concurrency = Concurrency(8)
-    for _ in range(50):
-        concurrency.answered(0.012, (409, 800), concurrency.limit, connected=True)
-    for _ in range(50):
-        concurrency.answered(0.147, (201, 800), concurrency.limit, connected=True)
+    answered(concurrency, 50, 0.012, (409, 800))
+    answered(concurrency, 50, 0.147, (201, 800))
     assert concurrency.limit == 8
 
 

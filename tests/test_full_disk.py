@@ -62,3 +62,14 @@ def test_an_output_folder_that_takes_no_file_stops_the_run_after_its_records_are
     again = home.loader("--import")
     assert again.returncode == 0, again.stderr
     assert len(home.documents("import_summary")) == 1
+
+
+@pytest.mark.parametrize("kind", ["a full disk", "a closed pipe"])
+def test_an_import_goes_on_when_its_output_can_be_written_nowhere(home: Home, sandbox: Sandbox, kind: str):
+    into = "> /dev/full 2> /dev/full" if kind == "a full disk" else "2>&1 | true"
+    script = f'set -o pipefail; "$0" -m loader --environment staging --import {into}'
+    done = home.run(["bash", "-c", script, sys.executable])
+    assert done.returncode == 0, done.stderr
+    assert home.query("select created_records, closes, exit_code from audit.fct_runs") == [(5, True, 0)]
+    assert len(sandbox.records()) == 5
+    assert len(home.documents("import_summary")) == 1

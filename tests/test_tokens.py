@@ -180,3 +180,14 @@ def test_the_command_alone_is_enough_and_its_output_goes_nowhere(home: Home, san
     for secret in (token.rpartition(".")[2], fresh.rpartition(".")[2]):
         assert secret not in said
         assert [path for path in files if secret.encode() in path.read_bytes()] == []
+
+
+def test_a_command_that_fails_runs_once_for_all_workers(tmp_path: Path):
+    told: list[str] = []
+    tokens = Tokens("first", shlex.split(script(tmp_path, "ran.open('a').write('x'); sys.exit(7)")), told.append)
+    workers = [threading.Thread(target=tokens.refresh, args=[1]) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert (times_run(tmp_path), len(told)) == (1, 1)

@@ -101,3 +101,24 @@ def test_a_database_taken_for_good_stops_the_run_and_the_next_one_goes_on(home: 
     assert "run the same command again" in log.splitlines()[-1]
     sandbox.clear_faults()
     finished(home, sandbox)
+
+
+def test_a_clock_that_was_set_back_does_not_change_which_run_is_the_last(home: Home, sandbox: Sandbox):
+    killed(home, "before:commit_intents:2", "--environment", "staging", "--batch-size", "2")
+    finished(home, sandbox)
+    home.query("update audit.fct_runs set start_time = start_time + interval 1 day where exit_code is null")
+    before = len(sandbox.requests())
+    assert home.loader("--import").returncode == 0
+    posted = [entry for entry in sandbox.requests()[before:] if entry["method"] == "POST"]
+    assert len(posted) == 5, "the last run left nothing open, so everything is asked about again"
+
+
+def test_a_signal_while_posting_ends_the_run_and_reads_nothing_back(home: Home, sandbox: Sandbox):
+    sandbox.fault("latency", count=0, value=0.5)
+    process = started(home.variables() | {"ETL_ENVIRONMENT": "staging"}, home.folder / "log", "--import", "--verify")
+    wait_for_a_post(sandbox)
+    os.kill(process.pid or 0, signal.SIGTERM)
+    process.join(20)
+    assert process.exitcode == 143, (home.folder / "log").read_text()
+    assert home.query("select count(*) from audit.fct_run_events where action = 'read_back'") == [(0,)]
+    accounted(home)
