@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
 
+from loader.errors import StoppedEarly
 from loader.progress import Meter, bar, lines
 
 
@@ -57,9 +58,21 @@ class Console:
             _silence(sys.stderr)
 
     def summary(self, summary: dict[str, Any]) -> None:
-        """Write the summary object alone, where JSON was asked for."""
-        if self._as_json:
-            print(json.dumps(summary, indent=2, default=str))
+        """Write the summary object alone, where JSON was asked for.
+
+        Raises:
+            StoppedEarly: it cannot be written; the run is accounted for.
+
+        """
+        if not self._as_json:
+            return
+        try:
+            print(json.dumps(summary, indent=2, default=str), flush=True)
+        except OSError as error:
+            _silence(sys.stdout)
+            raise StoppedEarly(
+                f"standard output cannot be written ({error.strerror}); the run is in audit and in its files"
+            ) from error
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:

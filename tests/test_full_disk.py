@@ -73,3 +73,13 @@ def test_an_import_goes_on_when_its_output_can_be_written_nowhere(home: Home, sa
     assert home.query("select created_records, closes, exit_code from audit.fct_runs") == [(5, True, 0)]
     assert len(sandbox.records()) == 5
     assert len(home.documents("import_summary")) == 1
+
+
+def test_a_summary_that_cannot_be_written_is_one_line(home: Home, sandbox: Sandbox):
+    script = '"$0" -m loader --environment staging --import --json > /dev/full'
+    done = home.run(["bash", "-c", script, sys.executable])
+    assert done.returncode == 4
+    (error,) = done.stderr.splitlines()
+    assert error.startswith("error: standard output cannot be written (No space left on device)")
+    assert len(sandbox.records()) == 5
+    accounted(home)
