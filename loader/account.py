@@ -1,12 +1,13 @@
 """The accounting of a run: every record's fate in `audit`, the counts that must close, the exit code."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from loader.audit import DELIVERY_COUNTS, FILE_COUNTS, Journal, now
-from loader.delivery import Outcome
 from loader.errors import OK, SOME_RECORDS, EtlError, StoppedEarly
 from loader.history import keep_not_attempted_query
 from loader.job import Run
+from loader.outcome import Outcome
 from loader.payload import PayloadRecord
 from loader.retry import Result
 from loader.warehouse import Row, Warehouse, insert
@@ -26,6 +27,8 @@ def commit_outcomes(warehouse: Warehouse, journal: Journal, outcomes: Sequence[O
     journal.note("batch_committed", records=len(outcomes))
     with warehouse.connection() as connection:
         insert(connection, "fct_import_records", [_row(journal, outcome) for outcome in outcomes])
+        if attempts := [row for outcome in outcomes for row in _attempts(journal, outcome)]:
+            insert(connection, "fct_attempts", attempts)
         insert(connection, "fct_run_events", journal.taken())
 
 
@@ -112,3 +115,11 @@ def _row(journal: Journal, outcome: Outcome) -> Row:
         "error_message": outcome.error_message,
         "attempted_at": outcome.attempted_at,
     }
+
+
+def _attempts(journal: Journal, outcome: Outcome) -> list[Row]:
+    numbered = enumerate(outcome.tried, 1)
+    return [
+        _of(journal, outcome.record) | {"attempt": number, **asdict(attempt), "next_action": attempt.next_action.value}
+        for number, attempt in numbered
+    ]

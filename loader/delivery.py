@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from queue import SimpleQueue
@@ -11,30 +10,16 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from loader.api import Answer, Api, Loss
+from loader.api import Answer, Api
 from loader.config import Delivery
+from loader.outcome import Outcome, next_outcome
 from loader.pacing import Pace
 from loader.payload import PayloadRecord
-from loader.retry import Action, Result, Verdict, backoff, judge
+from loader.retry import Action, Result, backoff, judge
 from loader.steps import Step, step
 
 # How long it takes to commit a batch and to take the next one, before it has been measured.
 _FIRST_REFILL_SECONDS = 0.25
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one record; `attempts` counts the requests sent, `response_time_ms` is that of the last one."""
-
-    record: PayloadRecord
-    result: Result
-    attempts: int = 0
-    status_code: int | None = None
-    response_time_ms: float | None = None
-    confirmed_by: str | None = None
-    api_id: str | None = None
-    error_message: str | None = None
-    attempted_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -137,12 +122,12 @@ class Workers:
 def deliver_record(api: Api, route: Route, pace: Pace, record: PayloadRecord) -> Outcome:
     """Post one record until its outcome is known, the attempts or the time are used up, or the run is stopping."""
     delivery, outcome = route.delivery, Outcome(record, Result.NOT_ATTEMPTED)
-    failures, seconds, resent = 0, 0.0, False
+    failures, seconds, resent, at_hand = 0, 0.0, False, time.monotonic()
     while answer := pace.send(partial(_post, api, route, record)):
         may_be_ours = not record.is_there and (record.may_be_ours or outcome.result is Result.UNKNOWN)
         verdict = judge(answer, route.key, record.reference_number, may_be_ours=may_be_ours)
         first_401 = answer.status == HTTPStatus.UNAUTHORIZED != outcome.status_code
-        outcome = _outcome(record, outcome, answer, verdict)
+        outcome, at_hand = next_outcome(record, outcome, answer, verdict, at_hand), time.monotonic()
         if first_401 and api.refresh_token(answer):
             continue
         if verdict.action is Action.WAIT:
@@ -170,17 +155,3 @@ def deliver_record(api: Api, route: Route, pace: Pace, record: PayloadRecord) ->
 def _post(api: Api, route: Route, record: PayloadRecord) -> Answer:
     with step(Step.SEND):
         return api.post(route.endpoint, record.body)
-
-
-def _outcome(record: PayloadRecord, before: Outcome, answer: Answer, verdict: Verdict) -> Outcome:
-    return Outcome(
-        record,
-        verdict.result,
-        attempts=before.attempts + (answer.loss is not Loss.NOT_SENT),
-        status_code=answer.status,
-        response_time_ms=answer.milliseconds,
-        confirmed_by=verdict.confirmed_by,
-        api_id=verdict.api_id,
-        error_message=verdict.message,
-        attempted_at=datetime.now(UTC).replace(tzinfo=None),
-    )

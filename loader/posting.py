@@ -9,9 +9,10 @@ from itertools import islice
 
 from loader.account import commit_intents, commit_outcomes, opened_row
 from loader.audit import read_batch
-from loader.delivery import Outcome, Route, Workers
+from loader.delivery import Route, Workers
 from loader.history import POSTING_ENDED, POSTING_STARTED, Plan, carry_over, close_unfinished, counts, plan
 from loader.job import Run, Target
+from loader.outcome import Outcome
 from loader.payload import PayloadRecord
 from loader.remembered import Memory
 from loader.retry import Result

@@ -33,6 +33,15 @@ def record(home: Home, reference: str = REFERENCE) -> dict[str, Any]:
     return dict(zip(names, rows[0], strict=True))
 
 
+def attempts(home: Home, reference: str = REFERENCE) -> list[tuple[Any, ...]]:
+    """Return number, status code, next action, and whether it was waited for, of every request for one record."""
+    return home.query(
+        "select attempt, status_code, next_action, waited_ms > 100 from audit.fct_attempts "
+        "where reference_number = ? order by run_id, attempt",
+        reference,
+    )
+
+
 def posts(sandbox: Sandbox) -> list[dict[str, Any]]:
     return [request for request in sandbox.requests() if request["method"] == "POST"]
 
@@ -91,6 +100,7 @@ def test_one_lost_answer_costs_one_more_attempt(home: Home, sandbox: Sandbox, ki
     assert (found["result"], found["confirmed_by"], found["attempts"]) == ("created", confirmed_by, 2)
     assert found["status_code"] == statuses[-1]
     assert [post["status"] for post in posts(sandbox) if post["reference_number"] == REFERENCE] == statuses
+    assert attempts(home) == [(1, statuses[0], "retry", False), (2, statuses[1], "settle", True)]
     assert stored(sandbox) == ALL
 
 
@@ -111,6 +121,7 @@ def test_the_rate_limit_after_a_lost_answer_does_not_lose_the_record(home: Home,
     found = record(home)
     assert (found["result"], found["confirmed_by"], found["attempts"]) == ("created", "conflict_after_unknown", 3)
     assert counts(home) == {"created": 5}
+    assert [attempt[1:3] for attempt in attempts(home)] == [(None, "retry"), (429, "wait"), (409, "settle")]
 
 
 REFUSALS = {

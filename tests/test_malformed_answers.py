@@ -13,7 +13,8 @@ import pytest
 
 from loader.api import Api, Loss
 from loader.config import load_settings
-from loader.delivery import Outcome, Route, deliver_record
+from loader.delivery import Route, deliver_record
+from loader.outcome import Outcome
 from loader.listing import Listing
 from loader.pacing import Pace
 from loader.payload import PayloadRecord

@@ -11,7 +11,8 @@ import pytest
 
 from loader.api import Api
 from loader.config import Delivery, load_settings
-from loader.delivery import Outcome, Route, Workers
+from loader.delivery import Route, Workers
+from loader.outcome import Outcome
 from loader.pacing import Pace
 from loader.payload import PayloadRecord
 from loader.retry import Result

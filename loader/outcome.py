@@ -1,0 +1,67 @@
+"""What became of a record, request by request."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from loader.answer import Answer, Loss
+from loader.payload import PayloadRecord
+from loader.retry import Action, Result, Verdict
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One request for a record and its answer; `waited_ms` is from when the record was at hand until it was sent."""
+
+    sent_at: datetime
+    waited_ms: float
+    response_time_ms: float
+    was_sent: bool
+    status_code: int | None
+    next_action: Action
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one record; `attempts` counts the requests sent, `response_time_ms` is that of the last one."""
+
+    record: PayloadRecord
+    result: Result
+    attempts: int = 0
+    status_code: int | None = None
+    response_time_ms: float | None = None
+    confirmed_by: str | None = None
+    api_id: str | None = None
+    error_message: str | None = None
+    attempted_at: datetime | None = None
+    tried: tuple[Attempt, ...] = ()
+
+
+def next_outcome(record: PayloadRecord, before: Outcome, answer: Answer, verdict: Verdict, at_hand: float) -> Outcome:
+    """Return what is known of a record after one more answer, which has just come.
+
+    `at_hand` is the value of `time.monotonic()` when the record could have been sent.
+    """
+    ended, was_sent = datetime.now(UTC).replace(tzinfo=None), answer.loss is not Loss.NOT_SENT
+    attempt = Attempt(
+        sent_at=ended - timedelta(milliseconds=answer.milliseconds),
+        waited_ms=round(max((time.monotonic() - at_hand) * 1000 - answer.milliseconds, 0.0), 1),
+        response_time_ms=answer.milliseconds,
+        was_sent=was_sent,
+        status_code=answer.status,
+        next_action=verdict.action,
+        message=verdict.message,
+    )
+    return Outcome(
+        record,
+        verdict.result,
+        attempts=before.attempts + was_sent,
+        status_code=answer.status,
+        response_time_ms=answer.milliseconds,
+        confirmed_by=verdict.confirmed_by,
+        api_id=verdict.api_id,
+        error_message=verdict.message,
+        attempted_at=ended,
+        tried=(*before.tried, attempt),
+    )
