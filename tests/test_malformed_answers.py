@@ -14,16 +14,15 @@ import pytest
 from loader.api import Api, Loss
 from loader.config import load_settings
 from loader.delivery import Route, deliver_record
-from loader.outcome import Outcome
 from loader.listing import Listing
+from loader.outcome import Outcome
 from loader.pacing import Pace
 from loader.payload import PayloadRecord
 from loader.retry import STORED_MESSAGE_BYTES, Result
 from loader.tokens import Tokens
 from sandbox.auth import issue_token
 
-PATH, KEY = "/api/v1/incidents/", "reference_number"
-TOKEN = issue_token()
+PATH, KEY, TOKEN = "/api/v1/incidents/", "reference_number", issue_token()
 RECORD = PayloadRecord(1, 2, "hash", "R-1", {KEY: "R-1"})
 
 
