@@ -112,7 +112,9 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
     relation = f"payload.{card.payload_model}"
     with warehouse.connection(read_only=True) as connection:
         built = fetch(
-            connection, "select 1 from duckdb_tables() where schema_name || '.' || table_name = ?", [relation]
+            connection,
+            "select 1 from information_schema.tables where table_schema || '.' || table_name = ?",
+            [relation],
         )
         if not built:
             return GateFacts(None, (), None, None, None, (), refused_records)

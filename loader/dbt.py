@@ -26,6 +26,8 @@ _ARGUMENTS = (
     *("--exclude", "path:dbt_project/models/audit"),
 )
 _LOG = "see logs/dbt.log"
+# How the payload is materialized; a table where it is not set.
+PAYLOAD_VARIABLE = "ETL_PAYLOAD"
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class Build:
     failures: tuple[str, ...]
 
 
-def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect) -> Build:
+def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect, *, sends: bool) -> Build:
     """Land `source` and build and test everything down to the payload.
 
+    Without `sends` the payload is a view, with the same tests and digest: what nobody sends need not be written down.
     Left out are the unit tests, which try the code and not the data, and the audit models, whose tables and views the
     on-run-start hook makes: a small file should not wait for them.
 
@@ -58,7 +61,7 @@ def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect) ->
     with TemporaryFile(buffering=1 << 20) as records, TemporaryFile() as errors, TemporaryFile() as output:
         with (
             Handover(records, errors) as handover,
-            _started(_environment(source, database, dialect), handover, output) as dbt,
+            _started(_environment(source, database, dialect, sends=sends), handover, output) as dbt,
         ):
             handover.tell(spool_file(source, card.source_columns, dialect, settings.limits, records, errors))
             dbt.wait()
@@ -103,11 +106,11 @@ def _started(variables: dict[str, str], handover: Handover, output: BinaryIO) ->
             dbt.wait()
 
 
-def _environment(source: Path, database: Path, dialect: Dialect) -> dict[str, str]:
+def _environment(source: Path, database: Path, dialect: Dialect, *, sends: bool) -> dict[str, str]:
     """Return the environment of dbt: it never needs the token, so it gets neither it nor the way to it."""
     kept_back = (TOKEN_VARIABLE, TOKEN_COMMAND_VARIABLE)
     inherited = {name: value for name, value in os.environ.items() if name not in kept_back}
-    own = {SOURCE_VARIABLE: str(source), "ETL_DATABASE": str(database)}
+    own = {SOURCE_VARIABLE: str(source), "ETL_DATABASE": str(database), PAYLOAD_VARIABLE: "table" if sends else "view"}
     return inherited | own | dialect_variables(dialect)
 
 

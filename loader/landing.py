@@ -73,8 +73,8 @@ def _keep_source(session: Any, spooled: Spooled) -> None:
     """Keep what there is to know of the file as a whole in `landed_source`."""
     session.execute(
         "create or replace temp table landed_source as select ? as source_file, ? as source_sha256, "
-        "?::varchar[] as source_columns, ?::bigint as source_records, ?::bigint as source_blank_lines, "
-        "?::boolean as is_export, ?::boolean as export_with_bom",
+        "to_json(?::varchar[])::varchar as source_columns, ?::bigint as source_records, "
+        "?::bigint as source_blank_lines, ?::boolean as is_export, ?::boolean as export_with_bom",
         [
             spooled.source_file,
             spooled.sha256,

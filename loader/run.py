@@ -64,7 +64,7 @@ def _prepare(run: Run) -> None:
 
 def _build(run: Run, source: Path) -> None:
     with run.console.busy(f"dbt build: landing, cleaning and testing {source.name}"):
-        build = dbt_build(source, run.job.card, run.settings, run.job.dialect)
+        build = dbt_build(source, run.job.card, run.settings, run.job.dialect, sends=run.job.mode != VALIDATE_ONLY)
     run.journal.note(
         "built",
         invocation_id=build.invocation_id,

@@ -1,6 +1,7 @@
 """A file landed, judged and exported without dbt, so that a property test can do it hundreds of times."""
 
 import csv
+import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,12 +31,17 @@ def card_of(*columns: str) -> Card:
     return Card("incident", "/", "Create", "fct_incident_payload", fields)
 
 
-def exported(source: Path, card: Card, folder: Path, every: int = 2, **options: Any) -> Export:
+def exported(
+    source: Path, card: Card, folder: Path, every: int = 2, *, shuffled: bool = False, **options: Any
+) -> Export:
     """Land a file, judge every second record (or each `every`-th) invalid, and export it."""
     database = folder / "export.duckdb"
     with duckdb.connect(str(database)) as session:
         session.execute("create schema landing; create schema validation")
         rows = landed(session, source, card, "landing.raw_incident")
+        if shuffled:
+            session.execute("create table landing.other as select * from landing.raw_incident order by record_hash")
+            session.execute("drop table landing.raw_incident; alter table landing.other rename to raw_incident")
         session.execute(
             "create table validation.int_incident_records as select record_number, record_hash, case when parse_error "
             "is not null then 'parse_error' when record_number % ? = 0 then 'invalid' else 'valid' end as status "
@@ -50,7 +56,8 @@ def exported(source: Path, card: Card, folder: Path, every: int = 2, **options: 
             "], recursive := true) from landing.raw_incident"
         )
         session.execute(
-            "create table validation.int_incident_totals as select 'built' as invocation_id, source_columns, "
+            "create table validation.int_incident_totals as select 'built' as invocation_id, "
+            "from_json(source_columns, '[\"VARCHAR\"]') as source_columns, "
             "source_records from landing.raw_incident limit 1"
         )
         (ready,) = session.execute(
@@ -78,7 +85,7 @@ def landed(
 
 def table_of(rows: list[dict[str, Any]], card: Card) -> Table:
     """Return the header and the cells of the file; a malformed record is its text and blank cells."""
-    columns, known = rows[0]["source_columns"], [field.source_column for field in card.fields]
+    columns, known = json.loads(rows[0]["source_columns"]), [field.source_column for field in card.fields]
     table = [columns]
     for row in rows:
         others = dict(zip(sorted(set(columns) - set(known)), row["other_cells"] or [], strict=False))

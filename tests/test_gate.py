@@ -135,6 +135,19 @@ def test_the_payload_with_what_it_needs_is_enough(home: Home, sandbox: Sandbox):
     assert len(sandbox.records()) == 5
 
 
+def test_what_was_only_validated_is_a_view_that_the_gate_knows(home: Home, sandbox: Sandbox):
+    source = home.csv("one.csv", "EXT-1,A good one,Something happened there.,safety,high,open,2026-01-05,Bay 1")
+    done = home.loader("--validate-only", "--source", str(source))
+    assert done.returncode == 0, done.stderr
+    kind = "select table_type from information_schema.tables where table_name = 'fct_incident_payload'"
+    assert home.query(kind) == [("VIEW",)]
+    home.query("update staging.stg_incident set title = 'another'")
+    assert "has changed since its tests ran" in refused(home, sandbox)
+    home.query("update staging.stg_incident set title = 'A good one'")
+    assert home.loader("--import").returncode == 0
+    assert [entry["title"] for entry in sandbox.records()] == ["A good one"]
+
+
 def test_a_file_with_invalid_records_is_not_posted(home: Home, sandbox: Sandbox):
     source = home.csv(
         "invalid.csv",

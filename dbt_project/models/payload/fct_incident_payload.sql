@@ -1,3 +1,5 @@
+{{ config(materialized=env_var('ETL_PAYLOAD', 'table')) }}
+
 -- Built before the payload, so that selecting the payload selects all that its tests and the loader read.
 -- depends_on: {{ ref('int_incident_totals') }}
 -- depends_on: {{ ref('int_incident_changes') }}

@@ -1,6 +1,7 @@
 {% set fields = card('incident').fields %}
 {% set record = {'field': none, 'source_column': none} %}
-{% set malformed = broken_rule(none, record, 'true', 'left(raw_record, 80)', 'cell_count', 'len(source_columns)') %}
+{% set columns = 'json_array_length(source_columns)' %}
+{% set malformed = broken_rule(none, record, 'true', 'left(raw_record, 80)', 'cell_count', columns) %}
 {% set first = 'duplicates.first_line_number' %}
 {% set repeated = first ~ ' < staged.line_number and duplicates.distinct_records = 1' %}
 {% set sole = record_rules(fields) %}

@@ -1,3 +1,8 @@
+{% set cells = [] %}
+{% for field in card('incident').fields | sort(attribute='field') %}
+    {% do cells.append('coalesce(' ~ field.field ~ ', chr(0))') %}
+{% endfor %}
+
 with source_records as (
     select * from {{ ref('raw_incident') }}
 ),
@@ -15,13 +20,14 @@ issues as (
 ),
 
 source_file as (
-    select distinct
+    select
         source_file,
         source_sha256,
-        source_columns,
+        from_json(source_columns, '["VARCHAR"]') as source_columns,
         source_records,
         source_blank_lines
     from source_records
+    where record_number = 1
 ),
 
 counted as (
@@ -36,14 +42,7 @@ counted as (
 
 hashed_records as (
     select
-        list(
-            md5(
-                record_hash
-                {% for field in card('incident').fields | sort(attribute='field') %}
-                    || chr(0) || coalesce({{ field.field }}, chr(0))
-                {% endfor %}
-            ) order by record_number
-        ) as record_digests
+        list(md5(concat_ws(chr(0), record_hash, {{ cells | join(', ') }})) order by record_number) as record_digests
     from staged
 ),
 
