@@ -17,7 +17,11 @@ ENUM_MAP = ROOT / "data" / "reference" / "enum_map.csv"
 
 @dataclass(frozen=True)
 class Field:
-    """One field of the API's create body, as the card describes it; lengths in code points."""
+    """One field of the API's create body, as the card describes it; lengths in code points.
+
+    `counts` is `escaped` where the API counts after it has escaped HTML; `has_default` says that a blank cell is sent
+    as a value of `enum_map.csv`.
+    """
 
     name: str
     source_column: str
@@ -26,6 +30,13 @@ class Field:
     max_length: int | None
     format: str | None
     enum_values: tuple[str, ...] | None
+    counts: str = "characters"
+    has_default: bool = False
+
+    @property
+    def is_always_sent(self) -> bool:
+        """Tell whether no record goes without this field."""
+        return self.is_required or self.has_default
 
 
 @dataclass(frozen=True)
@@ -66,14 +77,14 @@ def read_card(entity: str) -> Card:
     models = yaml.safe_load((MODELS / f"{entity}.yml").read_text(encoding="utf-8"))["models"]
     model = next(model for model in models if model.get("config", {}).get("meta", {}).get("entity") == entity)
     meta = model["config"]["meta"]
-    targets = _enum_targets(ENUM_MAP, entity)
+    targets, defaults = _enum_targets(ENUM_MAP, entity)
     columns = [column for column in model["columns"] if "source_column" in _meta(column)]
     return Card(
         entity,
         meta["endpoint"],
         meta["create_schema"],
         model["name"],
-        tuple(_field(column, targets) for column in columns),
+        tuple(_field(column, targets, defaults) for column in columns),
     )
 
 
@@ -82,7 +93,7 @@ def _meta(column: dict[str, Any]) -> dict[str, Any]:
     return meta
 
 
-def _field(column: dict[str, Any], targets: dict[str, set[str]]) -> Field:
+def _field(column: dict[str, Any], targets: dict[str, set[str]], defaults: set[str]) -> Field:
     meta = _meta(column)
     return Field(
         name=column["name"],
@@ -92,13 +103,19 @@ def _field(column: dict[str, Any], targets: dict[str, set[str]]) -> Field:
         max_length=meta.get("max_length"),
         format=meta.get("format"),
         enum_values=tuple(sorted(targets[column["name"]])) if meta.get("enum") else None,
+        counts=meta.get("counts", "characters"),
+        has_default=bool(meta.get("enum")) and column["name"] in defaults,
     )
 
 
-def _enum_targets(path: Path, entity: str) -> dict[str, set[str]]:
+def _enum_targets(path: Path, entity: str) -> tuple[dict[str, set[str]], set[str]]:
+    """Return the API's values by field, and the fields that have one for a blank cell."""
     targets: dict[str, set[str]] = {}
+    defaults = set()
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if row["entity"] == entity:
                 targets.setdefault(row["field"], set()).add(row["api_value"])
-    return targets
+                if not row["source_value"].strip():
+                    defaults.add(row["field"])
+    return targets, defaults

@@ -10,7 +10,7 @@ from types import FrameType
 
 from loader.address import safe_address
 from loader.api import Api
-from loader.card import Card, read_card
+from loader.card import read_card
 from loader.command import guarded
 from loader.config import Settings, load_settings
 from loader.console import Console
@@ -24,7 +24,7 @@ from loader.steps import Step, step
 from loader.summary import print_summary, summary_object
 from loader.tokens import run_tokens
 from loader.trail import COMMANDS, run_command
-from probe.checks import probe_or_refuse
+from probe.gate import probe_or_refuse
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader") -> int:
@@ -61,7 +61,7 @@ def _job(options: argparse.Namespace, settings: Settings, console: Console, clos
     if batch_size < 1:
         raise Refused(f"--batch-size must be at least 1, not {batch_size}")
     verify = _verify(options)
-    target = _target(settings, options.environment, card, console, closing) if options.mode == IMPORT else None
+    target = _target(settings, options.environment, console, closing) if options.mode == IMPORT else None
     source = options.source.absolute() if options.source else None
     dialect = read_dialect(options.delimiter, options.encoding)
     retry, sample = options.retry_failed, options.verify_sample
@@ -78,19 +78,19 @@ def _verify(options: argparse.Namespace) -> bool:
     return True
 
 
-def _target(settings: Settings, name: str, card: Card, console: Console, closing: ExitStack) -> Target:
+def _target(settings: Settings, name: str, console: Console, closing: ExitStack) -> Target:
     environment = settings.environment(name)
     address = safe_address(settings, environment)
-    delivery = settings.delivery
+    delivery, tokens = settings.delivery, run_tokens(console.notice)
     api = Api(
         address,
-        run_tokens(console.notice),
+        tokens,
         connect_seconds=delivery.connect_timeout_seconds,
         read_seconds=delivery.read_timeout_seconds,
         read_seconds_per_megabyte=delivery.read_timeout_seconds_per_megabyte,
         connections=delivery.max_concurrency,
     )
-    return Target(address, closing.enter_context(api), partial(probe_or_refuse, environment=name, card=card))
+    return Target(address, closing.enter_context(api), partial(probe_or_refuse, tokens=tokens))
 
 
 @contextmanager

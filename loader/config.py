@@ -46,6 +46,15 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class ProbeLimits:
+    """The `[probe]` table: seconds for connecting, for one request from end to end, and for all of them together."""
+
+    connect_seconds: float
+    request_seconds: float
+    total_seconds: float
+
+
+@dataclass(frozen=True)
 class Environment:
     """One `[environments.*]` table: where an API may be, and whether records may be imported there."""
 
@@ -78,6 +87,7 @@ class Settings:
     output: Path
     lock_wait_seconds: float
     delivery: Delivery
+    probe: ProbeLimits
     environments: dict[str, Environment]
     production_hosts: tuple[str, ...]
 
@@ -110,6 +120,7 @@ def load_settings() -> Settings:
             output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or _value(table, "output", "directory", str)),
             lock_wait_seconds=_value(table, "warehouse", "lock_wait_seconds", float),
             delivery=_delivery(table),
+            probe=ProbeLimits(*(_value(table, "probe", field.name, float) for field in fields(ProbeLimits))),
             environments={name: _environment(name, entry) for name, entry in dict(table["environments"]).items()},
             production_hosts=_texts("[production] hosts", _value(table, "production", "hosts", list)),
         )

@@ -23,11 +23,14 @@ VALIDATE_ONLY, DRY_RUN, IMPORT = "validate-only", "dry-run", "import"
 
 @dataclass(frozen=True)
 class Target:
-    """Where an import goes: its API, and the probe that must pass before anything is posted."""
+    """Where an import goes: its API, and the probe that must pass before anything is posted.
+
+    The probe raises what refuses the run; it returns what keeps its result in `audit`, once dbt has built that.
+    """
 
     address: str
     api: Api
-    probe: Callable[[Api], list[Row]]
+    probe: Callable[["Run"], Callable[[], None]]
 
 
 @dataclass(frozen=True)

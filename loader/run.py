@@ -46,13 +46,12 @@ def _prepare(run: Run) -> None:
         check_source(job.source, job.card.source_columns, job.dialect, run.settings.limits)
     run.warehouse.wait_until_free()
     with step(Step.PROBE):
-        checks = job.target.probe(job.target.api) if job.target else []
+        keep_probe = job.target.probe(run) if job.target else None
     if job.source:
         with step(Step.BUILD):
             _build(run, job.source)
-    if checks:
-        run.warehouse.insert("fct_probe_checks", [check | {"run_id": run.run_id} for check in checks])
-        run.journal.note("probed", passed=sum(check["passed"] for check in checks), total=len(checks))
+    if keep_probe:
+        keep_probe()
     run.totals = totals(run.warehouse, job.card.entity)
     run.journal.source_hash = run.totals["source_sha256"]
     run.journal.note("validated", output_hash=run.totals["output_hash"], ready_records=run.totals["ready_records"])

@@ -34,6 +34,11 @@ class Tokens:
         self._seconds = seconds
         self._lock = threading.Lock()
 
+    @property
+    def is_renewable(self) -> bool:
+        """Tell whether a command gives another token when this one has run out."""
+        return self._command is not None
+
     def current(self) -> tuple[int, str]:
         """Return the token to send and its number, from 1."""
         with self._lock:

@@ -1,167 +1,148 @@
 """The four checks of the contract probe: GET requests only, a handful of them, each with what to do when it fails."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
-from loader.api import Answer, Api
-from loader.audit import now
+from loader.api import Answer
 from loader.card import Card
-from loader.errors import ApiUnavailable, Refused
-from loader.retry import api_message
-from loader.warehouse import Row
-from probe.compare import breaking_differences
-from probe.openapi import Unreadable, create_schema
+from loader.errors import Refused
+from loader.tokens import Tokens
+from probe import authentication
+from probe.asking import Asking
+from probe.check import OK, Check, curl, described, failed, passed, says_nothing
+from probe.compare import differences
+from probe.finding import Finding, Kind, Severity
+from probe.openapi import create_schema
+from probe.resolver import PathMoved, Unreadable
 
-HEALTH, VERSION, OPENAPI = "/health", "/api/v1/meta/version", "/openapi.json"
-OK = HTTPStatus.OK
+HEALTH, READY, VERSION, OPENAPI = "/health", "/readyz", "/api/v1/meta/version", "/openapi.json"
+NAMES = ("health", authentication.NAME, "response_keys", "create_contract")
 MAX_OPENAPI_BYTES = 32 << 20
 LIST_KEYS = frozenset({"items", "total", "page", "page_size", "pages"})
-_PAGE = {"page": 1, "page_size": 1}
+_PRODUCTION = ("production", "prod")
+_UPDATE = "dbt_project/models/{entity}.yml or data/reference/enum_map.csv, or ask the platform team"
 
 
 @dataclass(frozen=True)
-class Check:
-    """One check: what was expected, what was found, and what to do (None when it passed)."""
+class Checked:
+    """The four checks, and the part of the create contract that concerns us; None where it could not be read."""
 
-    name: str
-    passed: bool
-    expected: str
-    found: str
-    how_to_fix: str | None
+    checks: tuple[Check, ...]
+    contract: dict[str, Any] | None
 
 
-def run_checks(api: Api, environment: str, card: Card) -> list[Check]:
-    """Run the four checks in order; an API that cannot be reached fails them all after one request.
+def run_checks(
+    asking: Asking, environment: str, card: Card, tokens: Tokens, need: Callable[[], authentication.Need | None]
+) -> Checked:
+    """Run the four checks in order; an API that gives no answer at all fails them all after one request.
 
     Raises:
         Refused: the API says that it is production.
 
     """
-    health = api.get(HEALTH, anonymous=True)
-    if _text(health.json(), "environment") == "production":
-        raise Refused(f"{api.address} says that it is production; imports go to staging only: correct the address")
-    checks: dict[str, Callable[[], Check]] = {
-        "health": partial(_health, api, environment, health),
-        "authentication": partial(_authentication, api, card),
-        "response_keys": partial(_response_keys, api, card),
-        "create_contract": partial(_create_contract, api, card),
-    }
-    if health.status is None:
-        fix = f"check the address and the API's health: curl -s {api.address}{HEALTH}"
-        return [Check(name, passed=False, expected="an answer", found=health.reason, how_to_fix=fix) for name in checks]
-    return [check() for check in checks.values()]
+    answer = asking.get(HEALTH, anonymous=True)
+    _refuse_production(asking, answer)
+    if answer.status is None:
+        return Checked(tuple(_unreachable(asking, name, answer) for name in NAMES), None)
+    health = _health(asking, environment, answer)
+    token = authentication.check(asking, card, tokens, need)
+    keys = _response_keys(asking, card)
+    document = asking.get(OPENAPI, anonymous=True, max_bytes=MAX_OPENAPI_BYTES)
+    contract, found = compared(document.json() if document.status == OK else None, card)
+    return Checked((health, token, keys, _create_contract(asking, card, document, found)), contract)
 
 
-def probe_or_refuse(api: Api, environment: str, card: Card) -> list[Row]:
-    """Return the checks as rows of `audit.fct_probe_checks`, without their run.
-
-    Raises:
-        ApiUnavailable: a check failed; names the first.
-        Refused: the API says that it is production.
-
-    """
-    checks = run_checks(api, environment, card)
-    for check in checks:
-        if not check.passed:
-            raise ApiUnavailable(
-                f"probe failed, nothing was posted: {check.name}: expected {check.expected}, found {check.found}; "
-                f"{check.how_to_fix}"
-            )
-    return check_rows(checks, environment, api.address)
+def compared(document: Any, card: Card) -> tuple[dict[str, Any] | None, list[Finding]]:
+    """Compare a document with the card; return the part that concerns us, None where it has none, and the findings."""
+    unreadable = partial(Finding, severity=Severity.BREAKING)
+    try:
+        schema = create_schema(document, card)
+    except PathMoved as error:
+        return None, [unreadable(Kind.PATH_MOVED, message=f"the document cannot be compared: {error}")]
+    except Unreadable as error:
+        return None, [unreadable(Kind.DOCUMENT_UNREADABLE, message=f"the document cannot be compared: {error}")]
+    return schema.contract(card), differences(card, schema)
 
 
-def check_rows(checks: Iterable[Check], environment: str, address: str) -> list[Row]:
-    """Return checks as rows of `audit.fct_probe_checks`, without their run."""
+def contract_check(card: Card, findings: list[Finding], line: str | None = None) -> Check:
+    """Return the check of the create contract; it fails with its first breaking finding, `line` asks for the same."""
+    breaking = [finding for finding in findings if finding.is_breaking]
+    expected = f"a create schema that takes what the card of {card.entity} sends"
+    if not breaking:
+        return passed(NAMES[3], expected, "no breaking difference", findings)
+    more = f"; and {len(breaking) - 1} more" if len(breaking) > 1 else ""
+    fix = f"update {_UPDATE.format(entity=card.entity)}"
+    found = breaking[0].sentence() + more
+    return failed(NAMES[3], expected, found, how_to_fix=fix, curl=line, findings=tuple(findings))
+
+
+def _unreachable(asking: Asking, name: str, answer: Answer) -> Check:
+    url = asking.address + HEALTH
+    fix = "check the address and the API's health"
+    return failed(name, "an answer", answer.reason, how_to_fix=fix, curl=curl(url), unanswered=True)
+
+
+def _health(asking: Asking, environment: str, health: Answer) -> Check:
+    ready, version = asking.get(READY, anonymous=True), asking.get(VERSION, anonymous=True)
+    _refuse_production(asking, version)
+    status, named = _text(health, "status"), _text(health, "environment")
+    healthy = health.status == OK and status == "healthy" and named == environment
+    expected = f"200, healthy, environment {environment!r}, and ready"
+    if healthy and ready.status == OK and _text(ready, "status") == "ready":
+        found = f"200, healthy and ready, environment {named!r}, build {_text(version, 'build_sha')!r}"
+        return passed(NAMES[0], expected, found)
+    answer, path = (ready, READY) if healthy else (health, HEALTH)
+    says = "" if answer.json() is None else f", status {_text(answer, 'status')!r}"
+    says += "" if healthy or not says else f", environment {named!r}"
+    fix = "check the API's health" if says_nothing(answer) else "check the address, and ask the platform team"
+    found, line = f"{path}: {described(answer)}{says}", curl(asking.address + path)
+    return failed(NAMES[0], expected, found, how_to_fix=fix, curl=line, unanswered=says_nothing(answer))
+
+
+def _refuse_production(asking: Asking, answer: Answer) -> None:
+    if (_text(answer, "environment") or "").strip().lower() in _PRODUCTION:
+        raise Refused(f"{asking.address} says that it is production; imports go to staging only: correct the address")
+
+
+def _response_keys(asking: Asking, card: Card) -> Check:
+    answer = asking.get(card.endpoint, authentication.PAGE)
+    body, expected = answer.json(), f"keys {', '.join(sorted(LIST_KEYS))}, and of an item the id and the card's fields"
+    url = f"{asking.address}{card.endpoint}?page=1&page_size=1"
+    fails = partial(failed, NAMES[2], expected, curl=curl(url, with_token=True))
+    if not isinstance(body, dict) or answer.status != OK:
+        silent = says_nothing(answer)
+        fix = "check the API's health" if silent else "see the check before, or ask the platform team"
+        return fails(described(answer), how_to_fix=fix, unanswered=silent)
+    lacking = sorted(LIST_KEYS - set(body)) + _lacking_in_items(body.get("items", []), card)
+    if lacking:
+        fix = f"the contract has changed: update {_UPDATE.format(entity=card.entity)}"
+        return fails(f"missing {', '.join(lacking)}", how_to_fix=fix)
+    found = "all of them" if body["items"] else "all of the list's; it is empty, so no item's"
+    return passed(NAMES[2], expected, found)
+
+
+def _lacking_in_items(items: Any, card: Card) -> list[str]:
+    if not isinstance(items, list):
+        return ["items[]"]
+    wanted = ["id", *(field.name for field in card.fields)]
     return [
-        {
-            "environment": environment,
-            "address": address,
-            "check_name": check.name,
-            "passed": check.passed,
-            "expected": check.expected,
-            "found": check.found,
-            "how_to_fix": check.how_to_fix,
-            "checked_at": now(),
-        }
-        for check in checks
+        f"items[].{name}" for name in wanted if any(not isinstance(item, dict) or name not in item for item in items)
     ]
 
 
-def _health(api: Api, environment: str, health: Answer) -> Check:
-    body = health.json()
-    status, named = _text(body, "status"), _text(body, "environment")
-    version = _text(api.get(VERSION, anonymous=True).json(), "build_sha")
-    passed = health.status == OK and status == "healthy" and named == environment
-    found = f"{health.status}, status {status!r}, environment {named!r}, build {version!r}"
-    fix = f"check the address and ask the platform team: curl -s {api.address}{HEALTH}"
-    return Check(
-        "health",
-        passed,
-        f"200, status 'healthy', environment {environment!r}",
-        found,
-        None if passed else fix,
-    )
+def _create_contract(asking: Asking, card: Card, document: Answer, findings: list[Finding]) -> Check:
+    url = curl(asking.address + OPENAPI)
+    if document.status == OK:
+        return contract_check(card, findings, url)
+    if says_nothing(document):
+        fix = "check the API's health"
+        return failed(NAMES[3], "its OpenAPI document", described(document), how_to_fix=fix, curl=url, unanswered=True)
+    return replace(contract_check(card, findings, url), found=f"no OpenAPI document: {described(document)}")
 
 
-def _authentication(api: Api, card: Card) -> Check:
-    without = api.get(card.endpoint, _PAGE, anonymous=True).status
-    answer = api.get(card.endpoint, _PAGE)
-    if answer.status == HTTPStatus.UNAUTHORIZED and api.refresh_token(answer):
-        answer = api.get(card.endpoint, _PAGE)
-    passed = without in (401, 403) and answer.status == OK
-    found = f"{without} without a token, {_outcome(answer)} with it"
-    fix = (
-        "refresh QGP_API_TOKEN"
-        if answer.status in (401, 403)
-        else f"ask the platform team: curl -si {api.address}{card.endpoint}"
-    )
-    return Check("authentication", passed, "401 or 403 without a token, 200 with it", found, None if passed else fix)
-
-
-def _response_keys(api: Api, card: Card) -> Check:
-    answer = api.get(card.endpoint, _PAGE)
+def _text(answer: Answer, key: str) -> str | None:
     body = answer.json()
-    wanted = sorted(LIST_KEYS)
-    if not isinstance(body, dict) or answer.status != OK:
-        found, passed = _outcome(answer), False
-    else:
-        items = body.get("items")
-        lacking = sorted(LIST_KEYS - set(body)) + [
-            f"items[].{name}"
-            for name in ("id", card.key)
-            if isinstance(items, list) and any(not isinstance(item, dict) or name not in item for item in items)
-        ]
-        found, passed = (f"missing {', '.join(lacking)}" if lacking else "all of them"), not lacking
-    fix = "the contract has changed: update the card in dbt_project/models, or ask the platform team"
-    return Check("response_keys", passed, f"keys {', '.join(wanted)}", found, None if passed else fix)
-
-
-def _create_contract(api: Api, card: Card) -> Check:
-    answer = api.get(OPENAPI, anonymous=True, max_bytes=MAX_OPENAPI_BYTES)
-    try:
-        differences = breaking_differences(card, create_schema(answer.json(), card.endpoint))
-    except Unreadable as error:
-        differences = [f"cannot be compared ({_outcome(answer)}): {error}"]
-    found = "the API " + "; the API ".join(differences) if differences else "no breaking difference"
-    fix = f"update the card in dbt_project/models/{card.entity}.yml or enum_map.csv, or ask the platform team"
-    return Check(
-        "create_contract",
-        not differences,
-        f"a create schema that takes what the card of {card.entity} sends",
-        found,
-        fix if differences else None,
-    )
-
-
-def _outcome(answer: Answer) -> str:
-    if answer.status is None:
-        return answer.reason
-    return f"{answer.status}" if answer.status == OK else f"{answer.status} ({api_message(answer)})"
-
-
-def _text(body: Any, key: str) -> str | None:
     found = body.get(key) if isinstance(body, dict) else None
     return found[:80] if isinstance(found, str) else None

@@ -3,29 +3,30 @@
 import argparse
 import json
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from loader.address import safe_address
 from loader.api import Api
-from loader.card import entities, read_card
+from loader.card import Card, entities, read_card
 from loader.command import OneLineParser, entity_option, guarded
-from loader.config import Settings, load_settings
+from loader.config import load_settings
 from loader.console import Console
-from loader.errors import OK, ApiUnavailable, EtlError, Refused
-from loader.export_json import write_json
+from loader.errors import OK, ApiUnavailable, Refused
 from loader.job import new_run_id
 from loader.tokens import run_tokens
 from loader.warehouse import Warehouse
-from probe.checks import Check, check_rows, run_checks
+from probe.offline import compare_file
+from probe.probe import Outcome, Where, probe
+from probe.report import contract_lines, finding_object, keep_where_possible, lines, summary_object, write
 
 _EPILOG = """\
-example:
+examples:
   python scripts/etl/contract_probe.py staging
+  python -m probe --openapi openapi.json
 
 exit codes: 0 verified, 2 refused (usage, settings, production), 3 unreachable or not verified
 """
-CONNECT_SECONDS, READ_SECONDS = 5, 15
 
 
 def parser(prog: str) -> argparse.ArgumentParser:
@@ -38,8 +39,13 @@ def parser(prog: str) -> argparse.ArgumentParser:
     command.add_argument(
         "environment",
         nargs="?",
-        default=os.environ.get("ETL_ENVIRONMENT"),
         help="staging or development, as in etl.toml (default: $ETL_ENVIRONMENT)",
+    )
+    command.add_argument(
+        "--openapi",
+        metavar="FILE",
+        type=Path,
+        help="compare a saved OpenAPI document with the card; needs no network, no token and no database",
     )
     entity_option(command, entities())
     return command
@@ -51,49 +57,43 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
 
 
 def _main(options: argparse.Namespace) -> int:
-    if not options.environment:
-        raise Refused("no environment; name one (staging), or export ETL_ENVIRONMENT=staging")
-    settings, console = load_settings(), Console()
     card = read_card(options.entity_type)
-    address = safe_address(settings, settings.environment(options.environment))
-    tokens = run_tokens(console.notice)
-    with Api(address, tokens, connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS) as api:
-        checks = run_checks(api, options.environment, card)
-    run_id = new_run_id()
-    _keep(settings, console, run_id, checks, options.environment, address)
-    summary = summary_document(checks)
-    full = (
-        {"run_id": run_id, "environment": options.environment, "address": address}
-        | summary
-        | {"checks": [vars(check) for check in checks]}
-    )
-    path = write_json(settings.output / f"contract_probe_{run_id}.json", full).path
-    for check in checks:
-        console.notice(
-            f"{'passed' if check.passed else 'FAILED'} {check.name}: {check.found}"
-            + (f"; {check.how_to_fix}" if check.how_to_fix else "")
-        )
-    console.notice(f"wrote {path}")
-    print(json.dumps(summary, indent=2))
-    return OK if summary["all_passed"] else ApiUnavailable.exit_code
+    if options.openapi is not None:
+        if options.environment:
+            raise Refused("--openapi compares a file with the card, without an environment: leave one of them out")
+        return _offline(options.openapi, card)
+    environment = options.environment or os.environ.get("ETL_ENVIRONMENT")
+    if not environment:
+        raise Refused("no environment; name one (staging), or export ETL_ENVIRONMENT=staging")
+    return _online(environment, card)
 
 
-def summary_document(checks: Sequence[Check]) -> dict[str, Any]:
-    """Return the runbook's expected output."""
-    passed = sum(check.passed for check in checks)
-    return {
-        "all_passed": passed == len(checks),
-        "summary": {"total": len(checks), "passed": passed, "failed": len(checks) - passed},
-    }
+def _offline(path: Path, card: Card) -> int:
+    console, check = Console(), compare_file(path, card)
+    outcome = Outcome.VERIFIED if check.passed else Outcome.FAILED
+    _say(console, lines([check]))
+    found = {"findings": [finding_object(check.name, finding) for finding in check.findings]}
+    print(json.dumps(summary_object([check], outcome) | found, indent=2))
+    return OK if check.passed else ApiUnavailable.exit_code
 
 
-def _keep(
-    settings: Settings, console: Console, run_id: str, checks: Sequence[Check], environment: str, address: str
-) -> None:
+def _online(environment: str, card: Card) -> int:
+    settings, console = load_settings(), Console()
+    address = safe_address(settings, settings.environment(environment))
+    tokens, limits = run_tokens(console.notice), settings.probe
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
-    rows = [{"run_id": run_id} | row for row in check_rows(checks, environment, address)]
-    try:
-        warehouse.rows("select run_id from audit.fct_probe_checks limit 0")
-        warehouse.insert("fct_probe_checks", rows)
-    except EtlError as error:
-        console.notice(f"the checks are in the JSON file alone, not in audit: {error}")
+    with Api(address, tokens, connect_seconds=limits.connect_seconds, read_seconds=limits.request_seconds) as api:
+        probed = probe(Where(new_run_id(), environment, api, tokens, card, warehouse, limits), bound=False)
+    if not_kept := keep_where_possible(probed):
+        console.notice(not_kept)
+    path = write(probed, settings.output)
+    _say(console, lines(probed.checks))
+    _say(console, contract_lines(probed))
+    console.notice(f"wrote {path}")
+    print(json.dumps(summary_object(probed.checks, probed.outcome), indent=2))
+    return OK if probed.outcome is Outcome.VERIFIED else ApiUnavailable.exit_code
+
+
+def _say(console: Console, texts: Iterable[str]) -> None:
+    for text in texts:
+        console.notice(" ".join(text.splitlines()))

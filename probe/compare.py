@@ -1,32 +1,116 @@
-"""Compares a card with the API's create schema. Pure: returns what would break an import, in words."""
+"""Compares a card with the API's create schema. Pure: returns the differences, each with its kind and severity."""
 
 from collections.abc import Iterator
 
 from loader.card import Card, Field
+from probe.finding import Finding, Kind, Severity, listed, shown
 from probe.openapi import CreateSchema, Property
 
+BREAKING, NOTICE = Severity.BREAKING, Severity.NOTICE
+# Formats of a text that take what a card's format allows; none at all takes everything.
+_TAKEN = {"date": frozenset({"date-time"}), None: frozenset[str]()}
 
-def breaking_differences(card: Card, schema: CreateSchema) -> list[str]:
-    """Return one sentence for each difference that would lose or refuse records; an empty list when there is none."""
+
+def differences(card: Card, schema: CreateSchema) -> list[Finding]:
+    """Return every difference between what the card sends and what the schema takes; an empty list when there is none.
+
+    Breaking is what would lose or refuse records; a notice is where theirs is looser, or another that costs nothing.
+    """
+    found = [*_body_differences(card, schema)]
+    for field in card.fields:
+        theirs = schema.properties.get(field.name)
+        if theirs is None:
+            found.append(_unknown(field, schema))
+            continue
+        for compare in (_type, _format, _nullable, _enum, _limit, _beyond_the_card):
+            found += compare(field, theirs)
+        if field.name in schema.required and not field.is_always_sent:
+            message = f"the API requires {field.name}, which the card leaves out where it is blank"
+            found.append(Finding(Kind.FIELD_REQUIRED, BREAKING, message, field.name))
+    return sorted(found, key=lambda finding: not finding.is_breaking)
+
+
+def _body_differences(card: Card, schema: CreateSchema) -> Iterator[Finding]:
     sent = {field.name for field in card.fields}
-    missing = [f"requires {name}, which the card does not send" for name in sorted(schema.required - sent)]
-    return missing + [difference for field in card.fields for difference in _field_differences(field, schema)]
+    for name in sorted(schema.required - sent):
+        message = f"the API requires {shown(name)}, which the card does not send"
+        yield Finding(Kind.FIELD_REQUIRED, BREAKING, message, shown(name))
+    if added := sorted(schema.properties.keys() - schema.required - sent):
+        message = f"the API also takes {listed(added)}, which the card does not send"
+        yield Finding(Kind.OPTIONAL_FIELD_ADDED, NOTICE, message, shown(added[0]) if len(added) == 1 else None)
+    if schema.is_closed:
+        # A field that it does not know is breaking in any case, and is named by itself.
+        yield Finding(Kind.ADDITIONAL_PROPERTIES_FORBIDDEN, NOTICE, "the API refuses fields that it does not know")
 
 
-def _field_differences(field: Field, schema: CreateSchema) -> Iterator[str]:
-    theirs = schema.properties.get(field.name)
-    if theirs is None:
-        yield f"does not know {field.name}, so would drop it without a word"
-        return
-    yield from _type_differences(field, theirs)
-    if field.max_length and theirs.max_length is not None and theirs.max_length < field.max_length:
-        yield f"allows {field.name} {theirs.max_length} characters, the card {field.max_length}"
-    if field.enum_values is not None and theirs.enum_values is not None:
-        unknown = sorted(set(field.enum_values) - theirs.enum_values)
-        if unknown:
-            yield f"does not accept {field.name} {', '.join(unknown)}, which enum_map.csv maps to"
+def _unknown(field: Field, schema: CreateSchema) -> Finding:
+    message = f"the API does not know {field.name}, so would {'refuse' if schema.is_closed else 'drop'} it"
+    lost = "would be refused" if schema.is_closed else "would lose it without a word"
+    return Finding(Kind.FIELD_UNKNOWN, BREAKING, message, field.name, effect=lost)
 
 
-def _type_differences(field: Field, theirs: Property) -> Iterator[str]:
+def _type(field: Field, theirs: Property) -> Iterator[Finding]:
     if theirs.types and "string" not in theirs.types:
-        yield f"takes {field.name} as {' or '.join(sorted(theirs.types))}, the card sends text"
+        message = f"the API takes {field.name} as {shown(' or '.join(theirs.types))}, the card sends text"
+        yield Finding(Kind.TYPE_CHANGED, BREAKING, message, field.name)
+
+
+def _format(field: Field, theirs: Property) -> Iterator[Finding]:
+    taken = _TAKEN.get(field.format, frozenset())
+    if theirs.formats and taken.isdisjoint(theirs.formats):
+        message = (
+            f"the API takes {field.name} as {listed(list(theirs.formats))}, the card sends {field.format or 'text'}"
+        )
+        # A card's date may also be a date-time, which only a plain date-time takes.
+        yield Finding(Kind.FORMAT_CHANGED, BREAKING, message, field.name, shown(theirs.formats[0]))
+    elif field.format and not theirs.formats:
+        message = f"the API names no format of {field.name}, the card has {field.format}"
+        yield Finding(Kind.FORMAT_CHANGED, NOTICE, message, field.name)
+
+
+def _nullable(field: Field, theirs: Property) -> Iterator[Finding]:
+    if not theirs.nullable and not field.is_always_sent:
+        message = f"the API takes no null for {field.name}; the loader sends none, a blank one is left out"
+        yield Finding(Kind.NULLABLE_DROPPED, NOTICE, message, field.name)
+
+
+def _enum(field: Field, theirs: Property) -> Iterator[Finding]:
+    if theirs.enum_values is None:
+        return
+    if field.enum_values is None:
+        message = f"the API takes only {listed(list(theirs.enum_values))} for {field.name}, the card any text"
+        yield Finding(Kind.ENUM_VALUE_LOST, BREAKING, message, field.name)
+        return
+    for value in field.enum_values:
+        if value not in theirs.enum_values:
+            message = f"their enum of {field.name} lost {value!r}, which enum_map.csv maps to"
+            yield Finding(Kind.ENUM_VALUE_LOST, BREAKING, message, field.name, value)
+    if added := [value for value in theirs.enum_values if value not in field.enum_values]:
+        message = f"their enum of {field.name} also has {listed(added)}, which enum_map.csv does not map to"
+        yield Finding(Kind.ENUM_VALUE_ADDED, NOTICE, message, field.name)
+
+
+def _limit(field: Field, theirs: Property) -> Iterator[Finding]:
+    if field.max_length is None or field.enum_values is not None:
+        return
+    if theirs.max_length is None:
+        message = f"the API names no limit of {field.name}, the card {field.max_length}"
+        yield Finding(Kind.LIMIT_REMOVED, NOTICE, message, field.name)
+    elif theirs.max_length != field.max_length:
+        message = f"the API allows {field.name} {theirs.max_length} characters, the card {field.max_length}"
+        lowered = theirs.max_length < field.max_length
+        kind, severity = (Kind.LIMIT_LOWERED, BREAKING) if lowered else (Kind.LIMIT_RAISED, NOTICE)
+        yield Finding(kind, severity, message, field.name, theirs.max_length)
+
+
+def _beyond_the_card(field: Field, theirs: Property) -> Iterator[Finding]:
+    """Yield what the API asks of a text and the card has no word for."""
+    if theirs.min_length > 1:
+        message = f"the API wants {field.name} to have {theirs.min_length} characters at least, the card 1"
+        yield Finding(Kind.MINIMUM_RAISED, BREAKING, message, field.name, theirs.min_length)
+    if theirs.pattern is not None:
+        message = f"the API wants {field.name} to match {shown(theirs.pattern)!r}, which the card does not know"
+        yield Finding(Kind.PATTERN_ADDED, BREAKING, message, field.name)
+    if theirs.max_length is not None and field.max_length is None and field.enum_values is None and not field.format:
+        message = f"the API allows {field.name} {theirs.max_length} characters, the card any number"
+        yield Finding(Kind.LIMIT_LOWERED, BREAKING, message, field.name, theirs.max_length)

@@ -1,98 +1,154 @@
 """Reads the part of an OpenAPI 3 document that concerns one entity. Pure."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
-_MAX_DEPTH = 20
+from loader.card import Card
+from probe.finding import shown
+from probe.resolver import PathMoved, Resolver, Schema, Unreadable, limit, types
 
-
-class Unreadable(Exception):
-    """The document cannot be compared; the message says why."""
+JSON_TYPE = "application/json"
+_CLOSED = ("additionalProperties", "unevaluatedProperties")
 
 
 @dataclass(frozen=True)
 class Property:
-    """One property of a create schema, `$ref`, `allOf` and nullable `anyOf` resolved."""
+    """One property of a create schema, resolved; `types` is empty for any type, and never has null."""
 
-    types: frozenset[str]
-    format: str | None
+    types: tuple[str, ...]
+    nullable: bool
+    formats: tuple[str, ...]
     max_length: int | None
-    enum_values: frozenset[str] | None
+    min_length: int
+    pattern: str | None
+    enum_values: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
 class CreateSchema:
-    """The body of the entity's POST."""
+    """The body of the entity's POST; `is_closed` where a property that it does not name is refused, not dropped."""
 
+    path: str
     required: frozenset[str]
     properties: dict[str, Property]
+    is_closed: bool
+
+    def contract(self, card: Card) -> dict[str, Any]:
+        """Return the part that concerns us: path, required fields, and the properties of the fields that we send."""
+        sent = {field.name for field in card.fields}
+        return {
+            "path": self.path,
+            "required": sorted(self.required),
+            "is_closed": self.is_closed,
+            "properties": {name: asdict(self.properties[name]) for name in sorted(self.properties) if name in sent},
+        }
 
 
-def create_schema(document: Any, path: str) -> CreateSchema:
-    """Return the JSON body of `POST path`.
+def canonical(contract: dict[str, Any]) -> str:
+    """Return a contract as JSON that is the same for the same contract."""
+    return json.dumps(contract, sort_keys=True, separators=(",", ":"))
+
+
+def fingerprint(contract: dict[str, Any]) -> str:
+    """Return the SHA-256 of a contract."""
+    return hashlib.sha256(canonical(contract).encode()).hexdigest()
+
+
+def create_schema(document: Any, card: Card) -> CreateSchema:
+    """Return the JSON body of the entity's POST.
 
     Raises:
-        Unreadable: the document has no such operation, or its schema cannot be resolved.
+        PathMoved: the document has no such operation.
+        Unreadable: it is no OpenAPI 3 document, or the schema cannot be resolved.
 
     """
-    try:
-        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    except (KeyError, TypeError) as error:
-        raise Unreadable(f"it describes no JSON body for POST {path}") from error
-    try:
-        schema = _resolve(document, body)
-        properties = schema.get("properties")
-        if not isinstance(properties, dict) or not properties:
-            raise Unreadable(f"the body of POST {path} has no properties")
-        return CreateSchema(
-            frozenset(schema.get("required", [])),
-            {name: _property(document, described) for name, described in properties.items()},
-        )
-    except (TypeError, ValueError) as error:
-        raise Unreadable(f"the body of POST {path} is malformed ({error})") from error
-
-
-def _resolve(document: Any, schema: Any, depth: int = 0) -> dict[str, Any]:
-    """Return the schema with `$ref` followed and `allOf` merged into it."""
-    if depth > _MAX_DEPTH or not isinstance(schema, dict):
-        raise Unreadable("a schema in it is not an object, or refers to itself")
-    merged = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
-    for part in [
-        *([_follow(document, schema["$ref"])] if "$ref" in schema else []),
-        *schema.get("allOf", []),
-    ]:
-        resolved = _resolve(document, part, depth + 1)
-        merged = (
-            resolved
-            | merged
-            | {
-                key: [*resolved[key], *merged[key]] if key == "required" else resolved[key] | merged[key]
-                for key in ("required", "properties")
-                if key in resolved and key in merged
-            }
-        )
-    return merged
-
-
-def _follow(document: Any, reference: Any) -> Any:
-    found = document
-    for step in str(reference).removeprefix("#/").split("/"):
-        if not isinstance(found, dict) or step not in found:
-            raise Unreadable(f"the reference {reference!r} leads nowhere")
-        found = found[step]
-    return found
-
-
-def _property(document: Any, described: Any) -> Property:
-    options = [_resolve(document, described)]
-    for choice in ("anyOf", "oneOf"):
-        options += [_resolve(document, option) for option in options[0].get(choice, [])]
-    listed = [option["type"] for option in options if "type" in option]
-    types = frozenset(str(name) for names in listed for name in ([names] if isinstance(names, str) else names))
-    enums = [option["enum"] for option in options if isinstance(option.get("enum"), list)]
-    return Property(
-        types=types,
-        format=next((option["format"] for option in options if "format" in option), None),
-        max_length=next((int(option["maxLength"]) for option in options if "maxLength" in option), None),
-        enum_values=frozenset(str(value) for values in enums for value in values) if enums else None,
+    resolver, path = Resolver(document), card.endpoint
+    if not isinstance(document, dict):
+        raise Unreadable("it is not a JSON object: cut off, or another page")
+    if not str(document.get("openapi", "")).startswith("3.") or not isinstance(document.get("paths"), dict):
+        raise Unreadable("it is not an OpenAPI 3 document with paths")
+    body = _body(resolver, document["paths"].get(path))
+    if body is None:
+        raise PathMoved(f"it describes no JSON body for POST {path}{_elsewhere(document, resolver, card)}")
+    bodies = [option for option in resolver.options(body) if option.get("type") != "null"]
+    if len(bodies) != 1:
+        raise Unreadable(f"the body of POST {path} is one of {len(bodies)} schemas")
+    described, required = bodies[0].get("properties"), bodies[0].get("required", [])
+    if not isinstance(described, dict) or not described:
+        raise Unreadable(f"the body of POST {path} has no properties")
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        raise Unreadable("its 'required' is malformed: not a list of names")
+    return CreateSchema(
+        path,
+        frozenset(required),
+        {name: _property(resolver, schema) for name, schema in described.items()},
+        any(bodies[0].get(key) is False for key in _CLOSED),
     )
+
+
+def _body(resolver: Resolver, item: Any) -> Any:
+    """Return the schema of the JSON body of a path's POST, None where it has none."""
+    node = item
+    for step in ("post", "requestBody", "content"):
+        node = resolver.follow(node)
+        node = node.get(step) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        return None
+    media = next((value for key, value in node.items() if key.partition(";")[0].strip().lower() == JSON_TYPE), None)
+    return media.get("schema", True) if isinstance(media, dict) else None
+
+
+def _elsewhere(document: Any, resolver: Resolver, card: Card) -> str:
+    """Return where the schema is taken now, in words; nothing where it is not seen elsewhere."""
+    name = f"#/components/schemas/{card.create_schema}"
+    for path, item in document["paths"].items():
+        body = _body(resolver, item) if isinstance(item, dict) and "$ref" not in item else None
+        if isinstance(body, dict) and body.get("$ref") == name:
+            return f"; POST {shown(path)} takes {card.create_schema}"
+    return ""
+
+
+def _property(resolver: Resolver, schema: Any) -> Property:
+    options = list(resolver.options(schema))
+    named = [[*types(option["type"]), *_nullable(option)] if "type" in option else [] for option in options]
+    values = [option for option, names in zip(options, named, strict=True) if names != ["null"]]
+    texts = [option for option in values if "type" not in option or "string" in types(option["type"])]
+    enums = [_enum(option) for option in texts]
+    return Property(
+        types=() if [] in named else tuple(sorted({name for names in named for name in names} - {"null"})),
+        nullable=[] in named or any("null" in names for names in named),
+        formats=tuple(sorted({str(option.get("format", "")) for option in texts} - {""})),
+        max_length=_loosest(texts, "maxLength", max),
+        min_length=_loosest(texts, "minLength", min) or 0,
+        pattern=next((str(option["pattern"]) for option in texts if "pattern" in option), None),
+        enum_values=None if not enums or None in enums else _united(enum for enum in enums if enum is not None),
+    )
+
+
+def _nullable(option: Schema) -> list[str]:
+    """Return the type that OpenAPI 3.0 writes as a flag."""
+    return ["null"] if option.get("nullable") is True else []
+
+
+def _loosest(options: list[Schema], key: str, loosest: Callable[[list[int]], int]) -> int | None:
+    """Return the limit that a text has to keep in any case, None where one of the choices has none."""
+    if not options or any(key not in option for option in options):
+        return None
+    return loosest([limit(option[key], key) for option in options])
+
+
+def _enum(option: Schema) -> tuple[str, ...] | None:
+    if "const" in option:
+        return (str(option["const"]),)
+    if "enum" not in option:
+        return None
+    if not isinstance(option["enum"], list):
+        raise Unreadable("an enum in it is malformed: not a list")
+    return tuple(str(value) for value in option["enum"] if value is not None)
+
+
+def _united(enums: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({value for enum in enums for value in enum}))

@@ -17,7 +17,7 @@ from sandbox.openapi import openapi_document
 from sandbox.process import Sandbox, running_sandbox
 from tests.support import Home
 
-PASSED = {"all_passed": True, "summary": {"total": 4, "passed": 4, "failed": 0}}
+PASSED = {"outcome": "VERIFIED", "all_passed": True, "summary": {"total": 4, "passed": 4, "failed": 0}}
 CHECKS = ["health", "authentication", "response_keys", "create_contract"]
 Done = subprocess.CompletedProcess[str]
 
@@ -40,7 +40,13 @@ def failures(home: Home, done: Done) -> dict[str, Any]:
     assert [check["name"] for check in document["checks"]] == CHECKS
     failed = {check["name"]: check for check in document["checks"] if not check["passed"]}
     summary = {"total": 4, "passed": 4 - len(failed), "failed": len(failed)}
-    assert json.loads(done.stdout) == {"all_passed": False, "summary": summary}
+    printed = json.loads(done.stdout)
+    assert printed == {"outcome": document["outcome"], "all_passed": False, "summary": summary}
+    assert printed["outcome"] in ("FAILED", "UNAVAILABLE")
+    for check in document["checks"]:
+        assert (f"\nFAILED {check['name']}: " in "\n" + done.stderr) is not check["passed"]
+        assert bool(check["curl"]) is not check["passed"]
+        assert (f"\n  {check['curl']}\n" in done.stderr) is not check["passed"]
     assert all(check["how_to_fix"] for check in failed.values())
     assert failed
     return failed
@@ -75,6 +81,7 @@ def recorder() -> Iterator[tuple[str, list[tuple[str, str, bool]]]]:
     seen: list[tuple[str, str, bool]] = []
     answers: dict[str, Any] = {
         "/health": {"status": "healthy", "environment": "staging"},
+        "/readyz": {"status": "ready"},
         "/openapi.json": openapi_document(frozenset()),
         "/api/v1/incidents/": {"items": [], "total": 0, "page": 1, "page_size": 1, "pages": 0},
     }
@@ -99,12 +106,12 @@ def recorder() -> Iterator[tuple[str, list[tuple[str, str, bool]]]]:
         server.shutdown()
 
 
-def test_sends_six_get_requests_and_the_token_with_two(empty_home: Home):
+def test_sends_seven_get_requests_and_the_token_with_two(empty_home: Home):
     with recorder() as (url, seen):
         done = empty_home.probe("staging", QGP_STAGING_API_URL=url, QGP_API_TOKEN="t")  # noqa: S106
     assert (done.returncode, json.loads(done.stdout)) == (0, PASSED)
-    paths = ["/health", "/api/v1/meta/version", *["/api/v1/incidents/"] * 3, "/openapi.json"]
-    tokens = [False, False, False, True, True, False]
+    paths = ["/health", "/readyz", "/api/v1/meta/version", *["/api/v1/incidents/"] * 3, "/openapi.json"]
+    tokens = [False, False, False, False, True, True, False]
     assert seen == [("GET", path, token) for path, token in zip(paths, tokens, strict=True)]
 
 
@@ -122,7 +129,9 @@ def test_token_that_is_not_taken(aimed: Home, sandbox: Sandbox, kind: str):
     done = aimed.probe("staging", QGP_API_TOKEN=token)
     failed = failures(aimed, done)
     assert set(failed) == {"authentication", "response_keys"}
-    assert failed["authentication"]["how_to_fix"] == "refresh QGP_API_TOKEN"
+    words = {"expired": "the token expired 1 minute ago", "bad": "the token is malformed, not a JWT"}
+    assert words[kind] in failed["authentication"]["found"]
+    assert "QGP_API_TOKEN" in failed["authentication"]["how_to_fix"]
     assert token not in done.stdout + done.stderr
     assert [path for path in aimed.output.iterdir() if token in path.read_text(encoding="utf-8")] == []
 
@@ -166,7 +175,7 @@ def test_withdrawn_enum_value_stops_the_import(home: Home, tmp_path: Path):
         aim(home, sandbox)
         failed = failures(home, home.probe("staging"))
         assert set(failed) == {"create_contract"}
-        assert "incident_type quality" in failed["create_contract"]["found"]
+        assert "incident_type lost 'quality'" in failed["create_contract"]["found"]
         imported = home.loader("--import")
         assert imported.returncode == 3
         assert "nothing was posted" in imported.stderr

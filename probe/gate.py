@@ -1,0 +1,48 @@
+"""The probe of an import: refuses the run unless the API is verified, under the contract that was verified before."""
+
+from collections.abc import Callable
+
+from loader.errors import ApiUnavailable, StoppedEarly
+from loader.job import Run
+from loader.tokens import Tokens
+from probe.probe import Outcome, Probed, Where, probe
+from probe.report import keep, keep_where_possible, write
+
+
+def probe_or_refuse(run: Run, tokens: Tokens) -> Callable[[], None]:
+    """Probe the API of an import; return what keeps the result in `audit`, which dbt may have to build first.
+
+    Raises:
+        ApiUnavailable: a check failed, or the contract has moved; names the first, and keeps all where it can.
+        Refused: the API says that it is production.
+
+    """
+    job, settings = run.job, run.settings
+    if job.target is None:
+        raise TypeError("a run without a target has nothing to probe")
+    where = Where(run.run_id, job.environment, job.target.api, tokens, job.card, run.warehouse, settings.probe)
+    probed = probe(where, bound=True)
+    try:
+        write(probed, settings.output)
+    except StoppedEarly as error:
+        # What cannot be written now is in audit; the run ends by its own files, or not at all.
+        run.console.notice(str(error))
+    if probed.outcome is not Outcome.VERIFIED:
+        keep_where_possible(probed)
+        raise ApiUnavailable(_refusal(probed))
+
+    def keep_result() -> None:
+        keep(probed)
+        passed = sum(check.passed for check in probed.checks)
+        run.journal.note("probed", passed=passed, total=len(probed.checks), outcome=probed.outcome.value)
+
+    return keep_result
+
+
+def _refusal(probed: Probed) -> str:
+    """Return the first failed check in one line; one that was answered says more than one that was not."""
+    failed = [check for check in probed.checks if not check.passed]
+    first = min(failed, key=lambda check: check.unanswered)
+    found = f"{first.name}: expected {first.expected}, found {first.found}"
+    counted = f" (counted in {probed.build.source}, the last dbt build)" if probed.build and first.findings else ""
+    return f"probe failed, nothing was posted: {found}{counted}; {first.how_to_fix}; again: {first.curl}"

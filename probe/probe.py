@@ -1,0 +1,153 @@
+"""One probe from its first request to its outcome: the checks, the records that are hit, what has changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from loader.api import Api
+from loader.card import Card
+from loader.config import ProbeLimits
+from loader.errors import EtlError
+from loader.tokens import Tokens
+from loader.warehouse import Warehouse
+from probe import memory
+from probe.asking import Asking
+from probe.authentication import Need
+from probe.changes import changes
+from probe.check import Check
+from probe.checks import run_checks
+from probe.drift import Build, counted, last_build
+from probe.finding import Finding, Kind, Severity
+from probe.memory import Verified
+from probe.openapi import fingerprint
+
+# What is shorter is no secret, and would take letters out of every word.
+_TOKEN_CHARACTERS = 8
+Found = TypeVar("Found")
+
+
+class Outcome(StrEnum):
+    """What a probe as a whole says."""
+
+    VERIFIED = "VERIFIED"
+    FAILED = "FAILED"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True)
+class Where:
+    """What is probed, and where records can be counted and results kept."""
+
+    run_id: str
+    environment: str
+    api: Api
+    tokens: Tokens
+    card: Card
+    warehouse: Warehouse
+    limits: ProbeLimits
+
+
+@dataclass(frozen=True)
+class Probed:
+    """The result of one probe; `contract` is None where it was not read, `build` where there is none to count in."""
+
+    where: Where
+    checks: tuple[Check, ...]
+    contract: dict[str, Any] | None
+    last: Verified | None
+    build: Build | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """UNAVAILABLE when each check that failed got no answer, FAILED when one got a wrong answer."""
+        failed = [check for check in self.checks if not check.passed]
+        if not failed:
+            return Outcome.VERIFIED
+        return Outcome.UNAVAILABLE if all(check.unanswered for check in failed) else Outcome.FAILED
+
+    @property
+    def findings(self) -> list[tuple[str, Finding]]:
+        """Return the findings, each with the name of its check."""
+        return [(check.name, finding) for check in self.checks for finding in check.findings]
+
+    @property
+    def changes(self) -> list[str]:
+        """Return what has changed since the last verified contract, in words."""
+        return changes(self.last.contract, self.contract) if self.last and self.contract else []
+
+
+def probe(where: Where, *, bound: bool) -> Probed:
+    """Run the checks and add what the database knows: the records that are hit, and the contract verified before.
+
+    With `bound`, as for an import, a contract that has moved since it was last verified is a failed check.
+
+    Raises:
+        Refused: the API says that it is production.
+
+    """
+    asking, warehouse, card = Asking(where.api, where.limits), where.warehouse, where.card
+    build = _or_none(lambda: last_build(warehouse, card))
+    checked = run_checks(asking, where.environment, card, where.tokens, lambda: _need(where, build))
+    last = _or_none(lambda: memory.last_verified(warehouse, asking.address, card))
+    hide = where.tokens.hide if len(where.tokens.current()[1]) >= _TOKEN_CHARACTERS else str
+    contract = _scrubbed(checked.contract, hide)
+    checks = [_hidden(_with_records(check, where, build), hide) for check in checked.checks]
+    if bound and last and contract and checks[-1].passed and fingerprint(contract) != last.fingerprint:
+        checks[-1] = _moved(checks[-1], where, last, contract)
+    return Probed(where, tuple(checks), contract, last, build)
+
+
+def _need(where: Where, build: Build | None) -> Need | None:
+    rate = _or_none(lambda: memory.requests_per_second(where.warehouse, where.api.address, where.card))
+    if not rate or build is None:
+        return None
+    return Need(build.ready / rate, f"the {build.ready:,} records of {build.source}")
+
+
+def _with_records(check: Check, where: Where, build: Build | None) -> Check:
+    """Return the check with its findings counted; what it has found says the number of the first one."""
+    if build is None or check.passed or not check.findings:
+        return check
+    findings = tuple(counted(where.warehouse, where.card, build, check.findings))
+    found = check.found.replace(check.findings[0].sentence(), findings[0].sentence())
+    return replace(check, findings=findings, found=found)
+
+
+def _moved(check: Check, where: Where, last: Verified, contract: dict[str, Any]) -> Check:
+    since = f"{last.verified_at.replace(tzinfo=UTC):%Y-%m-%dT%H:%M:%SZ}"
+    words = "; ".join(changes(last.contract, contract)) or "in its form"
+    finding = Finding(Kind.CONTRACT_MOVED, Severity.BREAKING, f"the contract has moved since {since}: {words}")
+    return replace(
+        check,
+        passed=False,
+        expected=f"the contract that was verified at {since}",
+        found=finding.message,
+        how_to_fix=f"look at the change, then: python -m probe {where.environment}, which verifies and keeps it",
+        curl=f"curl -sS -i '{where.api.address}/openapi.json'",
+        findings=(finding, *check.findings),
+    )
+
+
+def _hidden(check: Check, hide: Callable[[str], str]) -> Check:
+    """Return the check without any token: an API may put what it was sent into any text of its document."""
+    findings = tuple(replace(finding, message=hide(finding.message)) for finding in check.findings)
+    return replace(check, found=hide(check.found), findings=findings)
+
+
+def _scrubbed(value: Any, hide: Callable[[str], str]) -> Any:
+    """Return a part of a document without any token in its texts."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, dict):
+        return {hide(key): _scrubbed(entry, hide) for key, entry in value.items()}
+    return [_scrubbed(entry, hide) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def _or_none(read: Callable[[], Found]) -> Found | None:
+    """Return what is read, None where there is no database, or none that can be read: the probe goes on without."""
+    try:
+        return read()
+    except EtlError:
+        return None

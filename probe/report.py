@@ -1,0 +1,160 @@
+"""What a probe tells: the lines for people, the JSON document, and the rows that `audit` keeps."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from loader.audit import now
+from loader.errors import EtlError
+from loader.export_json import write_json
+from loader.warehouse import Row
+from probe import memory
+from probe.check import Check
+from probe.finding import Finding
+from probe.openapi import fingerprint
+from probe.probe import Outcome, Probed
+
+NO_BUILD = "there is no build to count the records in; run: dbt build"
+_MAX_LINES = 20
+
+
+def summary_object(checks: Sequence[Check], outcome: Outcome) -> dict[str, Any]:
+    """Return the runbook's expected output."""
+    passed = sum(check.passed for check in checks)
+    return {
+        "outcome": outcome.value,
+        "all_passed": passed == len(checks),
+        "summary": {"total": len(checks), "passed": passed, "failed": len(checks) - passed},
+    }
+
+
+def lines(checks: Sequence[Check]) -> Iterator[str]:
+    """Yield one line per check, under a failed one the line that asks the same, and one per further difference."""
+    for check in checks:
+        fix = f"; {check.how_to_fix}" if check.how_to_fix else ""
+        yield f"{'passed' if check.passed else 'FAILED'} {check.name}: {check.found}{fix}"
+        if check.curl:
+            yield f"  {check.curl}"
+        breaking = [finding.sentence() for finding in check.findings if finding.is_breaking]
+        if len(breaking) > 1:
+            yield from (f"  breaking: {sentence}" for sentence in breaking[:_MAX_LINES])
+        for finding in check.findings[:_MAX_LINES]:
+            if not finding.is_breaking:
+                yield f"  notice: {finding.message}"
+
+
+def contract_lines(probed: Probed) -> Iterator[str]:
+    """Yield what there is to say about the contract verified before, and about the build that was counted in."""
+    if any(finding.is_breaking for _, finding in probed.findings):
+        build = probed.build
+        yield f"records are counted in {build.source}, as the last dbt build staged it" if build else NO_BUILD
+    if not probed.last or not probed.contract:
+        return
+    verified = f"the contract verified at {_iso(probed.last.verified_at)} by run {probed.last.run_id}"
+    if not probed.changes:
+        yield f"nothing has changed since {verified}"
+    for change in probed.changes[:_MAX_LINES]:
+        yield f"changed since {verified}: {change}"
+
+
+def document(probed: Probed) -> dict[str, Any]:
+    """Return the probe's JSON document."""
+    where, last = probed.where, probed.last
+    return {
+        "run_id": where.run_id,
+        "environment": where.environment,
+        "address": where.api.address,
+        "entity_type": where.card.entity,
+        **summary_object(probed.checks, probed.outcome),
+        "checks": [
+            {
+                "name": check.name,
+                "passed": check.passed,
+                "expected": check.expected,
+                "found": check.found,
+                "how_to_fix": check.how_to_fix,
+                "curl": check.curl,
+            }
+            for check in probed.checks
+        ],
+        "findings": [finding_object(name, finding) for name, finding in probed.findings],
+        "counted_in": asdict(probed.build) if probed.build else None,
+        "contract": {
+            "fingerprint": fingerprint(probed.contract) if probed.contract else None,
+            "last_verified": last
+            and {"run_id": last.run_id, "fingerprint": last.fingerprint, "verified_at": _iso(last.verified_at)},
+            "changes": probed.changes,
+        },
+    }
+
+
+def finding_object(check: str, finding: Finding) -> dict[str, Any]:
+    """Return one finding of a check as an entry of the JSON document."""
+    return {
+        "check": check,
+        "severity": finding.severity.value,
+        "kind": finding.kind.value,
+        "field": finding.field,
+        "message": finding.message,
+        "records_hit": finding.hit.records if finding.hit else None,
+        "examples": list(finding.hit.examples) if finding.hit else [],
+    }
+
+
+def write(probed: Probed, output: Path) -> Path:
+    """Write the JSON document and return its path.
+
+    Raises:
+        StoppedEarly: the folder or the disk does not take it.
+
+    """
+    return write_json(output / f"contract_probe_{probed.where.run_id}.json", document(probed)).path
+
+
+def keep(probed: Probed) -> None:
+    """Keep the result in `audit`, and the contract when all of it is verified.
+
+    Raises:
+        EtlError: there is no database, or it does not take it.
+
+    """
+    where = probed.where
+    of_run = {"run_id": where.run_id, "environment": where.environment, "address": where.api.address}
+    of_run |= {"entity_type": where.card.entity}
+    moment, outcome = now(), probed.outcome
+    checks: list[Row] = [
+        of_run
+        | {
+            "check_name": check.name,
+            "passed": check.passed,
+            "expected": check.expected,
+            "found": check.found,
+            "how_to_fix": check.how_to_fix,
+            "curl": check.curl,
+            "outcome": outcome.value,
+            "checked_at": moment,
+        }
+        for check in probed.checks
+    ]
+    total = probed.build.records if probed.build else None
+    findings = [
+        {key: value for key, value in finding_object(name, finding).items() if key != "check"}
+        | {"run_id": where.run_id, "check_name": name, "records_total": total if finding.hit else None}
+        for name, finding in probed.findings
+    ]
+    memory.keep(where.warehouse, checks, findings, probed.contract if outcome is Outcome.VERIFIED else None)
+
+
+def keep_where_possible(probed: Probed) -> str | None:
+    """Keep the result in `audit`; return why it could not be kept there, None when it was."""
+    try:
+        keep(probed)
+    except EtlError as error:
+        return f"the checks are in the JSON file alone, not in audit: {error}"
+    return None
+
+
+def _iso(moment: Any) -> str:
+    return f"{moment.replace(tzinfo=UTC):%Y-%m-%dT%H:%M:%SZ}"
