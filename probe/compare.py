@@ -22,7 +22,8 @@ def differences(card: Card, schema: CreateSchema) -> list[Finding]:
         if theirs is None:
             found.append(_unknown(field, schema))
             continue
-        for compare in (_type, _format, _nullable, _enum, _limit, _beyond_the_card):
+        is_text = not theirs.types or "string" in theirs.types
+        for compare in (_format, _nullable, _enum, _limit, _beyond_the_card) if is_text else (_other_type,):
             found += compare(field, theirs)
         if field.name in schema.required and not field.is_always_sent:
             message = f"the API requires {field.name}, which the card leaves out where it is blank"
@@ -49,10 +50,9 @@ def _unknown(field: Field, schema: CreateSchema) -> Finding:
     return Finding(Kind.FIELD_UNKNOWN, BREAKING, message, field.name, effect=lost)
 
 
-def _type(field: Field, theirs: Property) -> Iterator[Finding]:
-    if theirs.types and "string" not in theirs.types:
-        message = f"the API takes {field.name} as {shown(' or '.join(theirs.types))}, the card sends text"
-        yield Finding(Kind.TYPE_CHANGED, BREAKING, message, field.name)
+def _other_type(field: Field, theirs: Property) -> Iterator[Finding]:
+    message = f"the API takes {field.name} as {shown(' or '.join(theirs.types))}, the card sends text"
+    yield Finding(Kind.TYPE_CHANGED, BREAKING, message, field.name)
 
 
 def _format(field: Field, theirs: Property) -> Iterator[Finding]:
