@@ -5,6 +5,7 @@ from collections.abc import Callable
 from loader.errors import ApiUnavailable, StoppedEarly
 from loader.job import Run
 from loader.tokens import Tokens
+from probe.check import Check
 from probe.probe import Outcome, Probed, Where, probe
 from probe.report import keep, keep_where_possible, write
 
@@ -44,5 +45,9 @@ def _refusal(probed: Probed) -> str:
     failed = [check for check in probed.checks if not check.passed]
     first = min(failed, key=lambda check: check.unanswered)
     found = f"{first.name}: expected {first.expected}, found {first.found}"
-    counted = f" (counted in {probed.build.source}, the last dbt build)" if probed.build and first.findings else ""
+    counted = f" (counted in {probed.build.source}, the last dbt build)" if probed.build and _is_counted(first) else ""
     return f"probe failed, nothing was posted: {found}{counted}; {first.how_to_fix}; again: {first.curl}"
+
+
+def _is_counted(check: Check) -> bool:
+    return any(finding.hit for finding in check.findings)

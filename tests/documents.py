@@ -56,6 +56,10 @@ def orphan(of: Document) -> None:
     schemas(of).pop("IncidentType")
 
 
+def close(of: Document) -> None:
+    body(of)["additionalProperties"] = False
+
+
 def rename(of: Document) -> None:
     properties(of)["place"] = properties(of).pop("location")
 
@@ -114,7 +118,7 @@ def as_3_0(of: Document) -> None:
 
 def as_large(of: Document) -> None:
     """Surround it with 1.5 MB of other paths and schemas."""
-    other = {"summary": "x" * 700, "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
+    other = {"summary": "x" * 900, "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
     of["paths"] = {f"/api/v1/other/{n}": {"post": other} for n in range(900)} | of["paths"]
     of["paths"] |= {f"/api/v1/zzz/{n}": {"post": other} for n in range(900)}
     assert len(json.dumps(of)) > 1_500_000

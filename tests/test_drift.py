@@ -12,6 +12,7 @@ from tests.documents import (
     as_large,
     body,
     changed,
+    close,
     document,
     enum_inline,
     inherit,
@@ -115,10 +116,6 @@ def test_breaking_difference(change: Change, kind: str, field: str):
     check = contract_check(CARD, found)
     assert not check.passed
     assert field in check.found
-
-
-def close(of: object) -> None:
-    body(of)["additionalProperties"] = False
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,14 @@
 import json
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox.openapi import openapi_document
 from sandbox.process import Sandbox, running_sandbox
+from tests.hosting import serving
 from tests.support import Home
 
 PASSED = {"outcome": "VERIFIED", "all_passed": True, "summary": {"total": 4, "passed": 4, "failed": 0}}
@@ -75,44 +71,13 @@ def test_verified(home: Home, sandbox: Sandbox):
     assert not any(secret.encode() in content for content in written)
 
 
-@contextmanager
-def recorder() -> Iterator[tuple[str, list[tuple[str, str, bool]]]]:
-    """Run an API that notes of each request, whatever it is: (method, path, whether it has a token)."""
-    seen: list[tuple[str, str, bool]] = []
-    answers: dict[str, Any] = {
-        "/health": {"status": "healthy", "environment": "staging"},
-        "/readyz": {"status": "ready"},
-        "/openapi.json": openapi_document(frozenset()),
-        "/api/v1/incidents/": {"items": [], "total": 0, "page": 1, "page_size": 1, "pages": 0},
-    }
-
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            path, has_token = self.path.partition("?")[0], "Authorization" in self.headers
-            seen.append((self.command, path, has_token))
-            body = json.dumps(answers.get(path)).encode()
-            self.send_response(401 if path.startswith("/api/") and not has_token else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = handle_any  # noqa: N815
-
-        def log_message(self, *_: Any) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", seen
-        server.shutdown()
-
-
 def test_sends_seven_get_requests_and_the_token_with_two(empty_home: Home):
-    with recorder() as (url, seen):
-        done = empty_home.probe("staging", QGP_STAGING_API_URL=url, QGP_API_TOKEN="t")  # noqa: S106
+    with serving() as api:
+        done = empty_home.probe("staging", QGP_STAGING_API_URL=api.url, QGP_API_TOKEN="t")  # noqa: S106
     assert (done.returncode, json.loads(done.stdout)) == (0, PASSED)
     paths = ["/health", "/readyz", "/api/v1/meta/version", *["/api/v1/incidents/"] * 3, "/openapi.json"]
     tokens = [False, False, False, False, True, True, False]
-    assert seen == [("GET", path, token) for path, token in zip(paths, tokens, strict=True)]
+    assert api.seen == [("GET", path, token) for path, token in zip(paths, tokens, strict=True)]
 
 
 def test_needs_no_database(aimed: Home):
