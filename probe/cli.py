@@ -84,12 +84,16 @@ def _online(environment: str, card: Card) -> int:
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
     with Api(address, tokens, connect_seconds=limits.connect_seconds, read_seconds=limits.request_seconds) as api:
         probed = probe(Where(new_run_id(), environment, api, tokens, card, warehouse, limits), bound=False)
-    if not_kept := keep_where_possible(probed):
-        console.notice(not_kept)
-    path = write(probed, settings.output)
+    file = None
+    try:
+        file = write(probed, settings.output)
+    finally:
+        # A full disk takes the rows no better; a folder that is read-only does not keep them from the database.
+        if not_kept := keep_where_possible(probed, file):
+            console.notice(not_kept)
     _say(console, lines(probed.checks))
     _say(console, contract_lines(probed))
-    console.notice(f"wrote {path}")
+    console.notice(f"wrote {file.path}")
     print(json.dumps(summary_object(probed.checks, probed.outcome), indent=2))
     return OK if probed.outcome is Outcome.VERIFIED else ApiUnavailable.exit_code
 

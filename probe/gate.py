@@ -23,17 +23,18 @@ def probe_or_refuse(run: Run, tokens: Tokens) -> Callable[[], None]:
         raise TypeError("a run without a target has nothing to probe")
     where = Where(run.run_id, job.environment, job.target.api, tokens, job.card, run.warehouse, settings.probe)
     probed = probe(where, bound=True)
+    file = None
     try:
-        write(probed, settings.output)
+        file = write(probed, settings.output)
     except StoppedEarly as error:
         # What cannot be written now is in audit; the run ends by its own files, or not at all.
         run.console.notice(str(error))
     if probed.outcome is not Outcome.VERIFIED:
-        keep_where_possible(probed)
+        keep_where_possible(probed, file)
         raise ApiUnavailable(_refusal(probed))
 
     def keep_result() -> None:
-        keep(probed)
+        keep(probed, file)
         passed = sum(check.passed for check in probed.checks)
         run.journal.note("probed", passed=passed, total=len(probed.checks), outcome=probed.outcome.value)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from loader.audit import now
 from loader.errors import EtlError
+from loader.export_files import OutputFile, keep_files
 from loader.export_json import write_json
 from loader.warehouse import Row
 from probe import memory
@@ -16,6 +17,7 @@ from probe.finding import Finding
 from probe.openapi import fingerprint
 from probe.probe import Outcome, Probed
 
+KIND = "contract_probe"
 NO_BUILD = "there is no build to count the records in; run: dbt build"
 _MAX_LINES = 20
 
@@ -103,18 +105,18 @@ def finding_object(check: str, finding: Finding) -> dict[str, Any]:
     }
 
 
-def write(probed: Probed, output: Path) -> Path:
-    """Write the JSON document and return its path.
+def write(probed: Probed, output: Path) -> OutputFile:
+    """Write the JSON document.
 
     Raises:
         StoppedEarly: the folder or the disk does not take it.
 
     """
-    return write_json(output / f"contract_probe_{probed.where.run_id}.json", document(probed)).path
+    return write_json(output / f"{KIND}_{probed.where.run_id}.json", document(probed), KIND)
 
 
-def keep(probed: Probed) -> None:
-    """Keep the result in `audit`, and the contract when all of it is verified.
+def keep(probed: Probed, file: OutputFile | None) -> None:
+    """Keep the result and its file in `audit`, and the contract when all of it is verified.
 
     Raises:
         EtlError: there is no database, or it does not take it.
@@ -145,12 +147,13 @@ def keep(probed: Probed) -> None:
         for name, finding in probed.findings
     ]
     memory.keep(where.warehouse, checks, findings, probed.contract if outcome is Outcome.VERIFIED else None)
+    keep_files(where.warehouse, of_run, [file] if file else [])
 
 
-def keep_where_possible(probed: Probed) -> str | None:
+def keep_where_possible(probed: Probed, file: OutputFile | None) -> str | None:
     """Keep the result in `audit`; return why it could not be kept there, None when it was."""
     try:
-        keep(probed)
+        keep(probed, file)
     except EtlError as error:
         return f"the checks are in the JSON file alone, not in audit: {error}"
     return None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loader import cli
 from probe import cli as probe_cli
+from probe.finding import Kind
 from tests.support import ROOT
 
 PAGES = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "RUNBOOK.md").read_text(encoding="utf-8")
@@ -42,6 +43,17 @@ def test_every_issue_code_has_its_row():
     for code in codes:
         row = next((line for line in RUNBOOK.splitlines() if line.startswith(f"| `{code['code']}` |")), "")
         assert f"| {code['severity']} | {code['meaning']} |" in row, code
+
+
+def test_every_kind_of_difference_has_its_row():
+    section = RUNBOOK.split("### The probe fails")[1].split("### Validation fails")[0]
+    named = {
+        kind
+        for line in section.splitlines()
+        if line.startswith("| `")
+        for kind in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    assert {kind.value for kind in Kind} - named == set()
 
 
 def test_every_quoted_message_is_one_of_ours():

@@ -1,5 +1,6 @@
 """The contract probe as a command, against a sandbox: what it says, what it keeps, and that it only ever reads."""
 
+import hashlib
 import json
 import socket
 import subprocess
@@ -64,6 +65,11 @@ def test_verified(home: Home, sandbox: Sandbox):
     ]
     kept = home.query("select run_id, check_name, passed, environment, address from audit.fct_probe_checks")
     assert kept == [(document["run_id"], name, True, "staging", sandbox.url) for name in CHECKS]
+    (path,) = home.output.iterdir()
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert home.query("select run_id, kind, path, sha256 from audit.fct_output_files") == [
+        (document["run_id"], "contract_probe", str(path), sha256)
+    ]
     assert {request["method"] for request in sandbox.requests()} == {"GET"}
     secret = home.environment["QGP_API_TOKEN"]
     assert secret not in done.stdout + done.stderr

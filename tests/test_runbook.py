@@ -89,7 +89,7 @@ def test_every_command_works_as_typed(clone: Path, sandbox: Sandbox):
         return next(text for block, text in printed.items() if of in block)
 
     assert values(output("contract_probe.py staging")) == [
-        {"all_passed": True, "summary": {"total": 4, "passed": 4, "failed": 0}}
+        {"outcome": "VERIFIED", "all_passed": True, "summary": {"total": 4, "passed": 4, "failed": 0}}
     ]
     assert values(output("'.summary'"))[0] == {
         "total_records": 5,
