@@ -1,6 +1,7 @@
 """The probe of an import: refuses the run unless the API is verified, under the contract that was verified before."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from loader.errors import ApiUnavailable, StoppedEarly
 from loader.job import Run
@@ -22,13 +23,10 @@ def probe_or_refuse(run: Run, tokens: Tokens) -> Callable[[], None]:
     if job.target is None:
         raise TypeError("a run without a target has nothing to probe")
     where = Where(run.run_id, job.environment, job.target.api, tokens, job.card, run.warehouse, settings.probe)
-    probed = probe(where, bound=True)
-    file = None
-    try:
+    probed, file = probe(where, bound=True), None
+    # A folder that does not take it is told by the run's own files, after its records are posted and kept.
+    with suppress(StoppedEarly):
         file = write(probed, settings.output)
-    except StoppedEarly as error:
-        # What cannot be written now is in audit; the run ends by its own files, or not at all.
-        run.console.notice(str(error))
     if probed.outcome is not Outcome.VERIFIED:
         keep_where_possible(probed, file)
         raise ApiUnavailable(_refusal(probed))

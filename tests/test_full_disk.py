@@ -39,7 +39,8 @@ def test_a_full_disk_under_the_database_stops_the_run_and_loses_nothing(home: Ho
     assert error.startswith("error: ")
     assert "Traceback" not in done.stderr
     assert "run the same command again" in error
-    assert list(home.output.glob("*.json")) == []
+    # The probe has ended before; its file may be there, whole.
+    assert [path.name for path in home.output.glob("*.json") if not path.name.startswith("contract_probe")] == []
     before = len(sandbox.records())
     again = home.loader("--import")
     assert again.returncode == 0, again.stderr

@@ -64,6 +64,7 @@ def test_every_file_of_a_run_is_kept_with_its_checksum(home: Home, sandbox: Sand
     assert [(kind, records) for kind, _, _, _, records in kept] == [
         ("accepted", 5),
         ("audit", None),
+        ("contract_probe", None),
         ("import_summary", None),
         ("rejected", 0),
         ("stats", None),
