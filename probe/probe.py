@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from loader.api import Api
 from loader.card import Card
 from loader.config import ProbeLimits
-from loader.errors import EtlError
+from loader.errors import EtlError, GateClosed
 from loader.tokens import Tokens
 from loader.warehouse import Warehouse
 from probe import memory
@@ -85,12 +85,15 @@ def probe(where: Where, *, bound: bool) -> Probed:
 
     Raises:
         Refused: the API says that it is production.
+        EtlError: with `bound`, the database is there and cannot be read.
 
     """
     asking, warehouse, card = Asking(where.api, where.limits), where.warehouse, where.card
     build = _or_none(lambda: last_build(warehouse, card))
     checked = run_checks(asking, where.environment, card, where.tokens, lambda: _need(where, build))
-    last = _or_none(lambda: memory.last_verified(warehouse, asking.address, card))
+    # An import may take no database that cannot be read for one without a contract in it.
+    passing = GateClosed if bound else EtlError
+    last = _or_none(lambda: memory.last_verified(warehouse, asking.address, card), passing)
     hide = where.tokens.hide if len(where.tokens.current()[1]) >= _TOKEN_CHARACTERS else str
     contract = _scrubbed(checked.contract, hide)
     checks = [_hidden(_with_records(check, where, build), hide) for check in checked.checks]
@@ -145,9 +148,9 @@ def _scrubbed(value: Any, hide: Callable[[str], str]) -> Any:
     return [_scrubbed(entry, hide) for entry in value] if isinstance(value, list | tuple) else value
 
 
-def _or_none(read: Callable[[], Found]) -> Found | None:
+def _or_none(read: Callable[[], Found], passing: type[EtlError] = EtlError) -> Found | None:
     """Return what is read, None where there is no database, or none that can be read: the probe goes on without."""
     try:
         return read()
-    except EtlError:
+    except passing:
         return None

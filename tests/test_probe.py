@@ -140,20 +140,6 @@ def test_an_api_of_another_environment(empty_home: Home, tmp_path: Path):
     assert [(name, "development" in check["found"]) for name, check in failed.items()] == [("health", True)]
 
 
-def test_withdrawn_enum_value_stops_the_import(home: Home, tmp_path: Path):
-    options = ("--environment", "staging", "--withdraw", "incident_type=quality")
-    with running_sandbox(tmp_path / "withdrawn.sqlite", *options) as sandbox:
-        aim(home, sandbox)
-        failed = failures(home, home.probe("staging"))
-        assert set(failed) == {"create_contract"}
-        assert "incident_type lost 'quality'" in failed["create_contract"]["found"]
-        imported = home.loader("--import")
-        assert imported.returncode == 3
-        assert "nothing was posted" in imported.stderr
-        assert "quality" in imported.stderr
-        assert {request["method"] for request in sandbox.requests()} == {"GET"}
-
-
 @pytest.mark.parametrize(
     ("path", "text", "failing"),
     [
@@ -171,9 +157,46 @@ def test_answers_of_another_shape(aimed: Home, sandbox: Sandbox, path: str, text
 
 
 def test_a_health_that_never_answers(aimed: Home, sandbox: Sandbox):
+    aimed.settings(request_seconds="1")
     sandbox.fault("hang", 0, method="GET", path_prefix="/health")
     began = time.monotonic()
     failed = failures(aimed, aimed.probe("staging"))
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < 10
     assert {check["found"] for check in failed.values()} == {"no answer within the time-out"}
     assert len(failed) == 4
+
+
+def test_all_requests_together_are_bounded(aimed: Home, sandbox: Sandbox):
+    aimed.settings(total_seconds="2")
+    sandbox.fault("latency", 0, method="GET", path_prefix="/", value=0.9)
+    sandbox.fault("hang", 0, method="GET", path_prefix="/api/v1/incidents/")
+    began = time.monotonic()
+    failed = failures(aimed, aimed.probe("staging"))
+    assert time.monotonic() - began < 10
+    assert {"authentication", "response_keys", "create_contract"} <= set(failed)
+    assert aimed.documents("contract_probe")[0]["outcome"] == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "outcome"),
+    [
+        ("/readyz", '{"status": "starting"}', "FAILED"),
+        ("/api/v1/meta/version", '{"environment": " Production "}', "refused"),
+    ],
+)
+def test_health_is_more_than_one_answer(aimed: Home, sandbox: Sandbox, path: str, text: str, outcome: str):
+    sandbox.fault("body", 0, method="GET", path_prefix=path, status=200, text=text)
+    done = aimed.probe("staging")
+    if outcome == "refused":
+        assert "says that it is production" in refused(done)
+    else:
+        assert f"{path}: 200, status 'starting'" in failures(aimed, done)["health"]["found"]
+
+
+def test_an_item_has_every_key_that_the_loader_relies_on(aimed: Home, sandbox: Sandbox):
+    page = {"items": [{"id": 1, "title": "t"}], "total": 1, "page": 1, "page_size": 1, "pages": 1}
+    sandbox.fault("body", 0, method="GET", path_prefix="/api/v1/incidents/", status=200, text=json.dumps(page))
+    found = failures(aimed, aimed.probe("staging"))["response_keys"]["found"]
+    assert "items[].reference_number" in found
+    assert "items[].location" in found
+    assert "items[].title" not in found
