@@ -1,0 +1,73 @@
+with problems as (
+    select * from {{ ref('int_last_problems') }}
+),
+
+runs as (
+    select * from {{ ref('int_judged_runs') }}
+),
+
+followed as (
+    select * from {{ ref('int_followed_runs') }}
+),
+
+issues as (
+    select * from {{ ref('int_record_issues') }}
+),
+
+fates as (
+    select * from {{ ref('int_record_fates') }}
+),
+
+readback as (
+    select * from {{ ref('fct_readback') }}
+),
+
+-- A later file that holds other records of this one, and no longer this record, was corrected by leaving it out.
+waiting as (
+    select
+        problems.*,
+        runs.source_name,
+        first_runs.start_time as since
+    from problems
+    inner join runs on problems.last_run_order = runs.run_order
+    inner join runs as first_runs on problems.first_run_order = first_runs.run_order
+    anti join followed
+        on
+            problems.problem in ('invalid', 'failed', 'not_attempted')
+            and runs.run_id = followed.run_id
+            and if(problems.stage = 'validation', runs.next_run_id, runs.next_run_of_its_kind) = followed.next_run_id
+),
+
+open_problems as (
+    select
+        waiting.entity_type,
+        waiting.environment,
+        waiting.problem,
+        if(waiting.stage = 'readback' and not readback.is_ours, 'warning', 'error') as severity,
+        waiting.reference_number,
+        waiting.source_name,
+        waiting.line_number,
+        waiting.record_number,
+        waiting.since,
+        date_diff('day', waiting.since, now() at time zone 'UTC') as age_days,
+        waiting.runs,
+        waiting.last_run_id,
+        case waiting.stage
+            when 'validation' then issues.errors when 'delivery' then fates.error_message
+            else readback.differing_fields
+        end as reason,
+        case waiting.problem
+            when 'invalid' then issues.how_to_fix
+            when 'failed' then 'correct the record as the API says, then import the file again'
+            when 'unknown' then 'import the same file again: what is unknown is settled first'
+            when 'not_attempted' then 'import the same file again: it goes on where it stopped'
+            when 'differs' then 'correct it on the platform, which no import does, or in the file; then import with --verify'
+            else 'ask the platform team where it is; then import the file again with --verify'
+        end as what_to_do
+    from waiting
+    left join issues on waiting.last_run_id = issues.run_id and waiting.record_number = issues.record_number
+    left join fates on waiting.last_run_id = fates.run_id and waiting.record_number = fates.record_number
+    left join readback on waiting.last_run_id = readback.run_id and waiting.record_number = readback.record_number
+)
+
+select * from open_problems
