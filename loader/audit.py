@@ -1,6 +1,8 @@
 """What the loader reads from dbt's tables and writes to `audit`: the SQL of both, in one place."""
 
 import json
+import os
+import pwd
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,6 +75,15 @@ class Journal:
 def now() -> datetime:
     """Return the time in UTC, without a zone, as the audit tables hold it."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def operator() -> str:
+    """Return who runs this, as the system names them: user@host."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"
 
 
 def event_details(warehouse: Warehouse, run_id: str, action: str) -> Row | None:

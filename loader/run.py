@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from loader.account import close_run, keep_refusal
-from loader.audit import gate_facts, keep_validation, totals
+from loader.audit import gate_facts, keep_validation, operator, totals
 from loader.dbt import Build, dbt_build
 from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused
 from loader.gate import check_gate
@@ -23,7 +23,8 @@ def execute(run: Run) -> Row:
         EtlError: the run was refused before anything was posted; `audit` says so, no file was written.
 
     """
-    run.journal.note("run_started", mode=run.job.mode, environment=run.job.environment, source=run.job.source)
+    job = run.job
+    run.journal.note("run_started", mode=job.mode, environment=job.environment, source=job.source, operator=operator())
     with run_lock(run.settings.database, run.settings.lock_wait_seconds, run.console.notice):
         try:
             _prepare(run)

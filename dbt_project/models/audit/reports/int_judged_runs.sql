@@ -36,18 +36,24 @@ unfinished as (
     where action = 'posting_started' and run_id not in (select run_id from runs)
 ),
 
+judged as (
+    select * from finished
+    union all by name
+    select * from unfinished
+),
+
 -- In the order in which they were written, which a clock that is set back does not change.
 numbered as (
     select
         *,
         parse_filename(source_file, false, 'forward_slash') as source_name,
         row_number() over (order by place nulls last, run_id) as run_order
-    from (select * from finished union all by name select * from unfinished)
+    from judged
 ),
 
 chained as (
     select
-        * exclude (place, source_file),
+        * exclude (place),
         lead(run_id) over (partition by entity_type, source_name order by run_order) as next_run_id,
         lead(run_id) over (partition by entity_type, source_name, environment, mode order by run_order)
             as next_run_of_its_kind

@@ -3,7 +3,11 @@ with sightings as (
 ),
 
 troubled as (
-    select distinct stage, record_key from sightings where problem <> 'none'
+    select distinct
+        stage,
+        record_key
+    from sightings
+    where problem <> 'none'
 ),
 
 seen as (

@@ -1,9 +1,11 @@
 with runs as (
-    select * from {{ ref('int_judged_runs') }} where is_unfinished
+    select * from {{ ref('int_judged_runs') }}
+    where is_unfinished
 ),
 
 records as (
-    select * from {{ ref('fct_records') }} where status = 'valid'
+    select * from {{ ref('fct_records') }}
+    where status = 'valid'
 ),
 
 intents as (
@@ -17,10 +19,7 @@ import_records as (
 -- What a run that never ended has left: an intent without an outcome may have been stored.
 left_open as (
     select
-        records.run_id,
-        records.record_number,
-        records.line_number,
-        records.reference_number,
+        records.* exclude (status, exception_reason),
         if(intents.run_id is null, 'not_attempted', 'unknown') as result,
         'the run has not finished' as error_message
     from runs
@@ -31,15 +30,8 @@ left_open as (
 ),
 
 fates as (
-    select
-        run_id,
-        record_number,
-        line_number,
-        reference_number,
-        result,
-        error_message
-    from import_records
-    union all
+    select * from import_records
+    union all by name
     select * from left_open
 )
 

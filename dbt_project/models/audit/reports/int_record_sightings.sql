@@ -52,7 +52,9 @@ sightings as (
         coalesce(seen.reference_number, runs.source_name || ' ' || seen.record_hash) as record_key,
         seen.problem,
         -- That a record was not attempted says nothing of what became of it before.
-        runs.run_order * 2 + (seen.problem <> 'none')::bigint + (seen.problem <> 'not_attempted')::bigint * (1::bigint << 40)
+        runs.run_order * 2
+        + (seen.problem <> 'none')::bigint
+        + (seen.problem <> 'not_attempted')::bigint * (1::bigint << 40)
             as weight,
         runs.run_order,
         runs.run_id,

@@ -52,17 +52,18 @@ open_problems as (
         date_diff('day', waiting.since, now() at time zone 'UTC') as age_days,
         waiting.runs,
         waiting.last_run_id,
-        case waiting.stage
-            when 'validation' then issues.errors when 'delivery' then fates.error_message
-            else readback.differing_fields
+        case waiting.problem
+            when 'invalid' then issues.errors
+            when 'differs' then readback.differing_fields
+            when 'not_visible' then 'not in the list of the platform'
+            else coalesce(fates.error_message, 'never sent')
         end as reason,
         case waiting.problem
             when 'invalid' then issues.how_to_fix
             when 'failed' then 'correct the record as the API says, then import the file again'
-            when 'unknown' then 'import the same file again: what is unknown is settled first'
-            when 'not_attempted' then 'import the same file again: it goes on where it stopped'
-            when 'differs' then 'correct it on the platform, which no import does, or in the file; then import with --verify'
-            else 'ask the platform team where it is; then import the file again with --verify'
+            when 'differs' then 'correct it on the platform or in the file; then import the file again with --verify'
+            when 'not_visible' then 'ask the platform team; then import the file again with --verify'
+            else 'import the same file again: it goes on, and settles first what is unknown'
         end as what_to_do
     from waiting
     left join issues on waiting.last_run_id = issues.run_id and waiting.record_number = issues.record_number
