@@ -27,18 +27,8 @@ changes as (
     group by run_id, record_number
 ),
 
-repeated as (  -- the answer to a record's only request stands in fates
-    select
-        run_id,
-        record_number,
-        string_agg(coalesce(status_code::varchar, 'none'), ', ' order by attempt) as answers
-    from {{ ref('fct_attempts') }}
-    where (
-        run_id, record_number) in (
-        select (run_id, record_number) from {{ ref('fct_attempts') }}
-        where attempt = 2
-    )
-    group by run_id, record_number
+answers as (
+    select * from {{ ref('int_repeated_answers') }}
 ),
 
 history as (
@@ -59,7 +49,7 @@ history as (
         issues.errors,
         issues.warnings,
         fates.attempts as requests,
-        coalesce(repeated.answers, fates.status_code::varchar) as answers,
+        coalesce(answers.answers, fates.status_code::varchar) as answers,
         fates.result as outcome,
         fates.confirmed_by,
         fates.api_id,
@@ -72,7 +62,7 @@ history as (
     left join changes on records.run_id = changes.run_id and records.record_number = changes.record_number
     left join issues on records.run_id = issues.run_id and records.record_number = issues.record_number
     left join fates on records.run_id = fates.run_id and records.record_number = fates.record_number
-    left join repeated on records.run_id = repeated.run_id and records.record_number = repeated.record_number
+    left join answers on records.run_id = answers.run_id and records.record_number = answers.record_number
     left join readback on records.run_id = readback.run_id and records.record_number = readback.record_number
 )
 
