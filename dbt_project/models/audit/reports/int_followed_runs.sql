@@ -2,10 +2,6 @@ with runs as (
     select * from {{ ref('int_judged_runs') }}
 ),
 
-records as (
-    select * from {{ ref('fct_records') }}
-),
-
 pairs as (
     select
         run_id,
@@ -25,8 +21,8 @@ followed as (
         pairs.run_id,
         pairs.next_run_id
     from pairs
-    inner join records as earlier on pairs.run_id = earlier.run_id
-    inner join records as later
+    inner join {{ ref('fct_records') }} as earlier on pairs.run_id = earlier.run_id
+    inner join {{ ref('fct_records') }} as later
         on pairs.next_run_id = later.run_id and earlier.reference_number = later.reference_number
 )
 

@@ -6,7 +6,7 @@ troubled as (
     select distinct
         stage,
         record_key
-    from sightings
+    from {{ ref('int_record_sightings') }}
     where problem <> 'none'
 ),
 

@@ -16,17 +16,29 @@ import_records as (
     select * from {{ ref('fct_import_records') }}
 ),
 
+-- Few runs are unfinished, so the long tables are not joined as a whole; and DuckDB keeps what two others read, unfiltered.
+settled as (
+    select outcomes.*
+    from {{ ref('fct_import_records') }} as outcomes
+    semi join runs on outcomes.run_id = runs.run_id
+),
+
+sent as (
+    select intents.*
+    from intents
+    semi join runs on intents.run_id = runs.run_id
+),
+
 -- What a run that never ended has left: an intent without an outcome may have been stored.
 left_open as (
     select
         records.* exclude (status, exception_reason),
-        if(intents.run_id is null, 'not_attempted', 'unknown') as result,
+        if(sent.run_id is null, 'not_attempted', 'unknown') as result,
         'the run has not finished' as error_message
     from runs
     inner join records on runs.run_id = records.run_id
-    left join intents on records.run_id = intents.run_id and records.record_number = intents.record_number
-    anti join import_records
-        on records.run_id = import_records.run_id and records.record_number = import_records.record_number
+    left join sent on records.run_id = sent.run_id and records.record_number = sent.record_number
+    anti join settled on records.run_id = settled.run_id and records.record_number = settled.record_number
 ),
 
 fates as (

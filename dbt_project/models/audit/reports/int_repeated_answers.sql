@@ -6,7 +6,7 @@ repeated as (
     select
         run_id,
         record_number
-    from attempts
+    from {{ ref('fct_attempts') }}
     where attempt = 2
 ),
 
