@@ -16,7 +16,7 @@ import_records as (
     select * from {{ ref('fct_import_records') }}
 ),
 
--- Few runs are unfinished, so the long tables are not joined as a whole; and DuckDB keeps what two others read, unfiltered.
+-- Few runs are unfinished, so the long tables are not joined as a whole. DuckDB would keep all of a table read twice.
 settled as (
     select outcomes.*
     from {{ ref('fct_import_records') }} as outcomes

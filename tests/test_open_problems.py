@@ -1,0 +1,166 @@
+"""What still waits for somebody: a problem is open until a later run has solved it, and never before."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+NOON = datetime(2026, 1, 5, 12)
+
+
+class Trail:
+    """Audit tables to which runs are written as the loader leaves them; records are `REFERENCE: fate`."""
+
+    def __init__(self, database: Path) -> None:
+        self.connection = duckdb.connect(str(database))
+        self.runs = 0
+
+    def run(
+        self, name: str, mode: str = "import", environment: str = "staging", *, unfinished: bool = False, **fates: str
+    ) -> str:
+        """Add a run on `name` with these records; a fate is a verdict of validation, a result, or result/readback."""
+        self.runs += 1
+        moment = NOON + timedelta(days=self.runs)
+        run_id = f"run-{self.runs:02}"
+        of_run = {"run_id": run_id, "entity_type": "incident"}
+        started = {"source_file": f"/exports/{name}", "environment": environment, "start_time": moment}
+        for number, (reference, fate) in enumerate(fates.items(), 1):
+            record = of_run | {
+                "record_number": number,
+                "line_number": number + 1,
+                "record_hash": f"hash of {reference}",
+            }
+            record["reference_number"] = None if reference.startswith("_") else reference
+            self.record(record, fate, mode)
+        if unfinished:
+            details = "{" + ", ".join(f'"{key}": "{value}"' for key, value in started.items()) + "}"
+            event = of_run | {"event_time": moment, "action": "posting_started", "details": details}
+            self.insert("fct_run_events", event)
+        else:
+            self.insert("fct_runs", of_run | started | {"mode": mode})
+        return run_id
+
+    def record(self, record: dict[str, Any], fate: str, mode: str) -> None:
+        result, _, verdict = fate.partition("/")
+        refused = result in ("invalid", "parse_error", "excepted", "duplicate")
+        self.insert("fct_records", record | {"status": result if refused else "valid"})
+        if result in ("invalid", "parse_error"):
+            broken = {"severity": "error", "code": "required", "field": "title", "how_to_fix": "fill it"}
+            self.insert("fct_issues", record | broken)
+        if mode != "import" or refused or result == "nothing":
+            return
+        if result != "not_attempted":
+            self.insert("fct_intents", record)
+        if result != "sent":
+            self.insert("fct_import_records", record | {"result": result, "error_message": "no"})
+        if verdict:
+            compared = {key: value for key, value in record.items() if key != "record_hash"}
+            compared |= {"result": result, "is_ours": result == "created", "verdict": verdict}
+            self.insert("fct_readback", compared)
+
+    def insert(self, table: str, row: dict[str, Any]) -> None:
+        names, marks = ", ".join(row), ", ".join("?" for _ in row)
+        self.connection.execute(f"insert into audit.{table} ({names}) values ({marks})", list(row.values()))
+
+    def open(self) -> set[tuple[str, ...]]:
+        query = "select coalesce(reference_number, 'line ' || line_number), problem, runs from audit.rpt_open_problems"
+        return set(self.connection.execute(query).fetchall())
+
+
+@pytest.fixture
+def trail(tmp_path: Path, built: Path) -> Trail:
+    database = tmp_path / "etl.duckdb"
+    database.write_bytes(built.read_bytes())
+    return Trail(database)
+
+
+@pytest.mark.parametrize("fate", ["invalid", "parse_error", "failed", "unknown", "not_attempted"])
+@pytest.mark.parametrize("solved", ["created", "exists"])
+def test_a_problem_is_open_until_the_reference_arrives_whatever_file_it_stands_in(trail: Trail, fate: str, solved: str):
+    trail.run("a.csv", A=fate, B="created")
+    trail.run("a.csv", A=fate, B="exists")
+    assert trail.open() == {("A", "invalid" if fate == "parse_error" else fate, 2)}
+    trail.run("corrected.csv", A=solved)
+    assert trail.open() == set()
+
+
+@pytest.mark.parametrize("verdict", ["differs", "not_visible"])
+def test_what_reading_back_has_found_is_open_until_it_is_read_back_identical(trail: Trail, verdict: str):
+    trail.run("a.csv", A=f"created/{verdict}", B="created/identical")
+    trail.run("a.csv", A="exists", B="exists")
+    trail.run("a.csv", B="exists")
+    assert trail.open() == {("A", verdict, 1)}
+    trail.run("a.csv", A=f"exists/{verdict}")
+    severity = trail.connection.execute("select severity, runs, last_run_id from audit.rpt_open_problems").fetchall()
+    assert severity == [("warning", 2, "run-04")]
+    trail.run("a.csv", A="exists/identical")
+    assert trail.open() == set()
+
+
+@pytest.mark.parametrize("fate", ["excepted", "duplicate", "valid"])
+def test_an_invalid_record_is_settled_by_a_later_verdict(trail: Trail, fate: str):
+    trail.run("a.csv", "validate-only", A="invalid")
+    trail.run("a.csv", "validate-only", A=fate)
+    assert trail.open() == set()
+
+
+@pytest.mark.parametrize(
+    ("fate", "stays"), [("invalid", False), ("failed", False), ("not_attempted", False), ("unknown", True)]
+)
+def test_a_record_left_out_of_the_corrected_file_is_gone_unless_it_may_be_stored(trail: Trail, fate: str, stays: bool):
+    trail.run("a.csv", A=fate, B="created")
+    trail.run("a.csv", B="exists")
+    assert trail.open() == ({("A", fate, 1)} if stays else set())
+
+
+@pytest.mark.parametrize("fate", ["invalid", "failed", "not_attempted"])
+def test_the_next_export_of_the_same_name_hides_nothing(trail: Trail, fate: str):
+    trail.run("daily.csv", A=fate, B="created")
+    trail.run("daily.csv", C="created", D="created")
+    trail.run("daily.csv", C="exists", D="exists")
+    assert trail.open() == {("A", fate, 1)}
+
+
+def test_a_record_without_a_reference_is_known_by_its_cells_and_gone_with_them(trail: Trail):
+    trail.run("a.csv", "validate-only", _1="invalid", B="valid")
+    trail.run("a.csv", "validate-only", _1="invalid", B="valid")
+    assert trail.open() == {("line 2", "invalid", 2)}
+    trail.run("a.csv", "validate-only", B="valid")
+    assert trail.open() == set()
+
+
+def test_each_environment_has_its_own(trail: Trail):
+    trail.run("a.csv", A="failed", B="created")
+    trail.run("a.csv", environment="development", A="created", B="created")
+    trail.run("a.csv", environment="development", B="exists")
+    assert trail.open() == {("A", "failed", 1)}
+
+
+def test_a_run_that_did_not_get_to_a_record_says_nothing_of_it(trail: Trail):
+    trail.run("a.csv", A="failed", B="created", C="unknown", D="not_attempted")
+    trail.run("a.csv", A="not_attempted", B="not_attempted", C="not_attempted", D="not_attempted")
+    assert trail.open() == {("A", "failed", 1), ("C", "unknown", 1), ("D", "not_attempted", 2)}
+
+
+def test_age_and_runs_are_counted_from_the_last_time_that_it_was_right(trail: Trail):
+    for fate in ("failed", "exists", "failed", "failed"):
+        last = trail.run("a.csv", A=fate)
+    query = "select since, runs, last_run_id, age_days > 100, environment, source_name, what_to_do <> '' from {}"
+    found = trail.connection.execute(query.format("audit.rpt_open_problems")).fetchall()
+    assert found == [(NOON + timedelta(days=3), 2, last, True, "staging", "a.csv", True)]
+
+
+def test_what_an_unfinished_run_left_is_open_and_its_ledger_does_not_close(trail: Trail):
+    trail.run("a.csv", A="created", B="sent", C="nothing", D="failed", unfinished=True)
+    assert trail.open() == {("B", "unknown", 1), ("C", "not_attempted", 1), ("D", "failed", 1)}
+    query = "select state, created_records, unknown_records, not_attempted_records, closes from audit.rpt_run_ledger"
+    assert trail.connection.execute(query).fetchall() == [("unfinished", 1, 1, 1, False)]
+
+
+def test_the_order_is_that_of_writing_and_not_of_the_clock(trail: Trail):
+    trail.run("a.csv", A="failed")
+    trail.runs = -5
+    trail.run("a.csv", A="created")
+    assert trail.open() == set()
