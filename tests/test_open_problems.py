@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-NOON = datetime(2026, 1, 5, 12)
+NOON = datetime(2026, 1, 5, 12)  # noqa: DTZ001 - UTC without a zone, as the tables have it
 
 
 class Trail:
@@ -62,7 +62,7 @@ class Trail:
 
     def insert(self, table: str, row: dict[str, Any]) -> None:
         names, marks = ", ".join(row), ", ".join("?" for _ in row)
-        self.connection.execute(f"insert into audit.{table} ({names}) values ({marks})", list(row.values()))
+        self.connection.execute(f"insert into audit.{table} ({names}) values ({marks})", list(row.values()))  # noqa: S608
 
     def open(self) -> set[tuple[str, ...]]:
         query = "select coalesce(reference_number, 'line ' || line_number), problem, runs from audit.rpt_open_problems"

@@ -1,1 +1,2 @@
+-- depends_on: {{ ref('fct_incident_payload') }}
 {{ audit_rows() }}

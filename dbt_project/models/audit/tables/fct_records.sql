@@ -1,1 +1,2 @@
+-- depends_on: {{ ref('int_incident_records') }}
 {{ audit_rows() }}
