@@ -37,9 +37,7 @@ def failures(home: Home, done: Done) -> dict[str, Any]:
     assert [check["name"] for check in document["checks"]] == CHECKS
     failed = {check["name"]: check for check in document["checks"] if not check["passed"]}
     summary = {"total": 4, "passed": 4 - len(failed), "failed": len(failed)}
-    printed = json.loads(done.stdout)
-    assert printed == {"outcome": document["outcome"], "all_passed": False, "summary": summary}
-    assert printed["outcome"] in ("FAILED", "UNAVAILABLE")
+    assert json.loads(done.stdout) == {"outcome": document["outcome"], "all_passed": False, "summary": summary}
     for check in document["checks"]:
         assert (f"\nFAILED {check['name']}: " in "\n" + done.stderr) is not check["passed"]
         assert bool(check["curl"]) is not check["passed"]
