@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
+from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,7 @@ from urllib3.exceptions import DecodeError, NameResolutionError, NewConnectionEr
 from urllib3.exceptions import HTTPError as TransportError
 
 from loader.answer import CUT, Answer, Loss
-from loader.connection import NOTING, forget_last, last_was_reused
+from loader.connection import NOTING, forget_last, last_was_connected, last_was_reused, verified_by
 from loader.tokens import Tokens
 
 __all__ = ["Answer", "Api", "Loss"]
@@ -49,6 +50,10 @@ class Api:
             (API_CONTRACT).
         read_seconds_per_megabyte: see there.
         connections: how many are kept alive.
+        ca_bundle: the authorities that are trusted, in place of the public ones.
+
+    Raises:
+        Refused: `ca_bundle` cannot be read.
 
     """
 
@@ -61,12 +66,14 @@ class Api:
         read_seconds: float,
         read_seconds_per_megabyte: float = 0.0,
         connections: int = 1,
+        ca_bundle: Path | None = None,
     ) -> None:
         self.address = address
         self._tokens = tokens
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
         self._read_seconds_per_megabyte = read_seconds_per_megabyte
+        self._verify = verified_by(ca_bundle)
         self._lock = Lock()
         self._bytes_under_way = 0
         self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
@@ -133,7 +140,8 @@ class Api:
         forget_last()
         try:
             # The transport of requests without its session, which would look for proxies, cookies and redirects.
-            response = self._adapter.send(request, stream=True, timeout=(self._connect_seconds, read_seconds))
+            timeout = (self._connect_seconds, read_seconds)
+            response = self._adapter.send(request, stream=True, timeout=timeout, verify=self._verify)
             body = _read(response, max_bytes)
         except (requests.RequestException, TransportError, OSError) as error:
             loss, reason = _loss(error)
@@ -170,12 +178,13 @@ def _loss(error: Exception) -> tuple[Loss, str]:
     if isinstance(cause, NameResolutionError):
         return Loss.NOT_SENT, "the host name is not known"
     if cause is not None and cause.args and isinstance(cause.args[0], ssl.SSLCertVerificationError):
-        return Loss.NOT_SENT, "its certificate is not trusted"
-    if isinstance(error, requests.ConnectTimeout):
-        return Loss.NOT_SENT, "no connection within the time-out"
-    if isinstance(cause, NewConnectionError):
+        return Loss.NOT_SENT, f"its certificate is not trusted ({cause.args[0].verify_message.rstrip('.')})"
+    if isinstance(cause, NewConnectionError) and not isinstance(error, requests.ConnectTimeout):
         return Loss.NOT_SENT, "connection refused"
-    if isinstance(error, requests.Timeout | ReadTimeoutError):
+    is_late = isinstance(error, requests.Timeout | ReadTimeoutError)
+    if not last_was_connected():
+        return Loss.NOT_SENT, "no connection within the time-out" if is_late else "the TLS handshake failed"
+    if is_late:
         return Loss.NO_ANSWER, "no answer within the time-out"
     return Loss.NO_ANSWER, CUT
 

@@ -89,6 +89,7 @@ def _target(settings: Settings, name: str, console: Console, closing: ExitStack)
         read_seconds=delivery.read_timeout_seconds,
         read_seconds_per_megabyte=delivery.read_timeout_seconds_per_megabyte,
         connections=delivery.max_concurrency,
+        ca_bundle=environment.ca_bundle,
     )
     return Target(address, closing.enter_context(api), partial(probe_or_refuse, tokens=tokens))
 

@@ -56,13 +56,14 @@ class ProbeLimits:
 
 @dataclass(frozen=True)
 class Environment:
-    """One `[environments.*]` table: where an API may be, and whether records may be imported there."""
+    """One `[environments.*]` table: where an API may be, whether records may be imported there, whom its TLS trusts."""
 
     name: str
     url: str | None
     url_variable: str | None
     allowed_hosts: tuple[str, ...]
     import_allowed: bool
+    ca_bundle: Path | None = None
 
     def address(self) -> str:
         """Return the configured address, not yet checked.
@@ -171,7 +172,7 @@ def _environment(name: str, entry: Any) -> Environment:
     where = f"[environments.{name}]"
     if not isinstance(entry, dict):
         raise TypeError(f"{where} must be a table, not {entry!r}")
-    for key, kind in (("url", str), ("url_variable", str), ("import", bool)):
+    for key, kind in (("url", str), ("url_variable", str), ("import", bool), ("ca_bundle", str)):
         if key in entry and not isinstance(entry[key], kind):
             raise TypeError(f"{where} {key} must be {kind.__name__}, not {entry[key]!r}")
     return Environment(
@@ -180,6 +181,7 @@ def _environment(name: str, entry: Any) -> Environment:
         url_variable=entry.get("url_variable"),
         allowed_hosts=_texts(f"{where} allowed_hosts", entry["allowed_hosts"]),
         import_allowed=entry.get("import", True),
+        ca_bundle=ROOT / entry["ca_bundle"] if "ca_bundle" in entry else None,
     )
 
 

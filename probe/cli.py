@@ -77,13 +77,20 @@ def _offline(path: Path, card: Card) -> int:
     return OK if check.passed else ApiUnavailable.exit_code
 
 
-def _online(environment: str, card: Card) -> int:
+def _online(name: str, card: Card) -> int:
     settings, console = load_settings(), Console()
-    address = safe_address(settings, settings.environment(environment))
+    environment = settings.environment(name)
+    address = safe_address(settings, environment)
     tokens, limits = run_tokens(console.notice), settings.probe
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
-    with Api(address, tokens, connect_seconds=limits.connect_seconds, read_seconds=limits.request_seconds) as api:
-        probed = probe(Where(new_run_id(), environment, api, tokens, card, warehouse, limits), bound=False)
+    with Api(
+        address,
+        tokens,
+        connect_seconds=limits.connect_seconds,
+        read_seconds=limits.request_seconds,
+        ca_bundle=environment.ca_bundle,
+    ) as api:
+        probed = probe(Where(new_run_id(), name, api, tokens, card, warehouse, limits), bound=False)
     file = None
     try:
         file = write(probed, settings.output)
