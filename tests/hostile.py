@@ -74,7 +74,8 @@ class Hostile:
 
 def sound(request: Asked) -> Reply:
     """Answer as the API does, so that one thing alone can be hostile."""
-    document: Any = {"/health": {"status": "healthy", "environment": "staging"}}.get(request.path, {})
+    health = {"status": "healthy", "environment": "staging"}
+    document: Any = {"/health": health, "/readyz": {"status": "ready"}}.get(request.path, {})
     if request.path == "/openapi.json":
         return Reply(200, OPENAPI)
     if request.path.startswith(LIST):

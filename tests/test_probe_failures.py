@@ -57,7 +57,7 @@ ANSWERS: dict[str, tuple[Behaviour, str, str, set[str]]] = {
         "200 without a token",
         {"authentication"},
     ),
-    "document is a login page": (only("/openapi", always(200, LOGIN, HTML)), FAILED, "200", {"create_contract"}),
+    "document is a login page": (only("/openapi", always(200, LOGIN, HTML)), FAILED, "not a JSON", {"create_contract"}),
     "document is 503": (only("/openapi", always(503)), UNAVAILABLE, "503", {"create_contract"}),
     "document is cut": (
         only("/openapi", always(raw=b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"openapi"')),
