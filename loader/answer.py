@@ -21,8 +21,8 @@ class Answer:
     """One answer: status, headers, at most `max_bytes` of body, milliseconds; or a `loss` and its reason.
 
     `sent_bytes` is the size of a POST's body; `reused` says that the connection had carried a request before.
-    `token_number` is that of the token that was sent, 0 without one. `hide` takes the tokens out of a text of the body:
-    an API may echo what it was sent.
+    `token_number` is that of the token that was sent, 0 without one. `hide` takes the tokens out of a text: an API may
+    echo what it was sent, in its body or its headers.
     """
 
     status: int | None
@@ -42,8 +42,20 @@ class Answer:
         return self.reused and self.reason == CUT
 
     def json(self) -> Any:
-        """Return the body as JSON, or None when it is not JSON."""
+        """Return the body as JSON, without any token in its texts, or None when it is not JSON."""
         try:
-            return json.loads(self.body)
+            return _hidden(json.loads(self.body), self.hide)
         except (ValueError, RecursionError):
             return None
+
+    def text(self) -> str:
+        """Return the body as text, without any token in it."""
+        return self.hide(self.body.decode(errors="replace"))
+
+
+def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, list):
+        return [_hidden(entry, hide) for entry in value]
+    return {hide(key): _hidden(entry, hide) for key, entry in value.items()} if isinstance(value, dict) else value

@@ -102,7 +102,7 @@ def _created(answer: Answer, key: str, reference: str) -> Verdict:
             Result.UNKNOWN,
             f"201, but it does not echo {key}: not the API that was probed; check the address",
         )
-    api_id = None if record.get("id") is None else _printable(answer.hide(str(record["id"])))[:64]
+    api_id = None if record.get("id") is None else _printable(str(record["id"]))[:64]
     return Verdict(Action.SETTLE, Result.CREATED, api_id=api_id)
 
 
@@ -125,8 +125,8 @@ def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
 def api_message(answer: Answer) -> str:
     """Return the API's own words: at most 1,800 bytes of UTF-8, control characters escaped, no token in it."""
     body = answer.json()
-    words = answer.hide(_words(body)) if isinstance(body, dict) else ""
-    text = words or answer.hide(answer.body.decode(errors="replace"))[:_QUOTED_CHARACTERS] or "no body"
+    words = _words(body) if isinstance(body, dict) else ""
+    text = words or answer.text()[:_QUOTED_CHARACTERS] or "no body"
     return _printable(text).encode()[:_WORDS_BYTES].decode(errors="ignore")
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from loader.config import TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE
 from loader.errors import Refused
+from loader.hiding import Forms
 
 COMMAND_SECONDS = 60.0
 _MAX_TOKEN_BYTES = 1 << 16
-_HIDDEN = "***"
 
 
 class Tokens:
@@ -28,6 +28,7 @@ class Tokens:
         seconds: float = COMMAND_SECONDS,
     ) -> None:
         self._tokens = [token]
+        self._forms = [Forms(token)]
         self._command = command
         self._notify = notify
         self._may_have_run_out = not is_fresh
@@ -67,14 +68,15 @@ class Tokens:
                 self._command = None
                 return False
             self._notify(f"401: the token has run out, {TOKEN_COMMAND_VARIABLE} gave another")
+            self._forms.append(Forms(token))
             self._tokens.append(token)
             self._may_have_run_out = False
             return True
 
     def hide(self, text: str) -> str:
-        """Return the text without any token of the run."""
-        for token in self._tokens:
-            text = text.replace(token, _HIDDEN)
+        """Return the text without any token of the run, however it is written in there."""
+        for forms in self._forms:
+            text = forms.hide(text)
         return text
 
 

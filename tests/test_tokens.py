@@ -41,8 +41,8 @@ def times_run(folder: Path) -> int:
 
 def test_one_refresh_serves_all_workers(tmp_path: Path):
     told: list[str] = []
-    command = shlex.split(script(tmp_path, "ran.open('a').write('x'); time.sleep(0.3); print('second')"))
-    tokens = Tokens("first", command, told.append)
+    command = shlex.split(script(tmp_path, "ran.open('a').write('x'); time.sleep(0.3); print('the-second')"))
+    tokens = Tokens("the-first", command, told.append)
     number, token = tokens.current()
     found: list[bool] = []
     workers = [threading.Thread(target=lambda: found.append(tokens.refresh(number))) for _ in range(8)]
@@ -50,11 +50,11 @@ def test_one_refresh_serves_all_workers(tmp_path: Path):
         worker.start()
     for worker in workers:
         worker.join()
-    assert (token, found) == ("first", [True] * 8)
-    assert tokens.current() == (2, "second")
+    assert (token, found) == ("the-first", [True] * 8)
+    assert tokens.current() == (2, "the-second")
     assert times_run(tmp_path) == 1
     assert told == ["401: the token has run out, QGP_API_TOKEN_COMMAND gave another"]
-    assert tokens.hide("first, second, third") == "***, ***, third"
+    assert tokens.hide("the-first, the-second, the-third") == "***, ***, the-third"
 
 
 def test_a_fresh_token_is_refreshed_only_after_it_was_accepted(tmp_path: Path):
