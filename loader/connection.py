@@ -6,6 +6,7 @@ API_CONTRACT: a connection is closed after 5 s idle, and right after every 500; 
 processed. urllib3 notices most of these before it sends; the others look like any lost answer.
 """
 
+import logging
 import ssl
 import threading
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from loader.errors import Refused
+
+# It quotes what a server sends, which may be the token; whoever turns logging on is not to find it there.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 
 class _Last(threading.local):
