@@ -52,6 +52,8 @@ class Canary:
         """Return the forms of which a piece is in `data`."""
         content = data.encode(errors="surrogateescape") if isinstance(data, str) else data
         forms = {name: form.replace("\n", "") for name, form in self.forms().items()}
+        # As a console or a log shows it.
+        forms["UTF-16, printed"] = "".join(f"{sign}\\x00" for sign in self.token)
         return {
             name
             for name, form in forms.items()
