@@ -1,6 +1,7 @@
-"""Addresses that belong to production or to nobody: each is refused by both commands before any socket is opened.
+"""Addresses that belong to production or to nobody: each is refused before any socket is opened.
 
-A process of its own tries them all with an audit hook that ends it at the first look-up or connection.
+A process of its own tries them all, by the probe and each fourth by an import too, with an audit hook that notes every
+look-up and connection and lets none happen.
 """
 
 import json
@@ -103,9 +104,10 @@ def hook(event, arguments):
         raise Opened
 sys.addaudithook(hook)
 results = []
-for address in json.load(open(sys.argv[1])):
+commands = [(probe_cli.main, ["staging"]), (cli.main, ["--environment", "staging", "--import"])]
+for number, address in enumerate(json.load(open(sys.argv[1]))):
     os.environ["QGP_STAGING_API_URL"] = address
-    for main, arguments in ((probe_cli.main, ["staging"]), (cli.main, ["--environment", "staging", "--import"])):
+    for main, arguments in commands if number % 4 == 0 else commands[:1]:
         opened.clear()
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -135,7 +137,6 @@ def tried(workplace: Path) -> dict[str, list[list[Any]]]:
 @pytest.mark.parametrize("name", WRONG)
 def test_refused_before_any_socket_is_opened(tried: dict[str, list[list[Any]]], name: str):
     address, reason = WRONG[name]
-    assert len(tried[address]) == 2
     for code, out, err, opened in tried[address]:
         assert (code, out, opened) == (2, "", [])
         assert err.startswith("error: staging: ")
@@ -147,6 +148,6 @@ def test_refused_before_any_socket_is_opened(tried: dict[str, list[list[Any]]], 
 @pytest.mark.parametrize("address", RIGHT)
 def test_the_listed_host_is_spoken_to_under_its_plain_name(tried: dict[str, list[list[Any]]], address: str):
     parts = urlsplit(RIGHT[address])
-    for code, out, _, opened in tried[address]:
-        assert (code, out) == (None, "")
+    for code, _, _, opened in tried[address]:
+        assert code in (None, 3)
         assert opened == [["socket.getaddrinfo", parts.hostname]]
