@@ -134,7 +134,7 @@ def test_no_shell_reads_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_neither_dbt_nor_the_command_gets_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("QGP_API_TOKEN", SECRET)
     monkeypatch.setenv("QGP_API_TOKEN_COMMAND", "echo x")
-    given = _environment(tmp_path / "a.csv", tmp_path / "a.duckdb", Dialect())
+    given = _environment(tmp_path / "a.csv", tmp_path / "a.duckdb", Dialect(), sends=True)
     assert {name for name in given if name.startswith("QGP_API_TOKEN")} == set()
     tokens = Tokens("first", shlex.split(script(tmp_path, "import os; print(os.environ.get('QGP_API_TOKEN'))")), print)
     assert tokens.refresh(1)
