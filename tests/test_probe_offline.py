@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from probe.cli import main
 from tests.documents import Change, as_3_0, as_large, changed, document, move_path, schemas, setting
 from tests.support import Home
+
+Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -45,11 +48,11 @@ def test_a_document_that_takes_what_the_card_sends(empty_home: Home, saved: Path
         (setting("note", {"type": "string"}), 0, None),
     ],
 )
-def test_differences(empty_home: Home, saved: Path, change: Change, code: int, kind: str | None):
+def test_differences(saved: Path, capsys: Captured, change: Change, code: int, kind: str | None):
     saved.write_text(json.dumps(changed(change)), encoding="utf-8")
-    done = empty_home.probe("--openapi", str(saved))
-    assert done.returncode == code, done.stderr
-    breaking = [found["kind"] for found in json.loads(done.stdout)["findings"] if found["severity"] == "breaking"]
+    assert main(["--openapi", str(saved)]) == code
+    printed = json.loads(capsys.readouterr().out)["findings"]
+    breaking = [found["kind"] for found in printed if found["severity"] == "breaking"]
     assert breaking == ([kind] if kind else [])
 
 
@@ -58,15 +61,16 @@ def test_differences(empty_home: Home, saved: Path, change: Change, code: int, k
     ["", "null", "[]", "{}", "<html>", '{"openapi": "3.1.0", "paths": {"/api/v1/inci', "[" * 50_000, "\x00\xff"],
     ids=range(8),
 )
-def test_a_document_that_cannot_be_compared_is_never_a_pass(empty_home: Home, saved: Path, text: str):
+def test_a_document_that_cannot_be_compared_is_never_a_pass(saved: Path, capsys: Captured, text: str):
     saved.write_bytes(text.encode("latin-1"))
-    done = empty_home.probe("--openapi", str(saved))
-    assert (done.returncode, json.loads(done.stdout)["outcome"], done.stderr.count("\n")) == (3, "FAILED", 1)
-    assert done.stderr.startswith("FAILED create_contract: the document cannot be compared")
+    assert main(["--openapi", str(saved)]) == 3
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["outcome"], err.count("\n")) == ("FAILED", 1)
+    assert err.startswith("FAILED create_contract: the document cannot be compared")
 
 
-@pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "device", "large", "nul", "both"])
-def test_what_is_no_file_is_refused(empty_home: Home, tmp_path: Path, kind: str):
+@pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "device", "large", "nul", "line", "both"])
+def test_what_is_no_file_is_refused(tmp_path: Path, capsys: Captured, kind: str):
     path = tmp_path / kind
     if kind == "folder":
         path.mkdir()
@@ -75,7 +79,8 @@ def test_what_is_no_file_is_refused(empty_home: Home, tmp_path: Path, kind: str)
     elif kind == "large":
         with path.open("wb") as file:
             file.truncate((32 << 20) + 1)
-    named = {"device": "/dev/zero", "nul": "a\nb"}.get(kind, str(path))
-    done = empty_home.probe(*(["staging"] if kind == "both" else []), "--openapi", named)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr.startswith("error: ")
+    named = {"device": "/dev/zero", "nul": "a\0b", "line": "a\nb"}.get(kind, str(path))
+    assert main([*(["staging"] if kind == "both" else []), "--openapi", named]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("error: ")

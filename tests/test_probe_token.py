@@ -103,7 +103,7 @@ def test_the_api_decides_not_the_clock(lenient: Home):
     assert notice == "the token expired 12 minutes ago by this clock, yet the API takes it: check the clock"
 
 
-@pytest.mark.parametrize("token", ["opaque-token", "a.b.c", f"e30.{'W' * 40_000}.x", jwt([1]), jwt({"exp": "soon"})])
+@pytest.mark.parametrize("token", ["opaque-token", f"e30.{'W' * 40_000}.x"])
 def test_a_token_that_says_nothing_is_no_matter_when_it_is_taken(lenient: Home, token: str):
     assert lenient.probe("staging", QGP_API_TOKEN=token).returncode == 0
     assert authentication(lenient)[2] == []
