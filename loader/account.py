@@ -1,6 +1,6 @@
 """The accounting of a run: every record's fate in `audit`, the counts that must close, the exit code."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from loader.audit import DELIVERY_COUNTS, FILE_COUNTS, Journal, now
@@ -10,6 +10,7 @@ from loader.job import Run
 from loader.outcome import Outcome
 from loader.payload import PayloadRecord
 from loader.retry import Result
+from loader.seals import seal_audit
 from loader.warehouse import Row, Warehouse, insert
 
 # A threshold in the card can open the gate for the other records; the run is still not a clean one.
@@ -32,12 +33,13 @@ def commit_outcomes(warehouse: Warehouse, journal: Journal, outcomes: Sequence[O
         insert(connection, "fct_run_events", journal.taken())
 
 
-def keep_refusal(warehouse: Warehouse, journal: Journal, error: EtlError) -> None:
-    """Leave a trace of a run that was refused, where dbt has built the audit tables to leave it in."""
+def keep_refusal(warehouse: Warehouse, journal: Journal, error: EtlError, notify: Callable[[str], None]) -> None:
+    """Leave a sealed trace of a run that was refused, where dbt has built the audit tables to leave it in."""
     journal.note("run_refused", reason=str(error), exit_code=error.exit_code)
     try:
         warehouse.rows("select run_id from audit.fct_run_events limit 0")
         warehouse.insert("fct_run_events", journal.taken())
+        seal_audit(warehouse, notify)
     except EtlError:
         # The error that ended the run is what the operator has to see.
         return

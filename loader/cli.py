@@ -17,9 +17,11 @@ from loader.console import Console
 from loader.dialect import read_dialect
 from loader.errors import Interrupted, Refused
 from loader.job import IMPORT, Job, Run, Target, new_run
+from loader.lock import run_lock
 from loader.options import parser
 from loader.report import export_run
 from loader.run import execute
+from loader.seals import seal_or_tell
 from loader.steps import Step, step
 from loader.summary import print_summary, summary_object
 from loader.tokens import run_tokens
@@ -40,13 +42,15 @@ def _main(options: argparse.Namespace) -> int:
     console = Console(as_json=options.json)
     with ExitStack() as closing:
         run = new_run(_job(options, settings, console, closing), settings, console)
-        with _signals(run) as received:
+        with _signals(run) as received, run_lock(settings.database, settings.lock_wait_seconds, console.notice):
             row = execute(run)
             with step(Step.WRITE_FILES):
                 files = export_run(run.warehouse, run.run_id, settings.output)
+            with step(Step.SEAL):
+                run.seal = seal_or_tell(run.warehouse, console.notice)
     exit_code = 128 + received[0] if received else int(row["exit_code"])
     print_summary(console, run, row, files)
-    console.summary(summary_object(row, files, exit_code) | {"readback": run.readback or None})
+    console.summary(summary_object(run, row, files, exit_code))
     if run.closed_by and run.job.mode == IMPORT:
         raise run.closed_by
     return exit_code

@@ -16,6 +16,7 @@ from loader.dialect import Dialect
 from loader.errors import EtlError
 from loader.pacing import Pace
 from loader.retry import Result
+from loader.seals import Seal
 from loader.warehouse import Row, Warehouse
 
 VALIDATE_ONLY, DRY_RUN, IMPORT = "validate-only", "dry-run", "import"
@@ -56,7 +57,8 @@ class Job:
 class Run:
     """One run under way. `results` grows with every settled record.
 
-    `posting` says where the time of posting went, `readback` has the counts of `--verify`.
+    `posting` says where the time of posting went, `readback` has the counts of `--verify`, `seal` is the last one of
+    the audit trail once the run is sealed.
     """
 
     job: Job
@@ -72,6 +74,7 @@ class Run:
     delivering: bool = False
     posting: Row = field(default_factory=dict)
     readback: Row = field(default_factory=dict)
+    seal: Seal | None = None
 
     @property
     def run_id(self) -> str:

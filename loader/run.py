@@ -8,7 +8,6 @@ from loader.dbt import Build, dbt_build
 from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused
 from loader.gate import check_gate
 from loader.job import VALIDATE_ONLY, Run
-from loader.lock import run_lock
 from loader.posting import post
 from loader.source import check_source
 from loader.steps import Step, step
@@ -17,7 +16,7 @@ from loader.warehouse import Row
 
 
 def execute(run: Run) -> Row:
-    """Carry the run out and return its row of `audit.fct_runs`.
+    """Carry the run out and return its row of `audit.fct_runs`. The caller holds the run lock.
 
     Raises:
         EtlError: the run was refused before anything was posted; `audit` says so, no file was written.
@@ -25,19 +24,18 @@ def execute(run: Run) -> Row:
     """
     job = run.job
     run.journal.note("run_started", mode=job.mode, environment=job.environment, source=job.source, operator=operator())
-    with run_lock(run.settings.database, run.settings.lock_wait_seconds, run.console.notice):
-        try:
-            _prepare(run)
-        except EtlError as error:
-            if not isinstance(error, DatabaseLocked):
-                keep_refusal(run.warehouse, run.journal, error)
-            raise
-        if run.job.target and run.closed_by is None:
-            post(run, run.job.target)
-            if run.job.verify and not run.pace.stopping:
-                read_back(run, run.job.target)
-        with step(Step.CLOSE_RUN):
-            return close_run(run)
+    try:
+        _prepare(run)
+    except EtlError as error:
+        if not isinstance(error, DatabaseLocked):
+            keep_refusal(run.warehouse, run.journal, error, run.console.notice)
+        raise
+    if run.job.target and run.closed_by is None:
+        post(run, run.job.target)
+        if run.job.verify and not run.pace.stopping:
+            read_back(run, run.job.target)
+    with step(Step.CLOSE_RUN):
+        return close_run(run)
 
 
 def _prepare(run: Run) -> None:

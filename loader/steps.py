@@ -30,6 +30,7 @@ class Step(Enum):
     COMMIT_READ_BACK = "commit_read_back"
     CLOSE_RUN = "close_run"
     WRITE_FILES = "write_files"
+    SEAL = "seal"
 
 
 @contextmanager

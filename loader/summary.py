@@ -24,13 +24,15 @@ _PROBLEMS = """
 """
 
 
-def summary_object(row: Row, files: Sequence[OutputFile], exit_code: int) -> dict[str, Any]:
-    """Return what `--json` prints: the counts of the stats file, the gate, the files and the exit code."""
+def summary_object(run: Run, row: Row, files: Sequence[OutputFile], exit_code: int) -> dict[str, Any]:
+    """Return what `--json` prints: the counts of the stats file, the gate, the files, the exit code, the seal."""
     names = ("mode", "environment", "source_file", "output_hash", "warnings", "gate", "stopped_because")
     return (
         stats_document(row)
         | {name: row[name] for name in names}
         | {"files": [str(file.path) for file in files], "exit_code": exit_code}
+        | {"readback": run.readback or None}
+        | {"seal": {"number": run.seal.number, "seal": run.seal.seal} if run.seal else None}
     )
 
 
@@ -42,6 +44,8 @@ def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFi
         console.line(_ledger("ready", row["ready_records"], row, DELIVERY_COUNTS))
     console.line("the counts close" if row["closes"] else "THE COUNTS DO NOT CLOSE: report this run")
     console.line(f"output_hash {row['output_hash']}")
+    if run.seal:
+        console.line(f"seal {run.seal.number}: {run.seal.seal}")
     _print_source(console, run)
     _print_problems(console, run)
     _print_exceptions(console, run)

@@ -1,0 +1,142 @@
+"""Seals every finished run, dbt invocation and receipt: a chain in which no audit row changes without a trace."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from loader.anchor import Anchor, read_anchor, write_anchor
+from loader.audit import now
+from loader.errors import EtlError, Interrupted
+from loader.subjects import RECEIPT, SEALS, Content, Subject, audit_tables, contents, subjects
+from loader.warehouse import Warehouse, fetch, insert
+
+_CHAIN = "select * from audit.fct_seals order by number, rowid"
+_LAST = "select * from audit.fct_seals order by number desc limit 1"
+_SEALED = "select kind, subject_id from audit.fct_seals"
+
+
+@dataclass(frozen=True)
+class Seal:
+    """One row of `audit.fct_seals`; `content` is JSON."""
+
+    number: int
+    kind: str
+    subject_id: str
+    rows: int
+    content: str
+    previous_seal: str
+    sealed_at: datetime
+    seal: str = ""
+
+    @property
+    def subject(self) -> Subject:
+        """Return what is sealed."""
+        return Subject(self.kind, self.subject_id)
+
+    @property
+    def tables(self) -> Content:
+        """Return what was sealed, table by table."""
+        tables: Content = json.loads(self.content)
+        return tables
+
+    def computed(self) -> str:
+        """Return the seal that belongs to the other columns."""
+        values = [str(value) for name, value in asdict(self).items() if name != "seal"]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def seal_audit(warehouse: Warehouse, notify: Callable[[str], None]) -> Seal | None:
+    """Seal all that is finished and has no seal yet, and note the last seal beside the database; return that seal.
+
+    The caller holds the run lock. A kill before the commit leaves what the next call seals; one after it leaves a note
+    that is behind the chain, which the next call writes anew.
+
+    Raises:
+        GateClosed: the database is older than the table, and `dbt build` adds it.
+        EtlError: the database or the note cannot be written.
+
+    """
+    warehouse.rows("select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
+    with warehouse.connection() as connection:
+        last = seal_finished(connection)
+        before = known(connection, read_anchor(warehouse.path))
+    if last:
+        note(warehouse, last, notify, before=before)
+    return last
+
+
+def seal_or_tell(warehouse: Warehouse, notify: Callable[[str], None]) -> Seal | None:
+    """Seal as `seal_audit` does; where that fails, say so and return None: the run is accounted for all the same."""
+    try:
+        return seal_audit(warehouse, notify)
+    except Interrupted:
+        return None
+    except EtlError as error:
+        notify(f"this run is not sealed, the next one seals it: {error}")
+        return None
+
+
+def seal_finished(connection: Any) -> Seal | None:
+    """Seal, on an open connection, every run and invocation that is at rest and has none; return the last seal."""
+    sealed = {Subject(row["kind"], row["subject_id"]) for row in fetch(connection, _SEALED)}
+    waiting = {
+        subject: state
+        for subject, state in subjects(connection).items()
+        if subject not in sealed and not state["is_open"] and subject.kind != RECEIPT
+    }
+    return add_seals(connection, sorted(waiting, key=lambda subject: (waiting[subject]["ended"], subject)))
+
+
+def add_seals(connection: Any, chosen: Sequence[Subject]) -> Seal | None:
+    """Append the seals of these subjects, in this order, on an open connection; return the last seal there is."""
+    found = fetch(connection, _LAST)
+    last = Seal(**found[0]) if found else None
+    if not chosen:
+        return last
+    tables = [table for table in audit_tables(connection) if table.id_column]
+    held, added = contents(connection, tables, chosen), []
+    for subject in chosen:
+        last = _next(last, subject, held.get(subject, {}))
+        added.append(asdict(last))
+    insert(connection, SEALS, added)
+    return last
+
+
+def chain(connection: Any) -> list[Seal]:
+    """Return every seal, by number."""
+    return [Seal(**row) for row in fetch(connection, _CHAIN)]
+
+
+def known(connection: Any, anchor: Anchor | None) -> bool | None:
+    """Tell whether the seal that was noted stands in the chain; None when none was noted."""
+    if anchor is None:
+        return None
+    query = "select 1 from audit.fct_seals where number = ? and seal = ?"
+    return bool(fetch(connection, query, [anchor.number, anchor.seal]))
+
+
+def note(warehouse: Warehouse, last: Seal, notify: Callable[[str], None], *, before: bool | None) -> None:
+    """Note the last seal beside the database, unless what was noted there `before` is not of this chain."""
+    if before is False:
+        notify(
+            f"{warehouse.path}: its audit trail lacks the seal noted beside it, as after an old copy was put back; "
+            "run: python -m loader audit-verify"
+        )
+        return
+    write_anchor(warehouse.path, Anchor(last.number, last.seal))
+
+
+def _next(last: Seal | None, subject: Subject, content: Content) -> Seal:
+    unsealed = Seal(
+        number=last.number + 1 if last else 1,
+        kind=subject.kind,
+        subject_id=subject.id or "",
+        rows=sum(table["rows"] for table in content.values()),
+        content=json.dumps(content, sort_keys=True),
+        previous_seal=last.seal if last else "",
+        sealed_at=now(),
+    )
+    return Seal(**asdict(unsealed) | {"seal": unsealed.computed()})

@@ -1,0 +1,139 @@
+"""What the rows of `audit` belong to: a run, a dbt invocation or a receipt; and what exactly stands there of each."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from loader.warehouse import Row, fetch
+
+RUN, INVOCATION, RECEIPT = "run", "invocation", "receipt"
+SEALS = "fct_seals"
+# The column that says what a row belongs to: the first of these that its table has.
+ID_COLUMNS = {"run_id": RUN, "invocation_id": INVOCATION, "receipt_id": RECEIPT}
+_PIECE = 50_000
+_TABLES = """
+    select table_name, list(column_name order by column_name) as columns
+    from duckdb_columns() semi join duckdb_tables() using (database_oid, schema_oid, table_oid)
+    where database_name = current_database() and schema_name = 'audit' and table_name like 'fct\\_%' escape '\\'
+    group by table_name order by table_name
+"""
+# A run that began to post and has no row of `fct_runs` is closed by the next import: until then it is not at rest.
+_SUBJECTS = """
+    with runs as (
+        select run_id, min(event_time) as began, max(event_time) as ended, bool_or(action = 'posting_started') as posted
+        from audit.fct_run_events group by run_id
+    ),
+    probes as (
+        select run_id, min(checked_at) as began, max(checked_at) as ended
+        from audit.fct_probe_checks anti join runs using (run_id) group by run_id
+    ),
+    closed as (select run_id, bool_and(exit_code is null) as by_another from audit.fct_runs group by run_id)
+    select 'run' as kind, run_id as subject_id, began, ended, posted and by_another is null as is_open,
+        coalesce(by_another, false) as by_another
+    from runs left join closed using (run_id)
+    union all
+    select 'run', run_id, began, ended, false, false from probes
+    union all
+    select 'invocation', invocation_id, min(started_at), max(finished_at), false, false
+    from audit.fct_dbt_invocations group by invocation_id
+    union all
+    select 'receipt', receipt_id, min(pruned_at), max(pruned_at), false, false
+    from audit.fct_receipts group by receipt_id
+"""
+
+
+class Subject(NamedTuple):
+    """What rows belong to; `id` is None for rows that do not say."""
+
+    kind: str
+    id: str | None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+class Table(NamedTuple):
+    """An audit table: its name, its columns by name, and the one that says what a row belongs to, if there is one."""
+
+    name: str
+    columns: list[str]
+    id_column: str | None
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of subject that its rows belong to."""
+        return ID_COLUMNS[self.id_column or ""]
+
+
+# For each table with rows of a subject: {"rows": their number, "sha256": of the sorted SHA-256 of each}.
+Content = dict[str, dict[str, Any]]
+
+
+def audit_tables(connection: Any) -> list[Table]:
+    """Return every `fct_` table of `audit` but the seals themselves, from the database's own catalogue."""
+    return [
+        Table(row["table_name"], row["columns"], next((name for name in ID_COLUMNS if name in row["columns"]), None))
+        for row in fetch(connection, _TABLES)
+        if row["table_name"] != SEALS
+    ]
+
+
+def subjects(connection: Any) -> dict[Subject, Row]:
+    """Return every run, probe, invocation and receipt: began, ended (UTC), is_open, and by_another: who closed it."""
+    return {Subject(row["kind"], row["subject_id"]): row for row in fetch(connection, _SUBJECTS)}
+
+
+def contents(
+    connection: Any,
+    tables: Sequence[Table],
+    only: Sequence[Subject] | None = None,
+    advance: Callable[[int], None] = lambda _rows: None,
+) -> dict[Subject, Content]:
+    """Return what stands in `tables` of every subject, or of those in `only`; `advance` is called with rows done."""
+    found: dict[Subject, Content] = {}
+    for table in tables:
+        ids = None if only is None else [subject.id for subject in only if subject.kind == table.kind]
+        for subject, content in _of_table(connection, table, ids, advance):
+            found.setdefault(subject, {})[table.name] = content
+    return found
+
+
+def _of_table(
+    connection: Any, table: Table, ids: Sequence[str | None] | None, advance: Callable[[int], None]
+) -> Iterator[tuple[Subject, dict[str, Any]]]:
+    """Yield each subject of a table with the number and the fingerprint of its rows.
+
+    DuckDB hashes and sorts, on the disk where the memory does not do; here one digest at a time is fed.
+    """
+    result = connection.execute(_hashes(table, ids), [] if ids is None else [list(ids)])
+    current: tuple[Any] | None = None
+    rows, digest = 0, hashlib.sha256()
+    while batch := result.fetchmany(_PIECE):
+        for found, group in groupby(batch, key=itemgetter(0)):
+            if current != (found,):
+                if current:
+                    yield Subject(table.kind, current[0]), {"rows": rows, "sha256": digest.hexdigest()}
+                current, rows, digest = (found,), 0, hashlib.sha256()
+            hashes = [sha256 for _, sha256 in group]
+            rows += len(hashes)
+            digest.update("".join(hashes).encode())
+        advance(len(batch))
+    if current:
+        yield Subject(table.kind, current[0]), {"rows": rows, "sha256": digest.hexdigest()}
+
+
+def _hashes(table: Table, ids: Sequence[str | None] | None) -> str:
+    """Return the query of the id and the SHA-256 of every row, sorted; with `ids`, of theirs: its parameter.
+
+    A row is hashed as its columns that are not null, by name: a column that a later version adds changes no hash.
+    """
+    cells = ", ".join(
+        f"""'{name}:' || strlen("{name}"::varchar) || ':' || "{name}"::varchar""" for name in table.columns
+    )
+    condition = "" if ids is None else f'where "{table.id_column}" in (select unnest(?))'
+    return (
+        f'select "{table.id_column}", sha256(concat({cells})) as row_hash '  # noqa: S608 - names of the catalogue
+        f"from audit.{table.name} {condition} order by all"
+    )

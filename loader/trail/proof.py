@@ -1,0 +1,164 @@
+"""Compares what stands in `audit` with its seals, and names what is not as it was sealed."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from loader.anchor import Anchor, read_anchor
+from loader.seals import Seal, chain
+from loader.subjects import RECEIPT, Content, Subject, audit_tables, contents, subjects
+from loader.warehouse import Row, Warehouse, fetch
+
+# A probe writes its rows without the run lock, and clocks are corrected.
+_OVERTAKES = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The audit trail as it stands: what is sealed, what is there, and what receipts say was removed."""
+
+    seals: list[Seal]
+    anchor: Anchor | None
+    held: dict[Subject, Content]
+    states: dict[Subject, Row]
+    removed: dict[Subject, Content]
+    uncovered: list[str]
+
+    @property
+    def unsealed(self) -> list[Subject]:
+        """Return what has rows and no seal."""
+        sealed = {seal.subject for seal in self.seals}
+        return sorted((subject for subject in self.held if subject not in sealed), key=str)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not as it was sealed; rows are None where it is not about a table's rows."""
+
+    what: str
+    number: int | None = None
+    subject: Subject | None = None
+    table: str | None = None
+    sealed_rows: int | None = None
+    found_rows: int | None = None
+
+    def __str__(self) -> str:
+        where = f"seal {self.number} ({self.subject}): " if self.number else f"{self.subject}: " if self.subject else ""
+        return where + self.what
+
+
+def read_trail(warehouse: Warehouse, advance: Callable[[int], None]) -> Trail:
+    """Return the trail; the file is held for one table at a time, and `advance` is called with the rows done.
+
+    Seals are read first: what has one is at rest, so that runs may go on meanwhile.
+    """
+    warehouse.rows("select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
+    anchor = read_anchor(warehouse.path)
+    with warehouse.connection(read_only=True) as connection:
+        seals, tables = chain(connection), audit_tables(connection)
+    held: dict[Subject, Content] = {}
+    for table in tables:
+        with warehouse.connection(read_only=True) as connection:
+            for subject, content in contents(connection, [table] if table.id_column else [], advance=advance).items():
+                held.setdefault(subject, {}).update(content)
+    with warehouse.connection(read_only=True) as connection:
+        states, removed = subjects(connection), _removed(connection)
+    return Trail(seals, anchor, held, states, removed, [table.name for table in tables if not table.id_column])
+
+
+def problems(trail: Trail) -> Iterator[Problem]:
+    """Yield what is not as it was sealed: first along the chain, then its end, then what no seal knows."""
+    before, seen = None, set()
+    for seal in trail.seals:
+        yield from _link(before, seal)
+        if seal.subject in seen:
+            yield Problem("it is sealed twice", seal.number, seal.subject)
+        elif seal.seal == seal.computed():
+            yield from _rows(trail, seal)
+        seen.add(seal.subject)
+        before = seal
+    yield from _end(trail)
+    for name in trail.uncovered:
+        yield Problem(f"audit.{name} has none of the columns by which rows are sealed", table=name)
+    for subject in trail.unsealed:
+        yield from _never_sealed(trail, subject)
+
+
+def _link(before: Seal | None, seal: Seal) -> Iterator[Problem]:
+    number, previous = (before.number, before.seal) if before else (0, "")
+    if seal.seal != seal.computed():
+        yield Problem("its row of audit.fct_seals was changed", seal.number, seal.subject)
+    elif seal.number != number + 1:
+        missing = (
+            f"seal {number + 1} is" if seal.number == number + 2 else f"seals {number + 1} to {seal.number - 1} are"
+        )
+        what = f"{missing} missing before it" if seal.number > number else "its number stands twice"
+        yield Problem(what, seal.number, seal.subject)
+    elif seal.previous_seal != previous:
+        yield Problem(f"it does not follow seal {number}", seal.number, seal.subject)
+
+
+def _rows(trail: Trail, seal: Seal) -> Iterator[Problem]:
+    """Compare the tables of one subject; what a receipt says was removed has to be gone, and to be what was sealed."""
+    removed, held = trail.removed.get(seal.subject, {}), trail.held.get(seal.subject, {})
+    for table in sorted(seal.tables | held | removed):
+        sealed, found = seal.tables.get(table), held.get(table)
+        if table in removed and removed[table] != sealed:
+            yield Problem(f"{table}: its receipt names other rows than were sealed", seal.number, seal.subject, table)
+        expected = None if table in removed else sealed
+        if found != expected:
+            counts = [content["rows"] if content else 0 for content in (expected, found)]
+            what = f"{table}: sealed {counts[0]:,} rows, found {counts[1]:,}"
+            if counts[0] == counts[1]:
+                what = f"{table}: {counts[0]:,} rows as sealed, but not the same"
+            yield Problem(what, seal.number, seal.subject, table, *counts)
+
+
+def _end(trail: Trail) -> Iterator[Problem]:
+    """Compare the end of the chain with what was noted beside the database."""
+    if trail.anchor is None:
+        if trail.seals:
+            yield Problem(
+                "the file that notes the last seal is missing, so seals cut off the end would not be missed; "
+                "put it back, or let the next run write it"
+            )
+        return
+    last = trail.seals[-1].number if trail.seals else 0
+    noted = [seal for seal in trail.seals if seal.number == trail.anchor.number]
+    if trail.anchor.number > last:
+        yield Problem(
+            f"seals {last + 1} to {trail.anchor.number} are missing, with the rows that they seal: "
+            "an old copy was put back, or the end of the log is lost"
+        )
+    elif not noted or noted[0].seal != trail.anchor.seal:
+        yield Problem(f"seal {trail.anchor.number} is not the one that was noted beside the database")
+
+
+def _never_sealed(trail: Trail, subject: Subject) -> Iterator[Problem]:
+    state, tables = trail.states.get(subject), ", ".join(sorted(trail.held[subject]))
+    if state is None:
+        yield Problem(f"rows of no known {subject.kind}, in {tables}", subject=subject)
+    elif subject.kind == RECEIPT:
+        yield Problem("it was not written by prune: it has no seal", subject=subject)
+    elif trail.seals and not state["is_open"] and not state["by_another"]:
+        last = trail.seals[-1]
+        if state["ended"] is None or (last.sealed_at and state["ended"] < last.sealed_at - _OVERTAKES):
+            yield Problem(
+                f"it has no seal, though it ended before seal {last.number} was made: its rows were added, in {tables}",
+                subject=subject,
+            )
+
+
+def _removed(connection: Any) -> dict[Subject, Content]:
+    """Return what receipts say was removed; a text that is no JSON object says nothing."""
+    removed: dict[Subject, Content] = {}
+    for row in fetch(connection, "select kind, subject_id, content from audit.fct_receipts"):
+        try:
+            content = json.loads(row["content"] or "")
+        except ValueError:
+            continue
+        if isinstance(content, dict):
+            removed.setdefault(Subject(row["kind"], row["subject_id"]), {}).update(content)
+    return removed
