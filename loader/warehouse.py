@@ -45,7 +45,11 @@ class Warehouse:
             connection.execute("begin")
             yield connection
             connection.execute("commit")
-        except _DISK_FAILS as error:
+        except duckdb.Error as error:
+            if _is_damaged(error):
+                raise Refused(_damaged(self.path, error)) from error
+            if not isinstance(error, _DISK_FAILS):
+                raise
             raise StoppedEarly(
                 f"{self.path}: cannot be read or written ({_reason(error)}); what was committed stands: "
                 "free its disk, then run the same command again"
@@ -99,16 +103,10 @@ class Warehouse:
         while True:
             try:
                 return duckdb.connect(str(self.path), read_only=read_only)
-            except duckdb.IOException as error:
+            except duckdb.Error as error:
                 holder = _HOLDER.search(str(error))
                 if holder is None:
-                    foreign = "not a valid DuckDB" in str(error)
-                    fix = (
-                        "correct ETL_DATABASE or move the file away"
-                        if foreign
-                        else "check its permissions and its disk"
-                    )
-                    raise Refused(f"{self.path}: cannot be opened ({_reason(error)}); {fix}") from error
+                    raise Refused(_cannot_be_opened(self.path, error)) from error
                 if time.monotonic() >= deadline:
                     raise DatabaseLocked(
                         f"{self.path}: held by process {holder[1]} for over {self._wait:g} s; "
@@ -118,6 +116,23 @@ class Warehouse:
                     self._notify(f"{self.path}: held by process {holder[1]}, waiting up to {self._wait:g} s")
                     told = True
             time.sleep(_POLL_SECONDS)
+
+
+def _cannot_be_opened(path: Path, error: duckdb.Error) -> str:
+    if _is_damaged(error):
+        return _damaged(path, error)
+    foreign = "not a valid DuckDB" in str(error)
+    fix = "correct ETL_DATABASE or move the file away" if foreign else "check its permissions and its disk"
+    return f"{path}: cannot be opened ({_reason(error)}); {fix}"
+
+
+def _is_damaged(error: duckdb.Error) -> bool:
+    """Tell a file that was cut or changed as bytes; DuckDB has no class of its own for that."""
+    return any(words in str(error) for words in ("Could not read enough bytes", "Corrupt ", "replaying WAL"))
+
+
+def _damaged(path: Path, error: duckdb.Error) -> str:
+    return f"{path}: is damaged ({_reason(error)}); keep it as it is, and put a good copy and its .seal in its place"
 
 
 def _reason(error: duckdb.Error) -> str:

@@ -61,7 +61,7 @@ def _main(options: argparse.Namespace) -> int:
     with _progress(console, warehouse) as advance:
         trail = read_trail(warehouse, advance)
     found = list(problems(trail))
-    if expected and not any(seal.seal.startswith(expected) for seal in trail.seals):
+    if expected and not any(_is(seal, expected) for seal in trail.seals):
         found.append(Problem(f"the expected seal {expected} is not on the chain of this database"))
     if not trail.seals and not found:
         found.append(Problem("nothing is sealed yet: the next run seals what is there"))
@@ -101,21 +101,25 @@ def _print(console: Console, trail: Trail, found: list[Problem], expected: str |
         console.line(f"NOT PROVEN {problem}")
     if len(found) > _SHOWN:
         console.line(f"... and {len(found) - _SHOWN} more, all of them with --json")
-    sealed = Counter(seal.kind for seal in trail.seals)
-    console.line(f"sealed: {_counted(sealed)}, {sum(seal.rows or 0 for seal in trail.seals):,} rows")
+    _print_counts(console, trail)
+    for seal in trail.seals:
+        if _is(seal, expected) or seal is trail.seals[-1]:
+            console.line(f"seal {seal.number}, {seal.subject}, of {seal.sealed_at} UTC: {seal.seal}")
+    if found:
+        console.line("next: keep this database and its .seal file as they are; RUNBOOK.md, 6b, says what it can mean")
+    else:
+        console.line("proven: no audit row was changed, added or removed since it was sealed")
+
+
+def _print_counts(console: Console, trail: Trail) -> None:
+    if sealed := Counter(seal.kind for seal in trail.seals):
+        console.line(f"sealed: {_counted(sealed)}, {sum(seal.rows or 0 for seal in trail.seals):,} rows")
     if trail.removed:
         console.line(f"removed with a receipt: {_counted(Counter(subject.kind for subject in trail.removed))}")
     if unsealed := _counted(_waiting(trail, is_open=False)):
         console.line(f"not sealed yet, the next run does it: {unsealed}")
     if unfinished := _counted(_waiting(trail, is_open=True)):
         console.line(f"unfinished, the next import closes and seals it: {unfinished}")
-    for seal in trail.seals:
-        if (expected and seal.seal.startswith(expected)) or seal is trail.seals[-1]:
-            console.line(f"seal {seal.number}, {seal.subject}, of {seal.sealed_at} UTC: {seal.seal}")
-    if found:
-        console.line("next: keep this database and its .seal file as they are; RUNBOOK.md, 6b, says what it can mean")
-    else:
-        console.line("proven: no audit row was changed, added or removed since it was sealed")
 
 
 def _object(trail: Trail, found: list[Problem], expected: str | None) -> dict[str, Any]:
@@ -125,9 +129,7 @@ def _object(trail: Trail, found: list[Problem], expected: str | None) -> dict[st
         "seals": len(trail.seals),
         "rows": sum(seal.rows or 0 for seal in trail.seals),
         "last": _seal_object(last) if last else None,
-        "expected": next(
-            (_seal_object(seal) for seal in trail.seals if expected and seal.seal.startswith(expected)), None
-        ),
+        "expected": next((_seal_object(seal) for seal in trail.seals if _is(seal, expected)), None),
         "noted": asdict(trail.anchor) if trail.anchor else None,
         "removed_with_a_receipt": len(trail.removed),
         "not_sealed_yet": _waiting(trail, is_open=False),
@@ -136,6 +138,10 @@ def _object(trail: Trail, found: list[Problem], expected: str | None) -> dict[st
             vars(problem) | {"subject": problem.subject._asdict() if problem.subject else None} for problem in found
         ],
     }
+
+
+def _is(seal: Seal, expected: str | None) -> bool:
+    return expected is not None and bool(seal.seal) and seal.seal.startswith(expected)
 
 
 def _seal_object(seal: Seal) -> dict[str, Any]:

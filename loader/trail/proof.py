@@ -91,10 +91,8 @@ def _link(before: Seal | None, seal: Seal) -> Iterator[Problem]:
     if seal.seal != seal.computed():
         yield Problem("its row of audit.fct_seals was changed", seal.number, seal.subject)
     elif seal.number != number + 1:
-        missing = (
-            f"seal {number + 1} is" if seal.number == number + 2 else f"seals {number + 1} to {seal.number - 1} are"
-        )
-        what = f"{missing} missing before it" if seal.number > number else "its number stands twice"
+        missing = f"seals {number + 1} to {seal.number - 1} are missing before it"
+        what = missing if seal.number > number else "its number stands twice"
         yield Problem(what, seal.number, seal.subject)
     elif seal.previous_seal != previous:
         yield Problem(f"it does not follow seal {number}", seal.number, seal.subject)
