@@ -1,6 +1,7 @@
 """What the command lines of the loader and of the probe share."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from typing import NoReturn
 
 from loader.console import printable
 from loader.errors import EtlError, Refused
+from loader.modes import private_umask
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -39,7 +41,11 @@ def entity_option(command: argparse.ArgumentParser, known: Sequence[str]) -> Non
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Return the command's exit code; an expected failure is one line on standard error and its own exit code."""
+    """Return the command's exit code; an expected failure is one line on standard error and its own exit code.
+
+    Meanwhile what is written is for its owner alone.
+    """
+    umask = private_umask()
     try:
         return command()
     except KeyboardInterrupt:
@@ -48,3 +54,5 @@ def guarded(command: Callable[[], int]) -> int:
     except EtlError as error:
         print("error: " + printable(" ".join(str(error).split())), file=sys.stderr)
         return error.exit_code
+    finally:
+        os.umask(umask)

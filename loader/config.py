@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TOKEN_VARIABLE = "QGP_API_TOKEN"  # noqa: S105 - the name of the variable, not its value
 TOKEN_COMMAND_VARIABLE = "QGP_API_TOKEN_COMMAND"  # noqa: S105 - the name of the variable, not its value
 SOURCE_VARIABLE = "ETL_SOURCE"
+# The audit trail is kept at least so long, whatever etl.toml says.
+MIN_RETENTION_DAYS = 90
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Settings:
     probe: ProbeLimits
     environments: dict[str, Environment]
     production_hosts: tuple[str, ...]
+    retention_days: int
 
     def environment(self, name: str) -> Environment:
         """Return the environment `name`.
@@ -124,6 +127,7 @@ def load_settings() -> Settings:
             probe=ProbeLimits(*(_value(table, "probe", field.name, float) for field in fields(ProbeLimits))),
             environments={name: _environment(name, entry) for name, entry in dict(table["environments"]).items()},
             production_hosts=_texts("[production] hosts", _value(table, "production", "hosts", list)),
+            retention_days=_retention_days(table),
         )
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; restore it, or correct ETL_CONFIG") from error
@@ -159,6 +163,15 @@ def _at_least_one(section: str, key: str, value: Any) -> Any:
     if value < 1:
         raise TypeError(f"[{section}] {key} must be at least 1, not {value!r}")
     return value
+
+
+def _retention_days(table: dict[str, Any]) -> int:
+    if "retention" not in table:
+        return MIN_RETENTION_DAYS
+    days: int = _value(table, "retention", "days", int)
+    if days < MIN_RETENTION_DAYS:
+        raise TypeError(f"[retention] days must be at least {MIN_RETENTION_DAYS}, not {days}")
+    return days
 
 
 def _delivery(table: dict[str, Any]) -> Delivery:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import duckdb
 
 from loader.errors import DatabaseLocked, GateClosed, Refused, StoppedEarly
+from loader.modes import tighten_database
 
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _POLL_SECONDS = 0.1
@@ -97,6 +98,7 @@ class Warehouse:
             self._connect(read_only=False).close()
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        tighten_database(self.path)
         deadline, told = time.monotonic() + self._wait, False
         if not self.exists():
             raise GateClosed(f"{self.path}: there is no database yet; run: dbt build")

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from math import ceil
 from typing import Any
 
+from loader.anchor import read_anchor
 from loader.command import OneLineParser, guarded
 from loader.config import load_settings
 from loader.console import Console
@@ -58,8 +60,10 @@ def _main(options: argparse.Namespace) -> int:
     expected = _expected(options.expect)
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
+    warehouse.rows("select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
+    anchor = read_anchor(settings.database)
     with _progress(console, warehouse) as advance:
-        trail = read_trail(warehouse, advance)
+        trail = read_trail(partial(warehouse.connection, read_only=True), anchor, advance)
     found = list(problems(trail))
     if expected and not any(_is(seal, expected) for seal in trail.seals):
         found.append(Problem(f"the expected seal {expected} is not on the chain of this database"))

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from loader.anchor import Anchor, read_anchor
+from loader.anchor import Anchor
 from loader.seals import Seal, chain
 from loader.subjects import RECEIPT, Content, Subject, audit_tables, contents, subjects
-from loader.warehouse import Row, Warehouse, fetch
+from loader.warehouse import Row, fetch
 
 # A probe writes its rows without the run lock, and clocks are corrected.
 _OVERTAKES = timedelta(minutes=5)
@@ -49,22 +50,23 @@ class Problem:
         return where + self.what
 
 
-def read_trail(warehouse: Warehouse, advance: Callable[[int], None]) -> Trail:
-    """Return the trail; the file is held for one table at a time, and `advance` is called with the rows done.
+def read_trail(
+    reading: Callable[[], AbstractContextManager[Any]], anchor: Anchor | None, advance: Callable[[int], None]
+) -> Trail:
+    """Return the trail; `advance` is called with the rows done.
 
-    Seals are read first: what has one is at rest, so that runs may go on meanwhile.
+    `reading` opens a connection; it is used for one table at a time, so that runs may go on meanwhile. Seals are read
+    first: what has one is at rest.
     """
-    warehouse.rows("select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
-    anchor = read_anchor(warehouse.path)
-    with warehouse.connection(read_only=True) as connection:
+    with reading() as connection:
         seals, tables = chain(connection), audit_tables(connection)
     held: dict[Subject, Content] = {}
     for table in tables:
-        with warehouse.connection(read_only=True) as connection:
+        with reading() as connection:
             for subject, content in contents(connection, [table] if table.id_column else [], advance=advance).items():
                 held.setdefault(subject, {}).update(content)
-    with warehouse.connection(read_only=True) as connection:
-        states, removed = subjects(connection), _removed(connection)
+    with reading() as connection:
+        states, removed = subjects(connection), removed_before(connection)
     return Trail(seals, anchor, held, states, removed, [table.name for table in tables if not table.id_column])
 
 
@@ -76,7 +78,7 @@ def problems(trail: Trail) -> Iterator[Problem]:
         if seal.subject in seen:
             yield Problem("it is sealed twice", seal.number, seal.subject)
         elif seal.seal == seal.computed():
-            yield from _rows(trail, seal)
+            yield from row_problems(trail, seal)
         seen.add(seal.subject)
         before = seal
     yield from _end(trail)
@@ -98,7 +100,7 @@ def _link(before: Seal | None, seal: Seal) -> Iterator[Problem]:
         yield Problem(f"it does not follow seal {number}", seal.number, seal.subject)
 
 
-def _rows(trail: Trail, seal: Seal) -> Iterator[Problem]:
+def row_problems(trail: Trail, seal: Seal) -> Iterator[Problem]:
     """Compare the tables of one subject; what a receipt says was removed has to be gone, and to be what was sealed."""
     removed, held = trail.removed.get(seal.subject, {}), trail.held.get(seal.subject, {})
     for table in sorted(seal.tables | held | removed):
@@ -149,7 +151,7 @@ def _never_sealed(trail: Trail, subject: Subject) -> Iterator[Problem]:
             )
 
 
-def _removed(connection: Any) -> dict[Subject, Content]:
+def removed_before(connection: Any) -> dict[Subject, Content]:
     """Return what receipts say was removed; a text that is no JSON object says nothing."""
     removed: dict[Subject, Content] = {}
     for row in fetch(connection, "select kind, subject_id, content from audit.fct_receipts"):

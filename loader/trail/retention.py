@@ -1,0 +1,174 @@
+"""What `prune` may remove: what began before the retention, but nothing that a later run still needs."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from loader.seals import Seal, chain
+from loader.subjects import INVOCATION, RECEIPT, RUN, Content, Subject, Table, audit_tables, contents, subjects
+from loader.trail.proof import Trail, removed_before, row_problems
+from loader.warehouse import Row, fetch
+
+UNFINISHED, NEEDED, ALTERED = "unfinished", "needed by a run that is kept", "not as it was sealed: run audit-verify"
+# Kept runs with the reason; what `history` makes of them is not to change.
+_KEPT_RUNS = {
+    "has records whose fate is unknown": """
+        select distinct run_id from audit.fct_import_records as lost inner join audit.fct_runs as runs using (run_id)
+        where lost.result = 'unknown' and not exists (
+            select 1 from audit.fct_import_records as settled
+            inner join audit.fct_runs as others on settled.run_id = others.run_id
+            where settled.result in ('created', 'exists') and settled.reference_number = lost.reference_number
+                and settled.entity_type = lost.entity_type and others.address is not distinct from runs.address
+        )
+    """,
+    "left something open that the next run of its file goes on with": """
+        select arg_max(run_id, rowid) as run_id from audit.fct_runs where mode = 'import' and gate = 'open'
+        group by address, entity_type, source_sha256
+        having arg_max(not_attempted_records + unknown_records, rowid) > 0
+    """,
+}
+# For records that a kept run has left unknown and no kept run has settled: the last run that has.
+_SETTLED_BY = """
+    with outcomes as (
+        select records.rowid as position, records.run_id, records.entity_type, reference_number, result, address,
+            list_contains(?, records.run_id) as is_kept
+        from audit.fct_import_records as records inner join audit.fct_runs using (run_id)
+        where result in ('unknown', 'created', 'exists')
+    )
+    select distinct arg_max(run_id, position) filter (where result <> 'unknown') as run_id
+    from outcomes group by entity_type, reference_number, address
+    having bool_or(is_kept and result = 'unknown') and bool_or(result <> 'unknown')
+        and not bool_or(is_kept and result <> 'unknown')
+"""
+# What kept runs name, and what the gate judges the last build by.
+_INVOCATIONS = """
+    select invocation_id from audit.fct_runs where list_contains($kept, run_id)
+    union
+    select try_cast(details as json) ->> 'invocation_id' from audit.fct_run_events where list_contains($kept, run_id)
+    union
+    select arg_max(invocation_id, finished_at)
+    from audit.fct_dbt_payloads inner join audit.fct_dbt_invocations using (invocation_id) group by entity_type
+    union
+    select arg_max(invocation_id, finished_at)
+    from audit.fct_dbt_results inner join audit.fct_dbt_invocations using (invocation_id)
+    where status <> 'not_run' group by entity_type, name
+"""
+# Tables whose last row for these columns outlives its run: the next run begins with it.
+_LAST_OF = {"fct_pacing": ("address", "endpoint"), "fct_contracts": ("address", "entity_type")}
+
+
+@dataclass(frozen=True)
+class Removal:
+    """The rows of one subject that go, table by table, and its report files: path and recorded SHA-256."""
+
+    subject: Subject
+    began: datetime
+    tables: Content
+    files: tuple[tuple[str, str], ...]
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows go."""
+        return sum(table["rows"] for table in self.tables.values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What goes, oldest first, and what is kept though it is older, with the reason."""
+
+    before: datetime
+    removals: list[Removal]
+    kept: dict[Subject, str]
+
+    def rows(self) -> dict[str, int]:
+        """Return how many rows go, by table."""
+        counts: dict[str, int] = {}
+        for removal in self.removals:
+            for table, content in removal.tables.items():
+                counts[table] = counts.get(table, 0) + content["rows"]
+        return dict(sorted(counts.items()))
+
+
+def plan(connection: Any, moment: datetime, days: int) -> Plan:
+    """Return what goes of an open connection's audit trail when it is kept for `days` days.
+
+    Args:
+        connection: a connection within a transaction.
+        moment: the time from which the days count back, in UTC without a zone; a subject is as old as its beginning.
+        days: the retention.
+
+    """
+    before = moment - timedelta(days=days)
+    states = subjects(connection)
+    began = {
+        Subject(row["kind"], row["subject_id"]): row["began_at"]
+        for row in fetch(connection, "select kind, subject_id, began_at from audit.fct_receipts")
+    } | {subject: state["began"] for subject, state in states.items()}
+    old = {subject for subject in began if subject.kind != RECEIPT and began[subject] and began[subject] < before}
+    kept = _kept(connection, states, old)
+    tables = [table for table in audit_tables(connection) if table.id_column]
+    chosen = sorted(old - set(kept), key=lambda subject: (began[subject], subject))
+    held = contents(connection, tables, chosen)
+    for subject in _altered(connection, held):
+        kept[subject] = ALTERED
+        del held[subject]
+    alone, files = _last_rows(connection, tables), _files(connection, chosen)
+    removals = []
+    for subject in (subject for subject in chosen if subject in held):
+        going = {name: content for name, content in held[subject].items() if subject.id not in alone.get(name, ())}
+        if going:
+            removals.append(Removal(subject, began[subject], going, tuple(files.get(subject.id or "", ()))))
+    return Plan(before, removals, {subject: reason for subject, reason in sorted(kept.items()) if subject in old})
+
+
+def _kept(connection: Any, states: dict[Subject, Row], old: set[Subject]) -> dict[Subject, str]:
+    """Return what is kept whatever its age, and what that needs; what is younger needs older ones as well."""
+    kept = {subject: UNFINISHED for subject, state in states.items() if state["is_open"]}
+    for reason, query in _KEPT_RUNS.items():
+        for row in fetch(connection, query):
+            kept.setdefault(Subject(RUN, row["run_id"]), reason)
+    young = {subject.id for subject in states if subject.kind == RUN and subject not in old}
+
+    def runs() -> list[str | None]:
+        return sorted(young | {subject.id for subject in kept if subject.kind == RUN}, key=str)
+
+    while found := fetch(connection, _SETTLED_BY, [runs()]):
+        kept |= {Subject(RUN, row["run_id"]): NEEDED for row in found}
+    named = connection.execute(_INVOCATIONS, {"kept": runs()}).fetchall()
+    return kept | {Subject(INVOCATION, invocation): NEEDED for (invocation,) in named if invocation}
+
+
+def _altered(connection: Any, held: dict[Subject, Content]) -> list[Subject]:
+    """Return which of these are not as they were sealed: to remove them would remove what shows it."""
+    seals: dict[Subject, Seal] = {seal.subject: seal for seal in chain(connection) if seal.subject in held}
+    trail = Trail(list(seals.values()), None, held, {}, removed_before(connection), [])
+    return [
+        subject
+        for subject, seal in seals.items()
+        if seal.seal != seal.computed() or any(True for _ in row_problems(trail, seal))
+    ]
+
+
+def _last_rows(connection: Any, tables: list[Table]) -> dict[str, set[str]]:
+    """Return, by table, the runs whose rows there stay because one of them is the last of its kind."""
+    found: dict[str, set[str]] = {}
+    for table in tables:
+        columns = _LAST_OF.get(table.name, ())
+        if columns and set(columns) <= set(table.columns):
+            query = f"select arg_max(run_id, rowid) as run_id from audit.{table.name} group by {', '.join(columns)}"  # noqa: S608
+            found[table.name] = {row["run_id"] for row in fetch(connection, query)}
+    return found
+
+
+def _files(connection: Any, chosen: list[Subject]) -> dict[str, list[tuple[str, str]]]:
+    query = "select run_id, path, sha256 from audit.fct_output_files where run_id in (select unnest(?)) order by path"
+    files: dict[str, list[tuple[str, str]]] = {}
+    for row in fetch(connection, query, [[subject.id for subject in chosen if subject.kind == RUN]]):
+        files.setdefault(row["run_id"], []).append((row["path"], row["sha256"]))
+    return files
+
+
+def files_of(rows: list[Row]) -> list[tuple[str, str]]:
+    """Return the path and SHA-256 of every file that these rows of `fct_receipts` name."""
+    return [(file["path"], file["sha256"]) for row in rows for file in json.loads(row["files"] or "[]")]
