@@ -61,10 +61,9 @@ def _main(options: argparse.Namespace) -> int:
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
     warehouse.rows("select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
-    anchor = read_anchor(settings.database)
-    with _progress(console, warehouse) as advance:
-        trail = read_trail(partial(warehouse.connection, read_only=True), anchor, advance)
-    found = list(problems(trail))
+    trail, found = _compared(console, warehouse)
+    while found and _goes_on(warehouse, trail):
+        trail, found = _compared(console, warehouse)
     if expected and not any(_is(seal, expected) for seal in trail.seals):
         found.append(Problem(f"the expected seal {expected} is not on the chain of this database"))
     if not trail.seals and not found:
@@ -72,6 +71,19 @@ def _main(options: argparse.Namespace) -> int:
     _print(console, trail, found, expected)
     console.summary(_object(trail, found, expected))
     return SOME_RECORDS if found else OK
+
+
+def _compared(console: Console, warehouse: Warehouse) -> tuple[Trail, list[Problem]]:
+    anchor = read_anchor(warehouse.path)
+    with _progress(console, warehouse) as advance:
+        trail = read_trail(partial(warehouse.connection, read_only=True), anchor, advance)
+    return trail, list(problems(trail))
+
+
+def _goes_on(warehouse: Warehouse, trail: Trail) -> bool:
+    """Tell whether something was sealed since the trail was read: what was removed meanwhile is no problem."""
+    last = warehouse.rows("select max(number) as number from audit.fct_seals")[0]["number"]
+    return bool(last and last > max((seal.number or 0 for seal in trail.seals), default=0))
 
 
 def _expected(given: str | None) -> str | None:
