@@ -1,6 +1,7 @@
 """Retention: what is older than 90 days goes, with a receipt that is sealed; what a later run needs stays."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -11,13 +12,14 @@ import pytest
 
 from loader.audit import now
 from loader.subjects import Subject, audit_tables, contents
+from loader.trail import audit_verify, prune
 from loader.trail.removal import remove, remove_files
 from loader.trail.retention import Plan, plan
 from loader.warehouse import Warehouse
 from sandbox.process import running_sandbox
 from tests.forked import killed
 from tests.history import aged, copied, verified
-from tests.support import Home, new_home
+from tests.support import ROOT, Home, new_home
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +211,14 @@ def test_files_that_a_kill_left_are_removed_by_the_next_prune(copy: Home):
     assert all(path.exists() for path in files)
     assert copy.loader("prune", "--yes").returncode == 0
     assert not any(path.exists() for path in files)
+
+
+def test_every_flag_stands_in_the_runbook():
+    page = (ROOT / "RUNBOOK.md").read_text(encoding="utf-8")
+    for parser in (audit_verify.parser("x"), prune.parser("x")):
+        flags = set(re.findall(r"--[a-z-]+", parser.format_help())) - {"--help"}
+        assert "--json" in flags
+        assert {flag for flag in flags if flag not in page} == set()
 
 
 def test_fewer_than_90_days_are_refused(copy: Home):
