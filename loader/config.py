@@ -127,7 +127,7 @@ def load_settings() -> Settings:
             probe=ProbeLimits(*(_value(table, "probe", field.name, float) for field in fields(ProbeLimits))),
             environments={name: _environment(name, entry) for name, entry in dict(table["environments"]).items()},
             production_hosts=_texts("[production] hosts", _value(table, "production", "hosts", list)),
-            retention_days=_retention_days(table),
+            retention_days=_at_least(MIN_RETENTION_DAYS, "retention", "days", _value(table, "retention", "days", int)),
         )
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; restore it, or correct ETL_CONFIG") from error
@@ -156,28 +156,19 @@ def _value(table: dict[str, Any], section: str, key: str, kind: type) -> Any:
 
 def _limits(table: dict[str, Any]) -> Limits:
     values = {field.name: _value(table, "source", field.name, int) for field in fields(Limits)}
-    return Limits(**{name: _at_least_one("source", name, value) for name, value in values.items()})
+    return Limits(**{name: _at_least(1, "source", name, value) for name, value in values.items()})
 
 
-def _at_least_one(section: str, key: str, value: Any) -> Any:
-    if value < 1:
-        raise TypeError(f"[{section}] {key} must be at least 1, not {value!r}")
+def _at_least(least: int, section: str, key: str, value: Any) -> Any:
+    if value < least:
+        raise TypeError(f"[{section}] {key} must be at least {least}, not {value!r}")
     return value
-
-
-def _retention_days(table: dict[str, Any]) -> int:
-    if "retention" not in table:
-        return MIN_RETENTION_DAYS
-    days: int = _value(table, "retention", "days", int)
-    if days < MIN_RETENTION_DAYS:
-        raise TypeError(f"[retention] days must be at least {MIN_RETENTION_DAYS}, not {days}")
-    return days
 
 
 def _delivery(table: dict[str, Any]) -> Delivery:
     values = {field.name: _value(table, "delivery", field.name, field.type) for field in fields(Delivery)}  # type: ignore[arg-type]
     for key in ("batch_size", "max_concurrency", "max_attempts", "stop_after_lost_answers"):
-        _at_least_one("delivery", key, values[key])
+        _at_least(1, "delivery", key, values[key])
     return Delivery(**values)
 
 

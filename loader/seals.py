@@ -85,7 +85,7 @@ def seal_finished(connection: Any) -> Seal | None:
     waiting = {
         subject: state
         for subject, state in subjects(connection).items()
-        if subject not in sealed and not state["is_open"] and subject.kind != RECEIPT
+        if subject not in sealed and not (state["is_open"] or state["is_settling"]) and subject.kind != RECEIPT
     }
     return add_seals(connection, sorted(waiting, key=lambda subject: (waiting[subject]["ended"], subject)))
 

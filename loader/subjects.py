@@ -19,7 +19,8 @@ _TABLES = """
     where database_name = current_database() and schema_name = 'audit' and table_name like 'fct\\_%' escape '\\'
     group by table_name order by table_name
 """
-# A run that began to post and has no row of `fct_runs` is closed by the next import: until then it is not at rest.
+# A run that began to post and has no row of `fct_runs` is closed by the next import: until then it is open. A probe of
+# its own writes its rows without the run lock, one table after the other: for a while it is settling.
 _SUBJECTS = """
     with runs as (
         select run_id, min(event_time) as began, max(event_time) as ended, bool_or(action = 'posting_started') as posted
@@ -31,15 +32,15 @@ _SUBJECTS = """
     ),
     closed as (select run_id, bool_and(exit_code is null) as by_another from audit.fct_runs group by run_id)
     select 'run' as kind, run_id as subject_id, began, ended, posted and by_another is null as is_open,
-        coalesce(by_another, false) as by_another
+        coalesce(by_another, false) as by_another, false as is_settling
     from runs left join closed using (run_id)
     union all
-    select 'run', run_id, began, ended, false, false from probes
+    select 'run', run_id, began, ended, false, false, ended > now() at time zone 'UTC' - interval 5 minute from probes
     union all
-    select 'invocation', invocation_id, min(started_at), max(finished_at), false, false
+    select 'invocation', invocation_id, min(started_at), max(finished_at), false, false, false
     from audit.fct_dbt_invocations group by invocation_id
     union all
-    select 'receipt', receipt_id, min(pruned_at), max(pruned_at), false, false
+    select 'receipt', receipt_id, min(pruned_at), max(pruned_at), false, false, false
     from audit.fct_receipts group by receipt_id
 """
 
@@ -81,7 +82,10 @@ def audit_tables(connection: Any) -> list[Table]:
 
 
 def subjects(connection: Any) -> dict[Subject, Row]:
-    """Return every run, probe, invocation and receipt: began, ended (UTC), is_open, and by_another: who closed it."""
+    """Return every run, probe, invocation and receipt: began, ended (UTC) and its state.
+
+    `is_open`: the next import closes it. `by_another`: one has. `is_settling`: its rows may not all be there yet.
+    """
     return {Subject(row["kind"], row["subject_id"]): row for row in fetch(connection, _SUBJECTS)}
 
 

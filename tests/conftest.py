@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.process import Sandbox, running_sandbox
+from tests.history import long_history, old, sealed_history, trail  # noqa: F401 - fixtures
 from tests.support import Home, new_home
 
 # The files that take longest; begun first, they leave no worker alone with one of them at the end.

@@ -1,20 +1,76 @@
-"""An audit trail to tamper with: a few runs of every kind, sealed, in a copy of its own for each test."""
+"""Audit trails to tamper with and to grow old: a few runs of every kind, sealed, in a copy of its own for each test.
+
+`conftest.py` takes the fixtures from here.
+"""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from loader.anchor import anchor_path, read_anchor
+from loader.audit import now
 from loader.seals import seal_audit
 from loader.trail.proof import Problem, problems, read_trail
+from loader.trail.removal import remove, remove_files
+from loader.trail.retention import Plan, plan
 from loader.warehouse import Warehouse
-from tests.support import Home
+from sandbox.process import running_sandbox
+from tests.forked import killed
+from tests.support import Home, new_home
 
 TIMES = ("DATE", "TIMESTAMP")
+
+
+@pytest.fixture(scope="session")
+def sealed_history(workplace: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Return a home after a probe, an import, a refused run and a dry-run, whose sandbox is still running."""
+    database = tmp_path_factory.mktemp("seals") / "sandbox.sqlite"
+    with running_sandbox(database, "--environment", "staging") as sandbox:
+        variables = {"QGP_STAGING_API_URL": sandbox.url, "QGP_API_TOKEN": sandbox.token()}
+        home = new_home(workplace / "seals_history", built, **variables)
+        assert home.probe("staging").returncode == 0
+        home.query("update audit.fct_probe_checks set checked_at = checked_at - interval 10 minute")
+        assert home.loader("--import", "--verify").returncode == 0
+        assert home.loader("--import", QGP_API_TOKEN="refused").returncode == 3  # noqa: S106 - no token of anything
+        assert home.loader("--dry-run").returncode == 0
+        yield home
+
+
+@pytest.fixture
+def trail(sealed_history: Home, workplace: Path, request: pytest.FixtureRequest) -> Home:
+    """Return a copy of that home."""
+    return copied(sealed_history, workplace / f"seals_{request.node.name}".replace("[", "_")[:90])
+
+
+@pytest.fixture(scope="session")
+def long_history(workplace: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Return a home after a probe and three imports of the same file, the last of them killed while it posted."""
+    database = tmp_path_factory.mktemp("prune") / "sandbox.sqlite"
+    with running_sandbox(database, "--environment", "staging") as sandbox:
+        variables = {"QGP_STAGING_API_URL": sandbox.url, "QGP_API_TOKEN": sandbox.token()}
+        home = new_home(workplace / "prune_history", built, **variables)
+        assert home.probe("staging").returncode == 0
+        home.query("update audit.fct_probe_checks set checked_at = checked_at - interval 10 minute")
+        assert home.loader("--import").returncode == 0
+        assert home.loader("--import").returncode == 0
+        killed(home, "before:commit_outcomes", "--environment", "staging")
+        yield home
+
+
+@pytest.fixture
+def old(long_history: Home, workplace: Path, request: pytest.FixtureRequest) -> Home:
+    """Return a copy of that home, with report files of its own."""
+    home = copied(long_history, workplace / f"prune_{request.node.name}"[:90])
+    shutil.copytree(long_history.output, home.output)
+    moved = (str(long_history.output), str(home.output))
+    home.query("update audit.fct_output_files set path = replace(path, ?, ?)", *moved)
+    return home
 
 
 def copied(home: Home, folder: Path) -> Home:
@@ -76,3 +132,25 @@ def aged(home: Home, days: Callable[[str], int]) -> None:
 def _count(connection: Any, table: str) -> int:
     found = connection.execute(f"select count(*) from audit.{table}").fetchall()  # noqa: S608
     return int(found[0][0])
+
+
+def runs(home: Home) -> list[str]:
+    """Return the ids of the probe and the three imports, in the order of time."""
+    return [run for (run,) in home.query("select distinct run_id from audit.fct_probe_checks order by 1")]
+
+
+def ages(**of: int) -> Callable[[str], int]:
+    return lambda subject: of.get(subject, 0)
+
+
+def planned(home: Home, moment: datetime | None = None) -> Plan:
+    with duckdb.connect(str(home.database), read_only=True) as connection:
+        return plan(connection, moment or now(), 90)
+
+
+def pruned(home: Home, moment: datetime) -> Plan:
+    """Remove what is older than 90 days at a moment."""
+    warehouse = Warehouse(home.database, 1, print)
+    found, *_ = remove(warehouse, moment, 90, print)
+    assert remove_files(warehouse) == []
+    return found
