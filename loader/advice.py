@@ -1,12 +1,12 @@
 """The last line of a summary: what to do next, as a command to copy where there is one."""
 
-import os
 import shlex
 from pathlib import Path
 
 from loader.dialect import Dialect
 from loader.errors import GateClosed
 from loader.job import DRY_RUN, IMPORT, Run
+from loader.typed import shown, typed_command
 from loader.warehouse import Row
 
 
@@ -17,11 +17,11 @@ def next_step(run: Run, row: Row, rejected: Path) -> str:
     if run.closed_by:
         # The file that is given back is comma-separated UTF-8, whatever the source and the environment say.
         plain = "" if run.job.dialect == Dialect() else _flags(Dialect(encoding="utf-8"))
-        again = _command(row, "--validate-only", rejected, plain)
+        again = typed_command(row, "--validate-only", rejected, plain)
         return f"next: correct {shown(rejected)} and give it back:\n  {again}"
     if row["mode"] != IMPORT:
         mode = "--import" if row["mode"] == DRY_RUN else "--dry-run"
-        return f"next: {_command(row, mode, row['source_file'], _flags(run.job.dialect))}"
+        return f"next: {typed_command(row, mode, row['source_file'], _flags(run.job.dialect))}"
     return _after_import(row, run.readback)
 
 
@@ -42,20 +42,9 @@ def _after_import(row: Row, readback: Row) -> str:
     return "done: every record that is ready is on the platform"
 
 
-def _command(row: Row, mode: str, source: str | Path, flags: str) -> str:
-    given = f"--source {shlex.quote(shown(source))}{flags} --entity-type {row['entity_type']}"
-    return f"python scripts/etl/pipeline.py --environment {row['environment']} {mode} {given}"
-
-
 def _flags(dialect: Dialect) -> str:
     """Return the flags that name a dialect; none for plain CSV in UTF-8."""
     if dialect == Dialect():
         return ""
     encoding = f" --encoding {dialect.encoding}" if dialect.encoding else ""
     return f" --delimiter {shlex.quote(dialect.delimiter)}{encoding}"
-
-
-def shown(path: str | Path) -> str:
-    """Return the path as a person would type it here: relative when it is below the current folder."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -25,16 +24,12 @@ from loader.seals import seal_or_tell
 from loader.steps import Step, step
 from loader.summary import print_summary, summary_object
 from loader.tokens import run_tokens
-from loader.trail import COMMANDS, run_command
 from probe.gate import probe_or_refuse
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader") -> int:
     """Carry out one command line; return the exit code. An expected failure is one line on standard error."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    if given and given[0] in COMMANDS:
-        return run_command(given[0], given[1:], prog)
-    return guarded(lambda: _main(parser(prog).parse_args(given)))
+    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
 
 
 def _main(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ EtlError
 |  |- SourceRefused      2  the source file cannot be trusted at all: change the file
 |  `- GateClosed         2  nothing tested to post: run the command that the message names
 |- RecordsRefused        1  the data is at fault: read the validation report
+|- NotFound              1  the audit trail has no such record: check what was typed
 |- ApiUnavailable        3  the API cannot be reached or its contract is not verified
 `- StoppedEarly          4  what was done is kept; the same command resumes
    |- DatabaseLocked     4  another process holds the database
@@ -37,6 +38,12 @@ class GateClosed(Refused):
 
 class RecordsRefused(EtlError):
     """Some records are invalid, so the payload may not be posted; nothing was posted."""
+
+    exit_code = 1
+
+
+class NotFound(EtlError):
+    """The audit trail has no such record; the message says where it was looked for."""
 
     exit_code = 1
 

@@ -36,6 +36,21 @@ def run_lock(database: Path, wait_seconds: float, notify: Callable[[str], None])
         os.close(descriptor)
 
 
+def running_process(database: Path) -> int | None:
+    """Return the process id of the run that is under way on `database`; None when there is none."""
+    try:
+        descriptor = os.open(database.with_name(database.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.pread(descriptor, 20, 0).decode() or 0) or None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _name_this_process(descriptor: int, path: Path) -> None:
     try:
         os.ftruncate(descriptor, 0)

@@ -5,6 +5,7 @@ from pathlib import Path
 from loader.account import close_run, keep_refusal
 from loader.audit import gate_facts, keep_validation, operator, totals
 from loader.dbt import Build, dbt_build
+from loader.dialect import dialect_variables
 from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused
 from loader.gate import check_gate
 from loader.job import VALIDATE_ONLY, Run
@@ -23,7 +24,14 @@ def execute(run: Run) -> Row:
 
     """
     job = run.job
-    run.journal.note("run_started", mode=job.mode, environment=job.environment, source=job.source, operator=operator())
+    run.journal.note(
+        "run_started",
+        mode=job.mode,
+        environment=job.environment,
+        source=job.source,
+        operator=operator(),
+        **dialect_variables(job.dialect),
+    )
     try:
         _prepare(run)
     except EtlError as error:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from loader.advice import next_step, shown
+from loader.advice import next_step
 from loader.audit import DELIVERY_COUNTS, FILE_COUNTS
 from loader.console import Console
 from loader.export_files import OutputFile
 from loader.job import DRY_RUN, IMPORT, Run
 from loader.report import stats_document
 from loader.spent import TimeSpent
+from loader.typed import shown
 from loader.verify_report import print_readback
 from loader.warehouse import Row
 

@@ -25,7 +25,8 @@ class Warehouse:
     """One DuckDB file. Every method opens it, does one thing in one transaction and closes it again.
 
     All methods raise DatabaseLocked when another process holds the file longer than `lock_wait_seconds`, Refused when
-    the file is not a DuckDB database or cannot be opened, and StoppedEarly when its disk fails or is full.
+    the file is not a DuckDB database or cannot be opened, StoppedEarly when its disk fails or is full, and GateClosed
+    when there is no file, or a table of a query does not exist because dbt has not built it.
     """
 
     def __init__(self, path: Path, lock_wait_seconds: float, notify: Callable[[str], None]) -> None:
@@ -49,6 +50,8 @@ class Warehouse:
         except duckdb.Error as error:
             if _is_damaged(error):
                 raise Refused(_damaged(self.path, error)) from error
+            if isinstance(error, duckdb.CatalogException):
+                raise GateClosed(f"{self.path}: a table is missing; run: dbt build") from error
             if not isinstance(error, _DISK_FAILS):
                 raise
             raise StoppedEarly(
@@ -59,17 +62,9 @@ class Warehouse:
             connection.close()
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Return the rows of a query as dictionaries.
-
-        Raises:
-            GateClosed: a table of the query does not exist, because dbt has not built it.
-
-        """
+        """Return the rows of a query as dictionaries."""
         with self.connection(read_only=True) as connection:
-            try:
-                return fetch(connection, query, parameters)
-            except duckdb.CatalogException as error:
-                raise GateClosed(f"{self.path}: a table is missing; run: dbt build") from error
+            return fetch(connection, query, parameters)
 
     def tuples(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query one by one; the file is held until the last one is taken."""
