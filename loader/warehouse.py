@@ -136,9 +136,11 @@ def _reason(error: duckdb.Error) -> str:
     return str(error).splitlines()[0].removeprefix("TransactionContext Error: ").removesuffix(".")
 
 
-def fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
-    """Return the rows of a query as dictionaries, on a connection that is open already."""
-    result = connection.execute(query, list(parameters))
+def fetch(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] | dict[str, Any] = ()
+) -> list[Row]:
+    """Return the rows of a query as dictionaries, on a connection that is open already; parameters by place or name."""
+    result = connection.execute(query, parameters if isinstance(parameters, dict) else list(parameters))
     names = [column[0] for column in result.description or []]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

@@ -1,0 +1,124 @@
+"""`python -m loader explain`: what happened to one record, from its line in the file to the API's answer."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from loader.command import OneLineParser, guarded
+from loader.config import load_settings
+from loader.console import Console
+from loader.errors import OK, NotFound
+from loader.lock import running_process
+from loader.trail.explain_find import Trail, find, open_trail
+from loader.trail.explain_life import standing, tell
+from loader.trail.explain_next import next_step, verdict
+from loader.trail.explain_text import print_story
+from loader.typed import shown
+from loader.warehouse import Row, Warehouse
+
+_NEWEST = 5
+_EPILOG = """\
+examples:
+  {prog} EXT-2026-0001
+  {prog} export.csv:17                 the record on line 17, also in the middle of it
+  {prog} EXT-2026-0001 --all           every run that saw it, not the newest 5 alone
+  {prog} EXT-2026-0001 --run 20260130T101512Z-4f2a9c
+  {prog} EXT-2026-0001 --json | jq '.sightings[-1].attempts'
+  {prog} -- -0001                      a reference that begins with a hyphen
+
+A reference is compared exactly; one that reads like FILE:LINE is taken as a reference when there is such a record.
+A file is found by its path or, where no folder is given, by its name. The texts of the record are shown.
+
+exit codes:
+  0  found    1  no such record    2  refused: usage, no such run, no database    4  the database is held
+"""
+
+
+def parser(prog: str) -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    command = OneLineParser(prog, "Tell everything that is known of one record, run by run.", _EPILOG.format(prog=prog))
+    command.add_argument("record", metavar="REFERENCE|FILE:LINE", help="the record's key, or a line of a source file")
+    command.add_argument("--run", metavar="RUN_ID", help="only as this run saw it (default: the newest 5 that did)")
+    command.add_argument("--entity-type", metavar="NAME", help="only records of this kind (default: any)")
+    command.add_argument("--all", action="store_true", help="every run that saw it, oldest first")
+    command.add_argument("--json", action="store_true", help="print one object, texts in full")
+    return command
+
+
+def main(arguments: Sequence[str], prog: str) -> int:
+    """Carry out one command line; return the exit code."""
+    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
+
+
+def _main(options: argparse.Namespace) -> int:
+    settings, console = load_settings(), Console(as_json=options.json)
+    warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
+    with warehouse.connection(read_only=True) as connection:
+        trail = open_trail(connection, warehouse, options.entity_type, options.run)
+        _note_running(trail)
+        try:
+            sightings, at = _found(trail, options.record)
+            kept = sightings if options.all else sightings[-_NEWEST:]
+            tell(trail, kept if at is None or at in kept else [*kept, at])
+            line_note = _line_note(options.record, at) if at else ""
+        except NotFound as error:
+            console.summary({"asked": options.record, "found": False, "reason": str(error)})
+            raise
+    step = next_step(sightings)
+    print_story(console, options.record + line_note, kept, len(sightings) - len(kept), step)
+    console.summary(_story(options.record, warehouse, sightings, kept, step))
+    return OK
+
+
+def _found(trail: Trail, asked: str) -> tuple[list[Row], Row | None]:
+    """Return all sightings of the record, oldest first, and the one whose line was asked for, if a line was."""
+    found, is_line = find(trail, asked)
+    if not is_line:
+        return standing(trail, found), None
+    (at,) = found
+    name = "reference_number" if at["reference_number"] else "record_hash"
+    sightings = standing(trail, trail.records(f"{name} = $value", value=at[name]))
+    of_line = (at["run_id"], at["record_number"])
+    return sightings, next(seen for seen in sightings if (seen["run_id"], seen["record_number"]) == of_line)
+
+
+def _line_note(asked: str, at: Row) -> str:
+    """Return what is not certain of the line that was asked for.
+
+    Raises:
+        NotFound: it is blank, or beyond the end of the file.
+
+    """
+    line, raw, file = int(asked.rpartition(":")[2]), at["raw"], shown(at["run"]["source_file"])
+    if raw["found_in"] != "source file":
+        return "" if line == at["line_number"] else ", unless that line is a blank one after the record"
+    last = at["line_number"] + raw["text"].count("\n")
+    if line > raw["lines"]:
+        raise NotFound(
+            f"{asked} is beyond the end: {file} has {raw['lines']:,} lines, its last record is on line {last}"
+        )
+    if line > last:
+        raise NotFound(f"{asked} is a blank line: the record before it ends on line {last}")
+    return ""
+
+
+def _note_running(trail: Trail) -> None:
+    """Note the process of the run that is under way, which is the last one and not closed."""
+    last = next(reversed(trail.runs.values()), None)
+    if last and not last["is_closed"]:
+        last["process"] = running_process(trail.warehouse.path)
+
+
+def _story(asked: str, warehouse: Warehouse, sightings: list[Row], kept: list[Row], step: str) -> dict[str, Any]:
+    last = sightings[-1]
+    return {
+        "asked": asked,
+        "found": True,
+        "database": str(warehouse.path),
+        "entity_type": last["entity_type"],
+        "reference_number": last["reference_number"],
+        "verdict": verdict(last),
+        "earlier_sightings": len(sightings) - len(kept),
+        "sightings": [seen | {"verdict": verdict(seen)} for seen in kept],
+        "next": step,
+    }

@@ -1,0 +1,191 @@
+"""Gathers what the tables hold of a record: of each run that saw it, everything in the order in which it happened."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from loader.trail.explain_find import Trail
+from loader.trail.explain_source import SourceText, Span, read_spans
+from loader.warehouse import Row, fetch
+
+Key = tuple[str | None, int]
+# Of each table the columns that say more than which record of which run it is, and their order. The first three are
+# few and tell where the record stands, the others are its particulars.
+_STANDING = {
+    "outcomes": (
+        "fct_import_records",
+        "result, confirmed_by, status_code, attempts, response_time_ms, api_id, error_message, attempted_at",
+        "attempted_at",
+    ),
+    "intents": ("fct_intents", "intended_at", "intended_at"),
+    "readback": ("fct_readback", "is_ours, verdict, differing_fields, status_code, verified_at", "verified_at"),
+}
+_PARTICULARS = {
+    "changes": ("fct_changes", "field, before, after, rule", "field"),
+    "issues": (
+        "fct_issues",
+        "severity, code, field, value, counted, allowed, suggestion, message, how_to_fix",
+        "severity, code, field",
+    ),
+    "attempts": (
+        "fct_attempts",
+        "attempt, sent_at, waited_ms, response_time_ms, was_sent, status_code, next_action, message",
+        "attempt",
+    ),
+}
+_LINEAGE = ("record_number", "line_number", "record_hash", "source_file", "source_sha256", "invocation_id")
+_CELLS_AFTER = "other_cells"
+
+
+def standing(trail: Trail, sightings: Sequence[Row]) -> list[Row]:
+    """Return the sightings with their run and with what became of the record in it: `outcome`, None without one."""
+    told: list[Row] = []
+    for sighting in sightings:
+        run = trail.runs[sighting["run_id"]] if sighting["run_id"] else trail.builds[sighting["entity_type"]]
+        told.append({name: value for name, value in sighting.items() if name != "place"} | {"run": run})
+    _add(trail, told, _STANDING)
+    for at, seen in enumerate(told):
+        seen["outcome"] = next(iter(seen.pop("outcomes")), None)
+        seen["settled_by"] = _settled_by(seen, told[:at])
+    return told
+
+
+def _add(trail: Trail, sightings: Sequence[Row], tables: dict[str, tuple[str, str, str]]) -> None:
+    for name, (table, columns, order) in tables.items():
+        rows = _by_key(trail.connection, table, columns, order, sightings)
+        for seen in sightings:
+            seen[name] = rows[_key(seen)]
+
+
+def _settled_by(seen: Row, before: Sequence[Row]) -> str | None:
+    """Return the run that a carried outcome is from: the last one there that sent the same record."""
+    if not seen["outcome"] or seen["outcome"]["confirmed_by"] != "earlier_run":
+        return None
+    sent = (
+        earlier["run_id"]
+        for earlier in reversed(before)
+        if earlier["outcome"]
+        and earlier["outcome"]["confirmed_by"] != "earlier_run"
+        and (earlier["run"]["address"], earlier["record_hash"]) == (seen["run"]["address"], seen["record_hash"])
+    )
+    return next(sent, None)
+
+
+def tell(trail: Trail, sightings: Sequence[Row]) -> None:
+    """Add to each sighting what the tables, the last build and the source file hold of it."""
+    of_runs = [seen for seen in sightings if seen["run_id"]]
+    _add(trail, sightings, _PARTICULARS)
+    for seen in sightings:
+        last = trail.last.get(seen["entity_type"])
+        seen["is_last_build"] = last is not None and last["invocation_id"] == seen["run"]["invocation_id"]
+        _add_last_build(trail, seen)
+    _add_rejected_file(trail, of_runs)
+    _add_source(trail, sightings)
+
+
+def _add_last_build(trail: Trail, seen: Row) -> None:
+    """Add what only the last build has: the payload, the changed cells of a run that does not keep them."""
+    entity, number = seen["entity_type"], seen["record_number"]
+    seen["payload"] = None
+    if not seen["is_last_build"]:
+        return
+    if not seen["run_id"]:
+        seen["issues"] = _of_build(trail, f"validation.int_{entity}_issues", _PARTICULARS["issues"][1], number)
+    if not seen["changes"]:
+        seen["changes"] = _of_build(trail, f"validation.int_{entity}_changes", _PARTICULARS["changes"][1], number)
+    for relation in _payloads(trail, entity):
+        rows = [
+            row
+            for row in _of_build(trail, relation, "*", number)
+            if row["invocation_id"] == seen["run"]["invocation_id"]
+        ]
+        for row in rows:
+            seen["payload"] = {name: value for name, value in row.items() if name not in _LINEAGE}
+
+
+def _payloads(trail: Trail, entity: str) -> list[str]:
+    if "contract.dim_entities" not in trail.there:
+        return []
+    found = fetch(trail.connection, "select payload_relation from contract.dim_entities where entity = ?", [entity])
+    return [row["payload_relation"] for row in found if row["payload_relation"] in trail.there]
+
+
+def _of_build(trail: Trail, relation: str, columns: str, number: int) -> list[Row]:
+    if relation not in trail.there:
+        return []
+    return fetch(trail.connection, f"select {columns} from {relation} where record_number = ?", [number])  # noqa: S608
+
+
+def _add_rejected_file(trail: Trail, sightings: Sequence[Row]) -> None:
+    query = "select run_id, path from audit.fct_output_files where kind = 'rejected' and list_contains(?, run_id)"
+    paths = {
+        row["run_id"]: row["path"] for row in fetch(trail.connection, query, [[seen["run_id"] for seen in sightings]])
+    }
+    for seen in sightings:
+        seen["rejected_file"] = paths.get(seen["run_id"])
+
+
+def _add_source(trail: Trail, sightings: Sequence[Row]) -> None:
+    """Add `raw`: the record's text, and where it is from; each file is read once."""
+    spans = {id(seen): Span(seen["line_number"], _last_line(trail, seen)) for seen in sightings}
+    wanted: dict[tuple[Any, ...], set[Span]] = defaultdict(set)
+    for seen in sightings:
+        wanted[_file(seen)].add(spans[id(seen)])
+    read = {
+        (path, sha256, encoding): read_spans(Path(path), sha256, encoding, of_file)
+        for (path, sha256, encoding), of_file in wanted.items()
+        if path and sha256
+    }
+    nothing = SourceText(0, {}, "no file was noted for this run")
+    for seen in sightings:
+        seen["raw"] = _raw(trail, seen, read.get(_file(seen), nothing), spans[id(seen)])
+
+
+def _file(seen: Row) -> tuple[Any, ...]:
+    return seen["run"]["source_file"], seen["run"]["source_sha256"], seen["run"]["encoding"] or None
+
+
+def _last_line(trail: Trail, seen: Row) -> int | None:
+    """Return the line before the one on which the next record begins; None for the last record."""
+    entity, run_id, after = seen["entity_type"], seen["run_id"], seen["record_number"] + 1
+    relation = "audit.fct_records" if run_id else f"validation.int_{entity}_records"
+    of_run = "and run_id = ?" if run_id else ""
+    query = f"select line_number from {relation} where record_number = ? {of_run} and line_number is not null"  # noqa: S608
+    following = fetch(trail.connection, query, [after, *([run_id] if run_id else [])])
+    return following[0]["line_number"] - 1 if following else None
+
+
+def _raw(trail: Trail, seen: Row, source: SourceText, span: Span) -> Row:
+    """Return `text` or `cells` of the record, `found_in`, `lines` of the file, and why it is not from there."""
+    raw: Row = {"text": source.texts.get(span), "cells": None, "found_in": None, "note": source.refusal}
+    raw["lines"] = source.lines
+    if raw["text"] is not None:
+        return raw | {"found_in": "source file"}
+    if seen["is_last_build"]:
+        for row in _of_build(trail, f"landing.raw_{seen['entity_type']}", "*", seen["record_number"]):
+            names = list(row)
+            cells = {name: row[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
+            text = row["raw_record"]
+            return raw | {"text": text, "cells": None if text else cells, "found_in": "landing"}
+    return raw
+
+
+def _by_key(
+    connection: Any, table: str, columns: str, order: str, sightings: Sequence[Row]
+) -> "defaultdict[Key, list[Row]]":
+    """Return the rows of an audit table that belong to these sightings."""
+    keys = [_key(seen) for seen in sightings if seen["run_id"]]
+    query = (
+        f"select run_id, record_number, {columns} from audit.{table} "  # noqa: S608 - our own names
+        f"where list_contains($runs, run_id) and list_contains($numbers, record_number) order by {order}"
+    )
+    runs, numbers = sorted({str(run) for run, _ in keys}), sorted({number for _, number in keys})
+    rows: defaultdict[Key, list[Row]] = defaultdict(list)
+    for row in fetch(connection, query, {"runs": runs, "numbers": numbers}) if keys else ():
+        rows[row.pop("run_id"), row.pop("record_number")].append(row)
+    return rows
+
+
+def _key(seen: Row) -> Key:
+    return seen["run_id"], seen["record_number"]

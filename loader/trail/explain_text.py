@@ -1,0 +1,124 @@
+"""Writes what is known of a record for people: run by run, in the order in which it happened."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from loader.console import Console
+from loader.trail.explain_next import verdict
+from loader.typed import shown
+from loader.warehouse import Row
+
+# A description may have 20,000 characters; a person wants to know which one it is.
+_SHOWN_CHARACTERS = 300
+_LABEL = 10
+_NOTABLE_MS = 100
+_MEANING = {
+    "settle": "which settles it",
+    "retry": "which settles nothing",
+    "wait": "the rate limit, so it is sent again",
+    "stop": "which stops the run",
+}
+
+
+def print_story(console: Console, asked: str, sightings: Sequence[Row], earlier: int, step: str) -> None:
+    """Write the sightings, oldest first; `earlier` are left out before them, `step` is what to do next."""
+    last = sightings[-1]
+    name = last["reference_number"] or f"record {last['record_number']}"
+    console.line(f"{name} ({last['entity_type']}): {verdict(last)}")
+    if asked != name:
+        console.line(f"found as {asked}")
+    if earlier:
+        console.line(f"{earlier:,} earlier sightings are left out; --all shows them")
+    before = None
+    for seen in sightings:
+        is_same = before is not None and before["raw"] == seen["raw"] and before["record_hash"] == seen["record_hash"]
+        _print_sighting(console, seen, is_same=is_same)
+        before = seen
+    console.line()
+    console.line(step)
+
+
+def _print_sighting(console: Console, seen: Row, *, is_same: bool) -> None:
+    run, where = seen["run"], f"line {seen['line_number']}, record {seen['record_number']}"
+    began = f" of {_moment(run['start_time'])}" if run["start_time"] else ""
+    environment = f" to {run['environment']}" if run["mode"] == "import" else ""
+    console.line()
+    console.line(f"{seen['run_id'] or run['invocation_id']}: {run['mode']}{environment}{began}")
+    _print(console, "file", f"{shown(run['source_file']) if run['source_file'] else 'not noted'}, {where}")
+    if is_same:
+        _print(console, "raw", "the same as before")
+    else:
+        _print_raw(console, seen["raw"])
+    for change in seen["changes"]:
+        _print(console, "changed", f"{change['field']}, {change['rule']}: {change['before']!r} -> {change['after']!r}")
+    if run["mode"] == "validate-only" and not seen["is_last_build"]:
+        _print(console, "changed", "a validation does not keep which cells were changed, a dry-run or an import does")
+    for issue in seen["issues"]:
+        _print(console, issue["severity"], f"{issue['code']}: {issue['message']}")
+        suggestion = f"; suggested: {issue['suggestion']}" if issue["suggestion"] else ""
+        _print(console, "", f"fix: {issue['how_to_fix']}{suggestion}")
+    if seen["exception_reason"]:
+        _print(console, "exception", seen["exception_reason"])
+    _print_payload(console, seen)
+    _print_delivery(console, seen)
+    _print(console, "verdict", verdict(seen))
+
+
+def _print_raw(console: Console, raw: Row) -> None:
+    if raw["note"]:
+        landed = "; from landing" if raw["found_in"] == "landing" else ""
+        _print(console, "source", f"{raw['note']}{landed}")
+    if raw["text"] is not None:
+        _print(console, "raw", raw["text"])
+    for name, cell in (raw["cells"] or {}).items():
+        _print(console, "cell", f"{name}: {cell!r}")
+
+
+def _print_payload(console: Console, seen: Row) -> None:
+    for name, value in (seen["payload"] or {}).items():
+        _print(console, "payload", f"{name}: {value!r}")
+    if seen["status"] == "valid" and not seen["payload"]:
+        _print(console, "payload", "it is not there any more: a later dbt build has replaced it")
+
+
+def _print_delivery(console: Console, seen: Row) -> None:
+    outcome = seen["outcome"] or {}
+    if seen["intents"] and not seen["attempts"] and not outcome.get("attempts"):
+        about = _moment(seen["intents"][0]["intended_at"])
+        _print(console, "intent", f"it was about to be sent at {about}; what came of it was not written")
+    for attempt in seen["attempts"]:
+        _print(console, f"attempt {attempt['attempt']}", _attempt(attempt))
+    if outcome.get("attempts") and not seen["attempts"]:
+        _print(console, "attempts", f"{outcome['attempts']} requests, written before each of them was kept")
+    if outcome.get("api_id"):
+        _print(console, "id", f"{outcome['api_id']} on the platform")
+    if outcome.get("error_message") and not seen["attempts"]:
+        _print(console, "answer", outcome["error_message"])
+    for check in seen["readback"]:
+        fields = f": {check['differing_fields']}" if check["differing_fields"] else ""
+        _print(console, "read back", f"{check['verdict']}{fields}, at {_moment(check['verified_at'])}")
+
+
+def _attempt(attempt: Row) -> str:
+    sent = f"{attempt['sent_at']:%H:%M:%S.%f}"[:-3]
+    waited = f"after waiting {attempt['waited_ms'] / 1000:,.1f} s, " if attempt["waited_ms"] >= _NOTABLE_MS else ""
+    status = attempt["status_code"] or ("no answer" if attempt["was_sent"] else "not sent")
+    words = f": {attempt['message']}" if attempt["message"] else ""
+    return (
+        f"{sent} {waited}{status} in {attempt['response_time_ms']:,.0f} ms, {_MEANING[attempt['next_action']]}{words}"
+    )
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _print(console: Console, label: str, text: str) -> None:
+    """Write a labelled text, shortened; further lines of it are set off, so that data never looks like ours."""
+    rest = len(text) - _SHOWN_CHARACTERS
+    if rest > 0:
+        text = f"{text[:_SHOWN_CHARACTERS]}... ({rest:,} more characters; --json has them)"
+    first, *more = text.splitlines() or [""]
+    console.line(f"  {label:<{_LABEL}} {first}")
+    for line in more:
+        console.line(f"  {'':<{_LABEL}} | {line}")
