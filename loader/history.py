@@ -78,7 +78,7 @@ def close_unfinished(warehouse: Warehouse, entity: str) -> list[Row]:
     """
     with warehouse.connection() as connection:
         closed = []
-        for opened in fetch(connection, _OPENED, [entity]):
+        for opened in opened_runs(connection, entity):
             run_id = opened["run_id"]
             connection.execute(keep_unknown_query(), [_ENDED, run_id])
             connection.execute(keep_not_attempted_query(), [run_id])
@@ -89,6 +89,14 @@ def close_unfinished(warehouse: Warehouse, entity: str) -> list[Row]:
             insert(connection, "fct_runs", [row])
             closed.append(row)
         return closed
+
+
+def opened_runs(connection: Any, entity: str) -> list[Row]:
+    """Return the runs that began to post and have no end: dead ones, and the one under way, if any is.
+
+    Each has `run_id`, `end_time` (of its last event) and `details`, its row of `fct_runs` so far, as JSON.
+    """
+    return fetch(connection, _OPENED, [entity])
 
 
 def keep_unknown_query() -> str:

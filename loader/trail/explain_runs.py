@@ -5,7 +5,7 @@ from typing import Any
 
 from loader.warehouse import Row, fetch
 
-# In the order in which they were written, which a clock that is set back does not change; what has no row yet is last.
+# In the order in which they began to write, which a clock that is set back does not change.
 _RUNS = """
     with noted as (
         select
@@ -14,10 +14,15 @@ _RUNS = """
             any_value(details) filter (where action = 'posting_started') as opened,
             any_value(details ->> 'invocation_id') filter (where action in ('built', 'gate_opened')) as invocation_id,
             any_value(details ->> 'reason') filter (where action = 'gate_closed') as gate,
+            any_value(details) filter (where action = 'run_refused') as refused,
+            any_value(entity_type) as entity_type,
             max(source_hash) as source_sha256,
-            min(event_time) as start_time
+            min(event_time) as start_time,
+            min(rowid) as place
         from audit.fct_run_events
-        where action in ('run_started', 'built', 'validated', 'gate_opened', 'gate_closed', 'posting_started')
+        where action in (
+            'run_started', 'built', 'validated', 'gate_opened', 'gate_closed', 'posting_started', 'run_refused'
+        )
         group by run_id
     ),
 
@@ -28,20 +33,22 @@ _RUNS = """
     select
         run_id,
         coalesce(finished.mode, started ->> 'mode') as mode,
+        coalesce(finished.entity_type, noted.entity_type) as entity_type,
         coalesce(finished.environment, started ->> 'environment') as environment,
         coalesce(finished.address, opened ->> 'address') as address,
-        finished.run_id is not null as is_closed,
+        finished.run_id is not null or refused is not null as is_closed,
         opened is not null as has_posted,
         coalesce(finished.start_time, noted.start_time) as start_time,
         coalesce(finished.gate, noted.gate, 'open') as gate,
         finished.stopped_because,
-        finished.exit_code,
+        coalesce(finished.exit_code, (refused ->> 'exit_code')::bigint) as exit_code,
+        refused ->> 'reason' as refused,
         coalesce(finished.source_file, opened ->> 'source_file', started ->> 'source') as source_file,
         coalesce(finished.source_sha256, noted.source_sha256) as source_sha256,
         coalesce(finished.invocation_id, opened ->> 'invocation_id', noted.invocation_id) as invocation_id,
         started ->> 'ETL_ENCODING' as encoding
     from finished full outer join noted using (run_id)
-    order by finished.place nulls last, run_id
+    order by noted.place nulls first, finished.place
 """
 _TABLES = """
     select schema_name || '.' || table_name as relation from duckdb_tables()
@@ -86,6 +93,7 @@ def as_run(entity: str, build: Row) -> Row:
         "gate": "open",
         "stopped_because": None,
         "exit_code": None,
+        "refused": None,
         "encoding": None,
         "entity_type": entity,
         **{name: build[name] for name in ("source_file", "source_sha256", "invocation_id")},
