@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loader.errors import NotFound, Refused
-from loader.trail.explain_runs import as_run, last_builds, of_file, read_runs, relations
+from loader.trail.known_runs import as_run, last_builds, of_file, read_runs, relations
 from loader.typed import shown
 from loader.warehouse import Row, Warehouse, fetch
 

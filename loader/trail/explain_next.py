@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from loader.trail.explain_runs import LAST_BUILD
+from loader.trail.known_runs import LAST_BUILD
 from loader.typed import shown, typed_command
 from loader.warehouse import Row
 

@@ -9,7 +9,7 @@ from loader.audit import now
 from loader.card import entities
 from loader.history import opened_runs
 from loader.lock import running_process
-from loader.trail.explain_runs import read_runs
+from loader.trail.known_runs import read_runs
 from loader.warehouse import Row, fetch
 
 # The least that is kept, as the RUNBOOK promises.
