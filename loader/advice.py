@@ -6,7 +6,7 @@ from pathlib import Path
 from loader.dialect import Dialect
 from loader.errors import GateClosed
 from loader.job import DRY_RUN, IMPORT, Run
-from loader.typed import shown, typed_command
+from loader.typed import shown, command_line
 from loader.warehouse import Row
 
 
@@ -17,11 +17,11 @@ def next_step(run: Run, row: Row, rejected: Path) -> str:
     if run.closed_by:
         # The file that is given back is comma-separated UTF-8, whatever the source and the environment say.
         plain = "" if run.job.dialect == Dialect() else _flags(Dialect(encoding="utf-8"))
-        again = typed_command(row, "--validate-only", rejected, plain)
+        again = command_line(row, "--validate-only", rejected, plain)
         return f"next: correct {shown(rejected)} and give it back:\n  {again}"
     if row["mode"] != IMPORT:
         mode = "--import" if row["mode"] == DRY_RUN else "--dry-run"
-        return f"next: {typed_command(row, mode, row['source_file'], _flags(run.job.dialect))}"
+        return f"next: {command_line(row, mode, row['source_file'], _flags(run.job.dialect))}"
     return _after_import(row, run.readback)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-def typed_command(row: Mapping[str, Any], mode: str, source: str | Path, flags: str = "") -> str:
+def command_line(row: Mapping[str, Any], mode: str, source: str | Path, flags: str = "") -> str:
     """Return the pipeline command for `source`; `row` has its `environment` and `entity_type`, as `fct_runs`."""
     given = f"--source {shlex.quote(shown(source))}{flags} --entity-type {row['entity_type']}"
     return f"python scripts/etl/pipeline.py --environment {row['environment']} {mode} {given}"

@@ -19,14 +19,16 @@ _BATCH_ROWS = 10_000
 # Out of memory: what does not fit could not be moved to the disk either.
 _DISK_FAILS = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException, duckdb.OutOfMemoryException)
 Row = dict[str, Any]
+# By position, or by name.
+Parameters = Sequence[Any] | dict[str, Any]
 
 
 class Warehouse:
     """One DuckDB file. Every method opens it, does one thing in one transaction and closes it again.
 
     All methods raise DatabaseLocked when another process holds the file longer than `lock_wait_seconds`, Refused when
-    the file is not a DuckDB database or cannot be opened, StoppedEarly when its disk fails or is full, and GateClosed
-    when there is no file, or a table of a query does not exist because dbt has not built it.
+    the file is not a DuckDB database or cannot be opened, GateClosed when there is no file or dbt has not built a table
+    of the query, and StoppedEarly when its disk fails or is full.
     """
 
     def __init__(self, path: Path, lock_wait_seconds: float, notify: Callable[[str], None]) -> None:
@@ -61,7 +63,7 @@ class Warehouse:
         finally:
             connection.close()
 
-    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    def rows(self, query: str, parameters: Parameters = ()) -> list[Row]:
         """Return the rows of a query as dictionaries."""
         with self.connection(read_only=True) as connection:
             return fetch(connection, query, parameters)
@@ -136,10 +138,8 @@ def _reason(error: duckdb.Error) -> str:
     return str(error).splitlines()[0].removeprefix("TransactionContext Error: ").removesuffix(".")
 
 
-def fetch(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] | dict[str, Any] = ()
-) -> list[Row]:
-    """Return the rows of a query as dictionaries, on a connection that is open already; parameters by place or name."""
+def fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Parameters = ()) -> list[Row]:
+    """Return the rows of a query as dictionaries, on a connection that is open already."""
     result = connection.execute(query, parameters if isinstance(parameters, dict) else list(parameters))
     names = [column[0] for column in result.description or []]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -18,7 +18,12 @@ OUR_FOLDERS = ("loader", "probe", "sandbox", "rehearsal", "benchmarks")
 MAX_PYTHON, MAX_MACRO, MAX_MODEL = 200, 40, 75
 # The audit trail joins five tables; every other model is one idea.
 LONGER_MODELS = {"rpt_audit_trail.sql": 110}
-LONGER_TESTS = {"test_sandbox_contract.py": 450, "test_sandbox_faults.py": 230, "test_sandbox_process.py": 260}
+LONGER_TESTS = {
+    "test_explain.py": 270,
+    "test_sandbox_contract.py": 450,
+    "test_sandbox_faults.py": 230,
+    "test_sandbox_process.py": 260,
+}
 # Words that are a field of the API and also something of ours; everything else that equals a field's name is a leak.
 OUR_OWN_WORDS = {
     "reference_number": "column of audit.fct_records, fct_issues, fct_changes and fct_import_records",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from loader.trail.known_runs import LAST_BUILD
-from loader.typed import shown, typed_command
+from loader.typed import shown, command_line
 from loader.warehouse import Row
 
 THERE = ("created", "exists")
@@ -141,4 +141,4 @@ def _is_twin(seen: Row, last: Row) -> bool:
 
 def _command(seen: Row, mode: str, source: str | None = None) -> str:
     of = {"environment": seen["run"]["environment"] or "staging", "entity_type": seen["entity_type"]}
-    return typed_command(of, mode, source or seen["run"]["source_file"] or "FILE")
+    return command_line(of, mode, source or seen["run"]["source_file"] or "FILE")

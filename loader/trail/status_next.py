@@ -2,7 +2,7 @@
 
 import shlex
 
-from loader.typed import shown, typed_command
+from loader.typed import shown, command_line
 from loader.warehouse import Row
 
 _IMPORT_AGAIN = ("unknown", "not_attempted")
@@ -98,4 +98,4 @@ def _command(run: Row, mode: str, source: str | None = None) -> str:
     """Return the pipeline command on the source of a run; what the last build built when no file was noted."""
     if not (source or run["source_file"]):
         return f"python -m loader --environment {_environment(run)} {mode}"
-    return typed_command(run | {"environment": _environment(run)}, mode, source or run["source_file"])
+    return command_line(run | {"environment": _environment(run)}, mode, source or run["source_file"])
