@@ -6,7 +6,7 @@ from pathlib import Path
 from loader.dialect import Dialect
 from loader.errors import GateClosed
 from loader.job import DRY_RUN, IMPORT, Run
-from loader.typed import shown, command_line
+from loader.typed import command_line, shown
 from loader.warehouse import Row
 
 

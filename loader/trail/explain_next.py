@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from loader.trail.known_runs import LAST_BUILD
-from loader.typed import shown, command_line
+from loader.typed import command_line, shown
 from loader.warehouse import Row
 
 THERE = ("created", "exists")

@@ -2,7 +2,7 @@
 
 import shlex
 
-from loader.typed import shown, command_line
+from loader.typed import command_line, shown
 from loader.warehouse import Row
 
 _IMPORT_AGAIN = ("unknown", "not_attempted")
