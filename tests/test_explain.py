@@ -227,7 +227,7 @@ def test_arguments_that_are_refused(served: tuple[Home, Sandbox], empty_home: Ho
     assert done.returncode == 2
     assert "no run 'nonesuch' among the 3 of" in done.stderr
     assert asked(home).returncode == 2
-    assert asked(home, "EXT-5", "--entity-type", "nonesuch").returncode == 1
+    assert asked(home, "EXT-5", "--entity-type", "nonesuch").returncode == 2
     done = asked(empty_home, "EXT-5")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "there is no database yet; run: dbt build" in done.stderr

@@ -1,15 +1,17 @@
 """What `explain` makes of a record's sightings: its verdict and the one thing to do next."""
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loader.trail import explain, status
 from loader.trail.explain_next import next_step, verdict
 from tests.explaining import asked, story
 from tests.forked import killed
-from tests.support import Home, new_home
+from tests.support import ROOT, Home, new_home
 
 RUN = {
     "run_id": "r",
@@ -74,6 +76,11 @@ STEPS = {
     "unknown": ([seen(result="unknown")], "run the same command again: nothing is created twice", "--import"),
     "never attempted": ([seen(result="not_attempted")], "run the same command again", "--import"),
     "killed before its turn": ([seen()], "run the same command again", "--import"),
+    "there, but elsewhere": (
+        [seen(result="created", run={"environment": "development"}), seen(run=DRY)],
+        "next: python",
+        "--environment staging --import",
+    ),
     "open, validated since": ([seen(result="unknown"), seen(run=VALIDATED)], "run the same command again", "--import"),
     "there, validated since": ([seen(result="created"), seen(run=VALIDATED)], "nothing to do", ""),
     "there, changed since": ([seen(result="created"), seen(run=DRY, record_hash="n")], "by hand", "never updates"),
@@ -115,6 +122,14 @@ def test_a_build_that_no_run_has_seen_yet(workplace: Path, built: Path):
     assert (seen["run_id"], seen["payload"]["reference_number"]) == (None, "EXT-2026-0001")
     assert {change["field"] for change in seen["changes"]} >= {"incident_type"}
     assert "no run has seen this build yet" in told["next"]
+
+
+def test_every_flag_is_in_the_runbook():
+    runbook = (ROOT / "RUNBOOK.md").read_text(encoding="utf-8")
+    for command in (explain, status):
+        flags = set(re.findall(r"--[a-z-]+", command.parser("x").format_usage())) - {"--help"}
+        assert flags
+        assert {flag for flag in flags if f"`{flag}" not in runbook} == set()
 
 
 def test_only_what_it_needs_is_loaded(home: Home):

@@ -4,13 +4,14 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from loader.card import read_card
 from loader.command import OneLineParser, guarded
 from loader.config import load_settings
 from loader.console import Console
 from loader.errors import OK, NotFound
 from loader.lock import running_process
 from loader.trail.explain_find import Trail, find, open_trail
-from loader.trail.explain_life import standing, tell
+from loader.trail.explain_life import read_sources, standing, tell
 from loader.trail.explain_next import next_step, verdict
 from loader.trail.explain_text import print_story
 from loader.typed import shown
@@ -30,7 +31,7 @@ A reference is compared exactly; one that reads like FILE:LINE is taken as a ref
 A file is found by its path or, where no folder is given, by its name. The texts of the record are shown.
 
 exit codes:
-  0  found    1  no such record    2  refused: usage, no such run, no database    4  the database is held
+  0  found    1  no such record    2  refused: usage, no such run or kind, no database    4  the database is held
 """
 
 
@@ -52,22 +53,35 @@ def main(arguments: Sequence[str], prog: str) -> int:
 
 def _main(options: argparse.Namespace) -> int:
     settings, console = load_settings(), Console(as_json=options.json)
+    if options.entity_type is not None:
+        read_card(options.entity_type)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
-    with warehouse.connection(read_only=True) as connection:
-        trail = open_trail(connection, warehouse, options.entity_type, options.run)
-        _note_running(trail)
-        try:
-            sightings, at = _found(trail, options.record)
-            kept = sightings if options.all else sightings[-_NEWEST:]
-            tell(trail, kept if at is None or at in kept else [*kept, at])
-            line_note = _line_note(options.record, at) if at else ""
-        except NotFound as error:
-            console.summary({"asked": options.record, "found": False, "reason": str(error)})
-            raise
+    try:
+        sightings, kept, at = _read(warehouse, options)
+        read_sources(_with(at, kept))
+        line_note = _line_note(options.record, at) if at else ""
+    except NotFound as error:
+        console.summary({"asked": options.record, "found": False, "reason": str(error)})
+        raise
     step = next_step(sightings)
     print_story(console, options.record + line_note, kept, len(sightings) - len(kept), step)
     console.summary(_story(options.record, warehouse, sightings, kept, step))
     return OK
+
+
+def _read(warehouse: Warehouse, options: argparse.Namespace) -> tuple[list[Row], list[Row], Row | None]:
+    """Return all sightings of the record, oldest first, those to be shown, and the one whose line was named."""
+    with warehouse.connection(read_only=True) as connection:
+        trail = open_trail(connection, warehouse, options.entity_type, options.run)
+        _note_running(trail)
+        sightings, at = _found(trail, options.record)
+        kept = sightings if options.all else sightings[-_NEWEST:]
+        tell(trail, _with(at, kept))
+    return sightings, kept, at
+
+
+def _with(at: Row | None, kept: list[Row]) -> list[Row]:
+    return kept if at is None or any(seen is at for seen in kept) else [*kept, at]
 
 
 def _found(trail: Trail, asked: str) -> tuple[list[Row], Row | None]:

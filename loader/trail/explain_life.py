@@ -73,35 +73,35 @@ def _settled_by(seen: Row, before: Sequence[Row]) -> str | None:
 
 
 def tell(trail: Trail, sightings: Sequence[Row]) -> None:
-    """Add to each sighting what the tables, the last build and the source file hold of it."""
+    """Add to each sighting what the tables and the last build hold of it, and `span`, its lines in the source file."""
     of_runs = [seen for seen in sightings if seen["run_id"]]
     _add(trail, sightings, _PARTICULARS)
     for seen in sightings:
         last = trail.last.get(seen["entity_type"])
         seen["is_last_build"] = last is not None and last["invocation_id"] == seen["run"]["invocation_id"]
         _add_last_build(trail, seen)
+        seen["span"] = Span(seen["line_number"], _last_line(trail, seen))
     _add_rejected_file(trail, of_runs)
-    _add_source(trail, sightings)
 
 
 def _add_last_build(trail: Trail, seen: Row) -> None:
     """Add what only the last build has: the payload, the changed cells of a run that does not keep them."""
     entity, number = seen["entity_type"], seen["record_number"]
-    seen["payload"] = None
+    seen["payload"], seen["landed"] = None, None
     if not seen["is_last_build"]:
         return
     if not seen["run_id"]:
         seen["issues"] = _of_build(trail, f"validation.int_{entity}_issues", _PARTICULARS["issues"][1], number)
     if not seen["changes"]:
         seen["changes"] = _of_build(trail, f"validation.int_{entity}_changes", _PARTICULARS["changes"][1], number)
+    for row in _of_build(trail, f"landing.raw_{entity}", "*", number):
+        names = list(row)
+        cells = {name: row[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
+        seen["landed"] = {"text": row["raw_record"], "cells": None if row["raw_record"] else cells}
     for relation in _payloads(trail, entity):
-        rows = [
-            row
-            for row in _of_build(trail, relation, "*", number)
-            if row["invocation_id"] == seen["run"]["invocation_id"]
-        ]
-        for row in rows:
-            seen["payload"] = {name: value for name, value in row.items() if name not in _LINEAGE}
+        for row in _of_build(trail, relation, "*", number):
+            if row["invocation_id"] == seen["run"]["invocation_id"]:
+                seen["payload"] = {name: value for name, value in row.items() if name not in _LINEAGE}
 
 
 def _payloads(trail: Trail, entity: str) -> list[str]:
@@ -126,24 +126,35 @@ def _add_rejected_file(trail: Trail, sightings: Sequence[Row]) -> None:
         seen["rejected_file"] = paths.get(seen["run_id"])
 
 
-def _add_source(trail: Trail, sightings: Sequence[Row]) -> None:
-    """Add `raw`: the record's text, and where it is from; each file is read once."""
-    spans = {id(seen): Span(seen["line_number"], _last_line(trail, seen)) for seen in sightings}
+def read_sources(sightings: Sequence[Row]) -> None:
+    """Replace `span` and `landed` by `raw`: the record's text and where it is from. Each file is read once.
+
+    A large file takes seconds, so the caller has closed the database, which a run may need meanwhile.
+    """
     wanted: dict[tuple[Any, ...], set[Span]] = defaultdict(set)
     for seen in sightings:
-        wanted[_file(seen)].add(spans[id(seen)])
+        wanted[_file(seen)].add(seen["span"])
     read = {
-        (path, sha256, encoding): read_spans(Path(path), sha256, encoding, of_file)
-        for (path, sha256, encoding), of_file in wanted.items()
+        (path, sha256, encoding): read_spans(Path(path), sha256, encoding, spans)
+        for (path, sha256, encoding), spans in wanted.items()
         if path and sha256
     }
     nothing = SourceText(0, {}, "no file was noted for this run")
     for seen in sightings:
-        seen["raw"] = _raw(trail, seen, read.get(_file(seen), nothing), spans[id(seen)])
+        seen["raw"] = _raw(read.get(_file(seen), nothing), seen.pop("span"), seen.pop("landed"))
 
 
 def _file(seen: Row) -> tuple[Any, ...]:
     return seen["run"]["source_file"], seen["run"]["source_sha256"], seen["run"]["encoding"] or None
+
+
+def _raw(source: SourceText, span: Span, landed: Row | None) -> Row:
+    """Return `text` or `cells` of the record, `found_in`, `lines` of the file, and why it is not from there."""
+    raw: Row = {"text": source.texts.get(span), "cells": None, "found_in": None}
+    raw |= {"lines": source.lines, "note": source.refusal}
+    if raw["text"] is not None:
+        return raw | {"found_in": "source file"}
+    return raw | landed | {"found_in": "landing"} if landed else raw
 
 
 def _last_line(trail: Trail, seen: Row) -> int | None:
@@ -154,21 +165,6 @@ def _last_line(trail: Trail, seen: Row) -> int | None:
     query = f"select line_number from {relation} where record_number = ? {of_run} and line_number is not null"  # noqa: S608
     following = fetch(trail.connection, query, [after, *([run_id] if run_id else [])])
     return following[0]["line_number"] - 1 if following else None
-
-
-def _raw(trail: Trail, seen: Row, source: SourceText, span: Span) -> Row:
-    """Return `text` or `cells` of the record, `found_in`, `lines` of the file, and why it is not from there."""
-    raw: Row = {"text": source.texts.get(span), "cells": None, "found_in": None, "note": source.refusal}
-    raw["lines"] = source.lines
-    if raw["text"] is not None:
-        return raw | {"found_in": "source file"}
-    if seen["is_last_build"]:
-        for row in _of_build(trail, f"landing.raw_{seen['entity_type']}", "*", seen["record_number"]):
-            names = list(row)
-            cells = {name: row[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
-            text = row["raw_record"]
-            return raw | {"text": text, "cells": None if text else cells, "found_in": "landing"}
-    return raw
 
 
 def _by_key(

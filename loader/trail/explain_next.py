@@ -129,9 +129,10 @@ def _correct(last: Row) -> str:
 
 
 def _standing(sightings: Sequence[Row]) -> Row | None:
-    """Return the last sighting by an import that dealt with the record."""
-    words = (*THERE, "failed", *_OPEN)
-    return next((seen for seen in reversed(sightings) if fate(seen) in words), None)
+    """Return the last sighting by an import that dealt with the record, where the last sighting is about to send it."""
+    words, environment = (*THERE, "failed", *_OPEN), sightings[-1]["run"]["environment"]
+    imports = [seen for seen in sightings if environment in (None, seen["run"]["environment"])]
+    return next((seen for seen in reversed(imports) if fate(seen) in words), None)
 
 
 def _is_twin(seen: Row, last: Row) -> bool:

@@ -34,8 +34,10 @@ def read_spans(path: Path, sha256: str, encoding: str | None, spans: set[Span]) 
 
     The file is read once, to its end: only then is it known to be the one with this SHA-256.
     """
-    digest, line, parts = hashlib.sha256(), 1, dict.fromkeys(spans, b"")
+    digest, line, parts, ends_in_break = hashlib.sha256(), 1, dict.fromkeys(spans, b""), True
     try:
+        if not path.is_file():
+            return SourceText(0, {}, f"the file is not there any more: {path}, SHA-256 {sha256}")
         with path.open("rb") as file:
             chunk = file.read(CHUNK_BYTES)
             recoder = Recoder(path, encoding or ("utf-16" if chunk.startswith(_UTF16_MARKS) else None))

@@ -43,7 +43,8 @@ def _print_sighting(console: Console, seen: Row, *, is_same: bool) -> None:
     began = f" of {_moment(run['start_time'])}" if run["start_time"] else ""
     environment = f" to {run['environment']}" if run["mode"] == "import" else ""
     console.line()
-    console.line(f"{seen['run_id'] or run['invocation_id']}: {run['mode']}{environment}{began}")
+    by = f" by {run['operator']}" if run["operator"] else ""
+    console.line(f"{seen['run_id'] or run['invocation_id']}: {run['mode']}{environment}{began}{by}")
     _print(console, "file", f"{shown(run['source_file']) if run['source_file'] else 'not noted'}, {where}")
     if is_same:
         _print(console, "raw", "the same as before")
