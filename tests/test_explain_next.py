@@ -38,6 +38,7 @@ def seen(
         "intents": [],
         "readback": [],
         "exception_reason": "agreed",
+        "settled_by": None,
     }
     return plain | more
 
@@ -83,6 +84,16 @@ STEPS = {
     ),
     "open, validated since": ([seen(result="unknown"), seen(run=VALIDATED)], "run the same command again", "--import"),
     "there, validated since": ([seen(result="created"), seen(run=VALIDATED)], "nothing to do", ""),
+    "carried over": (
+        [seen(result="created", run_id="o"), seen(result="exists", settled_by="o")],
+        "platform (--verify",
+        "",
+    ),
+    "carried over, proven before": (
+        [seen(result="created", run_id="o", **proof("identical")), seen(result="exists", settled_by="o")],
+        "nothing to do",
+        "as was read back",
+    ),
     "there, changed since": ([seen(result="created"), seen(run=DRY, record_hash="n")], "by hand", "never updates"),
 }
 

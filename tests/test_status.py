@@ -50,6 +50,11 @@ CASES: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "a run never ended": ({"unfinished_runs": [RUN]}, ["run r ended without finishing"], "--import --source /x/a.csv"),
     "counts do not close": ({"runs": [RUN | {"closes": False}]}, ["the counts of run r do not close"], NOTHING),
     "unknown": ({"open_problems": [problem("unknown")]}, ["1 record unknown"], "--import --source /x/a.csv"),
+    "the unknown first": (
+        {"open_problems": [INVALID, problem("unknown")]},
+        ["1 record invalid", "1 record unknown"],
+        "--import --source /x/a.csv",
+    ),
     "failed": ({"open_problems": [problem("failed", records=2)]}, ["2 records failed"], "nothing is created twice"),
     "invalid": ({"open_problems": [INVALID]}, ["1 record invalid"], "--validate-only --source /x/r.csv"),
     "kept back": (
@@ -127,6 +132,7 @@ def test_a_killed_run_waits_until_the_next_one_has_settled_it(home: Home):
         done = status(home)
     assert "ended without finishing" not in done.stdout
     assert "is at work on this database" in done.stdout.splitlines()[-1]
+    assert done.returncode == 0, "what a run has under way waits for nobody"
     assert home.loader("--import").returncode == 0
     assert status(home).returncode == 0
 

@@ -71,10 +71,10 @@ def next_step(sightings: Sequence[Row]) -> str:
         return f"next: the gate is closed for the whole file, correct what closes it: {last['run']['gate']}"
     if word == _UNDER_WAY:
         return f"next: wait until process {last['run']['process']} has ended, then ask again"
-    return _after_import(standing, last) if standing else _onwards(last)
+    return _after_import(sightings, standing, last) if standing else _onwards(last)
 
 
-def _after_import(standing: Row, last: Row) -> str:
+def _after_import(sightings: Sequence[Row], standing: Row, last: Row) -> str:
     """Return what to do about a record that an import has dealt with; `last` can be a validation after it."""
     word, is_same = fate(standing), standing["record_hash"] == last["record_hash"]
     if word in _OPEN:
@@ -90,11 +90,15 @@ def _after_import(standing: Row, last: Row) -> str:
             f"next: correct it on the platform by hand: it is there as run {standing['run_id']} read it, the file has "
             "changed since, and an import never updates"
         )
-    return _proven(standing)
+    origin = next(
+        (seen for seen in sightings if standing["outcome"] and seen["run_id"] == standing["settled_by"]), standing
+    )
+    return _proven(origin, standing["readback"] or origin["readback"])
 
 
-def _proven(standing: Row) -> str:
-    checks, created = standing["readback"], fate(standing) == "created"
+def _proven(origin: Row, checks: Sequence[Row]) -> str:
+    """Return what to do about a record that is there; `origin` is the sighting whose request was answered."""
+    created = fate(origin) == "created"
     if not checks:
         how = "on the platform" if created else "on the platform; whether with these contents was not compared"
         return f"nothing to do: it is {how} (--verify with --import proves it)"

@@ -11,6 +11,7 @@ from loader.warehouse import Row
 # A description may have 20,000 characters; a person wants to know which one it is.
 _SHOWN_CHARACTERS = 300
 _LABEL = 10
+_SAME = "the same as before"
 _NOTABLE_MS = 100
 _MEANING = {
     "settle": "which settles it",
@@ -29,16 +30,16 @@ def print_story(console: Console, asked: str, sightings: Sequence[Row], earlier:
         console.line(f"found as {asked}")
     if earlier:
         console.line(f"{earlier:,} earlier sightings are left out; --all shows them")
-    before = None
+    before: Row = {}
     for seen in sightings:
-        is_same = before is not None and before["raw"] == seen["raw"] and before["record_hash"] == seen["record_hash"]
-        _print_sighting(console, seen, is_same=is_same)
+        _print_sighting(console, seen, before)
         before = seen
     console.line()
     console.line(step)
 
 
-def _print_sighting(console: Console, seen: Row, *, is_same: bool) -> None:
+def _print_sighting(console: Console, seen: Row, before: Row) -> None:
+    """Write one sighting; what is as in the one before it is not told again."""
     run, where = seen["run"], f"line {seen['line_number']}, record {seen['record_number']}"
     began = f" of {_moment(run['start_time'])}" if run["start_time"] else ""
     environment = f" to {run['environment']}" if run["mode"] == "import" else ""
@@ -46,21 +47,18 @@ def _print_sighting(console: Console, seen: Row, *, is_same: bool) -> None:
     by = f" by {run['operator']}" if run["operator"] else ""
     console.line(f"{seen['run_id'] or run['invocation_id']}: {run['mode']}{environment}{began}{by}")
     _print(console, "file", f"{shown(run['source_file']) if run['source_file'] else 'not noted'}, {where}")
-    if is_same:
-        _print(console, "raw", "the same as before")
+    if before and (before["raw"], before["record_hash"]) == (seen["raw"], seen["record_hash"]):
+        _print(console, "raw", _SAME)
     else:
         _print_raw(console, seen["raw"])
-    for change in seen["changes"]:
-        _print(console, "changed", f"{change['field']}, {change['rule']}: {change['before']!r} -> {change['after']!r}")
-    if run["mode"] == "validate-only" and not seen["is_last_build"]:
-        _print(console, "changed", "a validation does not keep which cells were changed, a dry-run or an import does")
+    _print_changes(console, seen, before)
     for issue in seen["issues"]:
         _print(console, issue["severity"], f"{issue['code']}: {issue['message']}")
         suggestion = f"; suggested: {issue['suggestion']}" if issue["suggestion"] else ""
         _print(console, "", f"fix: {issue['how_to_fix']}{suggestion}")
     if seen["exception_reason"]:
         _print(console, "exception", seen["exception_reason"])
-    _print_payload(console, seen)
+    _print_payload(console, seen, before)
     _print_delivery(console, seen)
     _print(console, "verdict", verdict(seen))
 
@@ -75,7 +73,21 @@ def _print_raw(console: Console, raw: Row) -> None:
         _print(console, "cell", f"{name}: {cell!r}")
 
 
-def _print_payload(console: Console, seen: Row) -> None:
+def _print_changes(console: Console, seen: Row, before: Row) -> None:
+    if seen["run"]["mode"] == "validate-only" and not seen["is_last_build"]:
+        _print(console, "changed", "a validation does not keep which cells were changed, a dry-run or an import does")
+    elif seen["changes"] and seen["changes"] == before.get("changes"):
+        _print(console, "changed", _SAME)
+    else:
+        for change in seen["changes"]:
+            cells = f"{change['before']!r} -> {change['after']!r}"
+            _print(console, "changed", f"{change['field']}, {change['rule']}: {cells}")
+
+
+def _print_payload(console: Console, seen: Row, before: Row) -> None:
+    if seen["payload"] and seen["payload"] == before.get("payload"):
+        _print(console, "payload", _SAME)
+        return
     for name, value in (seen["payload"] or {}).items():
         _print(console, "payload", f"{name}: {value!r}")
     if seen["status"] == "valid" and not seen["payload"]:
