@@ -1,12 +1,11 @@
 """The last line of a summary: what to do next, as a command to copy where there is one."""
 
-import shlex
 from pathlib import Path
 
 from loader.dialect import Dialect
 from loader.errors import GateClosed
 from loader.job import DRY_RUN, IMPORT, Run
-from loader.typed import command_line, shown
+from loader.typed import command_line, dialect_flags, shown
 from loader.warehouse import Row
 
 
@@ -16,12 +15,12 @@ def next_step(run: Run, row: Row, rejected: Path) -> str:
         return "next: dbt build"
     if run.closed_by:
         # The file that is given back is comma-separated UTF-8, whatever the source and the environment say.
-        plain = "" if run.job.dialect == Dialect() else _flags(Dialect(encoding="utf-8"))
+        plain = "" if run.job.dialect == Dialect() else dialect_flags(Dialect(encoding="utf-8"))
         again = command_line(row, "--validate-only", rejected, plain)
         return f"next: correct {shown(rejected)} and give it back:\n  {again}"
     if row["mode"] != IMPORT:
         mode = "--import" if row["mode"] == DRY_RUN else "--dry-run"
-        return f"next: {command_line(row, mode, row['source_file'], _flags(run.job.dialect))}"
+        return f"next: {command_line(row, mode, row['source_file'], dialect_flags(run.job.dialect))}"
     return _after_import(row, run.readback)
 
 
@@ -40,11 +39,3 @@ def _after_import(row: Row, readback: Row) -> str:
             "nor updated"
         )
     return "done: every record that is ready is on the platform"
-
-
-def _flags(dialect: Dialect) -> str:
-    """Return the flags that name a dialect; none for plain CSV in UTF-8."""
-    if dialect == Dialect():
-        return ""
-    encoding = f" --encoding {dialect.encoding}" if dialect.encoding else ""
-    return f" --delimiter {shlex.quote(dialect.delimiter)}{encoding}"

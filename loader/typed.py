@@ -6,11 +6,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from loader.dialect import Dialect
+
 
 def command_line(row: Mapping[str, Any], mode: str, source: str | Path, flags: str = "") -> str:
     """Return the pipeline command for `source`; `row` has its `environment` and `entity_type`, as `fct_runs`."""
     given = f"--source {shlex.quote(shown(source))}{flags} --entity-type {row['entity_type']}"
     return f"python scripts/etl/pipeline.py --environment {row['environment']} {mode} {given}"
+
+
+def dialect_flags(dialect: Dialect) -> str:
+    """Return the flags that name a dialect; none for plain CSV in UTF-8."""
+    if dialect == Dialect():
+        return ""
+    encoding = f" --encoding {dialect.encoding}" if dialect.encoding else ""
+    return f" --delimiter {shlex.quote(dialect.delimiter)}{encoding}"
+
+
+def again(run: Mapping[str, Any], mode: str, rejected: str | None = None) -> str:
+    """Return the pipeline command for what a run has read, or for its file of rejected records.
+
+    `run` is one of `read_runs`. That file is comma-separated UTF-8, whatever the source and the environment say.
+    """
+    environment, file = run["environment"] or "staging", rejected or run["source_file"]
+    if not file:
+        return f"python -m loader --environment {environment} {mode}"
+    dialect = Dialect(run.get("delimiter") or ",", run.get("encoding") or None)
+    if rejected and dialect != Dialect():
+        dialect = Dialect(encoding="utf-8")
+    return command_line({**run, "environment": environment}, mode, file, dialect_flags(dialect))
 
 
 def shown(path: str | Path) -> str:

@@ -55,6 +55,16 @@ STEPS = {
         "in /x/r.csv (line 7 of /x/a.csv)",
         "/x/r.csv",
     ),
+    "of another dialect": (
+        [seen("invalid", rejected_file="/x/r.csv", run={"delimiter": ";", "encoding": "cp1252"})],
+        "in /x/r.csv",
+        "--source /x/r.csv --delimiter , --encoding utf-8 ",
+    ),
+    "validated, of another dialect": (
+        [seen(run=VALIDATED | {"delimiter": ";", "encoding": "cp1252"})],
+        "next:",
+        "--source /x/a.csv --delimiter ';' --encoding cp1252 ",
+    ),
     "a duplicate": ([seen(line_number=2), seen("duplicate")], "nothing to do", "sent from line 2"),
     "an exception": ([seen("excepted")], "left out on purpose", "documented_exceptions.csv"),
     "validated": ([seen(run=VALIDATED)], "next:", "--dry-run --source /x/a.csv"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from loader.trail.known_runs import LAST_BUILD
-from loader.typed import command_line, shown
+from loader.typed import again, shown
 from loader.warehouse import Row
 
 THERE = ("created", "exists")
@@ -127,8 +127,8 @@ def _onwards(last: Row) -> str:
 def _correct(last: Row) -> str:
     file, line = shown(last["run"]["source_file"] or "the source"), last["line_number"]
     if rejected := last.get("rejected_file"):
-        again = _command(last, "--validate-only", rejected)
-        return f"next: correct it in {shown(rejected)} (line {line} of {file}) and give it back:\n  {again}"
+        command = _command(last, "--validate-only", rejected)
+        return f"next: correct it in {shown(rejected)} (line {line} of {file}) and give it back:\n  {command}"
     return f"next: correct line {line} of {file}, then: {_command(last, '--validate-only')}"
 
 
@@ -144,6 +144,5 @@ def _is_twin(seen: Row, last: Row) -> bool:
     return same and seen["status"] == "valid"
 
 
-def _command(seen: Row, mode: str, source: str | None = None) -> str:
-    of = {"environment": seen["run"]["environment"] or "staging", "entity_type": seen["entity_type"]}
-    return command_line(of, mode, source or seen["run"]["source_file"] or "FILE")
+def _command(seen: Row, mode: str, rejected: str | None = None) -> str:
+    return again(seen["run"] | {"entity_type": seen["entity_type"]}, mode, rejected)

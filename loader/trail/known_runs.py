@@ -47,6 +47,7 @@ _RUNS = """
         coalesce(finished.source_sha256, noted.source_sha256) as source_sha256,
         coalesce(finished.invocation_id, opened ->> 'invocation_id', noted.invocation_id) as invocation_id,
         started ->> 'operator' as operator,
+        started ->> 'ETL_DELIMITER' as delimiter,
         started ->> 'ETL_ENCODING' as encoding
     from finished full outer join noted using (run_id)
     order by noted.place nulls first, finished.place
@@ -96,6 +97,7 @@ def as_run(entity: str, build: Row) -> Row:
         "exit_code": None,
         "refused": None,
         "operator": None,
+        "delimiter": None,
         "encoding": None,
         "entity_type": entity,
         **{name: build[name] for name in ("source_file", "source_sha256", "invocation_id")},

@@ -12,8 +12,6 @@ from loader.lock import running_process
 from loader.trail.known_runs import read_runs
 from loader.warehouse import Row, fetch
 
-# The least that is kept, as the RUNBOOK promises.
-RETENTION_DAYS = 90
 LAST_RUNS = 5
 _EXAMPLES = 3
 _COUNTS = """
@@ -66,7 +64,7 @@ _KEPT = """
 """
 
 
-def read_facts(connection: Any, database: Path) -> Row:
+def read_facts(connection: Any, database: Path, retention_days: int) -> Row:
     """Return the facts, as `status --json` prints them but for what they come to."""
     runs = read_runs(connection)
     last = [runs[run_id] for run_id in list(runs)[-LAST_RUNS:]]
@@ -80,19 +78,19 @@ def read_facts(connection: Any, database: Path) -> Row:
         "wal_bytes": _size(database.with_name(database.name + ".wal")),
         "runs": [run | counts.get(run["run_id"], {}) for run in last],
         "process": process,
-        "unfinished_runs": _unfinished(connection, running),
+        "unfinished_runs": _unfinished(connection, runs, running),
         "open_problems": _problems(connection, runs, running),
         "rates": fetch(connection, _RATES),
         "last_probe": next(iter(fetch(connection, _PROBE)), None),
         "last_build": next(iter(fetch(connection, _BUILD)), None),
-        "retention": _retention(connection, now()),
+        "retention": _retention(connection, retention_days, now()),
     }
 
 
-def _unfinished(connection: Any, running: str | None) -> list[Row]:
+def _unfinished(connection: Any, runs: dict[str, Row], running: str | None) -> list[Row]:
     """Return the runs that began to post and never ended, without the one that is under way."""
     opened = [run for entity in entities() for run in opened_runs(connection, entity) if run["run_id"] != running]
-    return [json.loads(run["details"]) | {"end_time": run["end_time"]} for run in opened]
+    return [runs[run["run_id"]] | json.loads(run["details"]) | {"end_time": run["end_time"]} for run in opened]
 
 
 def _problems(connection: Any, runs: dict[str, Row], running: str | None) -> list[Row]:
@@ -107,9 +105,9 @@ def _problems(connection: Any, runs: dict[str, Row], running: str | None) -> lis
     return problems
 
 
-def _retention(connection: Any, moment: datetime) -> Row:
-    (kept,) = fetch(connection, _KEPT, [moment - timedelta(days=RETENTION_DAYS)])
-    return {"days": RETENTION_DAYS, "runs": kept["runs"], "oldest_run": kept["oldest"], "older_runs": kept["older"]}
+def _retention(connection: Any, days: int, moment: datetime) -> Row:
+    (kept,) = fetch(connection, _KEPT, [moment - timedelta(days=days)])
+    return {"days": days, "runs": kept["runs"], "oldest_run": kept["oldest"], "older_runs": kept["older"]}
 
 
 def _size(path: Path) -> int:

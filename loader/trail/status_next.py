@@ -2,7 +2,7 @@
 
 import shlex
 
-from loader.typed import command_line, shown
+from loader.typed import again, shown
 from loader.warehouse import Row
 
 _IMPORT_AGAIN = ("unknown", "not_attempted")
@@ -40,7 +40,7 @@ def next_command(facts: Row) -> str:
     if facts["process"]:
         return f"next: wait, process {facts['process']} is at work on this database"
     if facts["unfinished_runs"]:
-        return f"next: {_command(facts['unfinished_runs'][-1], '--import')}"
+        return f"next: {again(facts['unfinished_runs'][-1], '--import')}"
     problems = {row["problem"]: row for row in facts["open_problems"] if row["severity"] == "error"}
     if "invalid" in problems and _is_kept_back(problems.get("not_attempted")):
         del problems["not_attempted"]
@@ -59,7 +59,7 @@ def _about_project(facts: Row, last: Row | None) -> str:
     if build["failures"] or not last:
         return f"next: python -m loader --environment {_environment(last)} --validate-only"
     if last["mode"] in _ONWARDS and last["exit_code"] == 0:
-        return f"next: {_command(last, _ONWARDS[last['mode']])}"
+        return f"next: {again(last, _ONWARDS[last['mode']])}"
     return NOTHING
 
 
@@ -69,14 +69,12 @@ def _about(problem: Row) -> str:
     if not run or not run["source_file"]:
         return f"next: {problem['what_to_do']}"
     if kind in _IMPORT_AGAIN:
-        return f"next: {_command(run, '--import')}"
+        return f"next: {again(run, '--import')}"
     if kind == "failed":
-        return (
-            f"next: correct what failed and import it again: nothing is created twice:\n  {_command(run, '--import')}"
-        )
+        return f"next: correct what failed and import it again: nothing is created twice:\n  {again(run, '--import')}"
     if kind == "invalid":
-        again = _command(run, "--validate-only", rejected)
-        return f"next: correct {shown(rejected or run['source_file'])} and give it back:\n  {again}"
+        command = again(run, "--validate-only", rejected)
+        return f"next: correct {shown(rejected or run['source_file'])} and give it back:\n  {command}"
     return f"next: {problem['what_to_do']}: python -m loader explain {_name(problem['examples'][0])}"
 
 
@@ -92,10 +90,3 @@ def _name(record: Row) -> str:
 
 def _environment(run: Row | None) -> str:
     return str(run["environment"] if run and run["environment"] else "staging")
-
-
-def _command(run: Row, mode: str, source: str | None = None) -> str:
-    """Return the pipeline command on the source of a run; what the last build built when no file was noted."""
-    if not (source or run["source_file"]):
-        return f"python -m loader --environment {_environment(run)} {mode}"
-    return command_line(run | {"environment": _environment(run)}, mode, source or run["source_file"])

@@ -46,7 +46,10 @@ def _print_project(console: Console, facts: Row) -> None:
     build, probe = facts["last_build"], facts["last_probe"]
     if build:
         failed = ", ".join(f"{node['name']} ({node['status']})" for node in build["failures"])
-        outcome = f"failed: {failed}" if failed else f"passed, {counted(build['passed'], 'node')} of payloads"
+        passed = (
+            f"passed, {counted(build['passed'], 'node')} of payloads" if build["passed"] else "nothing of a payload"
+        )
+        outcome = f"failed: {failed}" if failed else passed
         console.line(f"last dbt {build['command']}, {_moment(build['finished_at'])}: {outcome}")
     else:
         console.line("last dbt build: none")
