@@ -90,8 +90,12 @@ def _found(trail: Trail, asked: str) -> tuple[list[Row], Row | None]:
     if not is_line:
         return standing(trail, found), None
     (at,) = found
-    name = "reference_number" if at["reference_number"] else "record_hash"
-    sightings = standing(trail, trail.records(f"{name} = $value", value=at[name]))
+    if at["reference_number"]:
+        same = trail.records("reference_number = $reference", reference=at["reference_number"])
+    else:
+        condition = "record_hash = $hash and line_number = $line"
+        same = trail.records(condition, hash=at["record_hash"], line=at["line_number"])
+    sightings = standing(trail, same)
     of_line = (at["run_id"], at["record_number"])
     return sightings, next(seen for seen in sightings if (seen["run_id"], seen["record_number"]) == of_line)
 
