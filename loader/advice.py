@@ -21,10 +21,11 @@ def next_step(run: Run, row: Row, rejected: Path) -> str:
     if row["mode"] != IMPORT:
         mode = "--import" if row["mode"] == DRY_RUN else "--dry-run"
         return f"next: {command_line(row, mode, row['source_file'], dialect_flags(run.job.dialect))}"
-    return _after_import(row, run.readback)
+    return after_import(row, run.readback)
 
 
-def _after_import(row: Row, readback: Row) -> str:
+def after_import(row: Row, readback: Row) -> str:
+    """Return what to do after an import that posted; `readback` has the counts of `--verify`."""
     if row["stopped_because"]:
         return f"stopped early: {row['stopped_because']}; then run the same command again: nothing is created twice"
     if row["failed_records"] or row["unknown_records"] or row["not_attempted_records"]:

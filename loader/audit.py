@@ -88,7 +88,7 @@ def operator() -> str:
 
 def event_details(warehouse: Warehouse, run_id: str, action: str) -> Row | None:
     """Return the details of a step of a run; None when the run has not done it."""
-    query = "select details from audit.fct_run_events where run_id = ? and action = ?"
+    query = "select details from audit.fct_run_events where run_id = ? and action = ? order by event_time limit 1"
     events = warehouse.rows(query, [run_id, action])
     details: Row | None = json.loads(events[0]["details"]) if events else None
     return details

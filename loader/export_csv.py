@@ -29,8 +29,8 @@ _PROBLEMS = """
         select
             record_number,
             string_agg(code, '; ' order by severity, code, field) as codes,
-            string_agg(message || ': ' || how_to_fix, '; ' order by severity, code, field) as how_to_fix,
-            string_agg(field || ': ' || suggestion, '; ' order by severity, code, field) as suggestion
+            string_agg(message || ': ' || how_to_fix, '; ' order by severity, code, field, message) as how_to_fix,
+            string_agg(field || ': ' || suggestion, '; ' order by severity, code, field, suggestion) as suggestion
         from validation.int_{entity}_issues
         where record_number between ? and ?
         group by record_number
@@ -73,6 +73,10 @@ _REJECTED = """
 _ORDER = "order by source_records.record_number"
 
 
+class RecordsReplaced(StoppedEarly):
+    """Landing holds another build than the run's, so its records cannot be told any more."""
+
+
 @dataclass(frozen=True)
 class _Export:
     """What one of the two files holds: its header, and the SQL of its records within a range of record numbers."""
@@ -91,7 +95,8 @@ def export_records(warehouse: Warehouse, run: Row, card: Card, output: Path) -> 
         output: the folder.
 
     Raises:
-        StoppedEarly: a file cannot be written, or another dbt invocation has replaced the records of the run.
+        RecordsReplaced: another dbt invocation has replaced the records of the run.
+        StoppedEarly: a file cannot be written.
 
     """
     entity = card.entity
@@ -123,8 +128,8 @@ def export_records(warehouse: Warehouse, run: Row, card: Card, output: Path) -> 
     return files
 
 
-def _replaced(database: Path) -> StoppedEarly:
-    return StoppedEarly(
+def _replaced(database: Path) -> RecordsReplaced:
+    return RecordsReplaced(
         f"{database}: another dbt invocation has replaced the records of this run, so its accepted and rejected files "
         "are not written (the reports are); run the same command again"
     )

@@ -21,7 +21,7 @@ _INVALID = """
         list({
             'code': code, 'field': field, 'message': message, 'value': value, 'counted': counted, 'allowed': allowed,
             'suggestion': suggestion, 'how_to_fix': how_to_fix
-        } order by code, field) as errors
+        } order by code, field, message, value) as errors
     from audit.fct_issues
     where run_id = $run_id and severity = 'error' and record_number in (
         select record_number from audit.fct_records where run_id = $run_id and status in ('invalid', 'parse_error')
@@ -35,7 +35,7 @@ _WARNINGS = """
         {'file': $source_file, 'record_hash': record_hash} as source,
         code, field, message, value, counted, allowed, suggestion, how_to_fix
     from audit.fct_issues where run_id = $run_id and severity = 'warning'
-    order by record_number, code, field
+    order by record_number, code, field, message, value
 """
 _EXCEPTED = """
     select record_number as row_number, line_number, reference_number, exception_reason
@@ -47,7 +47,7 @@ _TRAIL = """
         strftime(timestamp, '%Y-%m-%dT%H:%M:%S.%gZ') as timestamp, run_id, action, entity_type, row_number,
         source_hash, details::json as details
     from audit.rpt_audit_trail where run_id = $run_id{kept}
-    order by rpt_audit_trail.timestamp, row_number nulls last, action
+    order by rpt_audit_trail.timestamp, row_number nulls last, action, if(row_number is null, details, null)
 """
 _IMPORTED = """
     select
@@ -71,7 +71,24 @@ def export_run(warehouse: Warehouse, run_id: str, output: Path) -> list[OutputFi
 
     """
     run = warehouse.rows("select * from audit.fct_runs where run_id = ?", [run_id])[0]
-    entity = run["entity_type"]
+    reports = write_reports(warehouse, run, output)
+    keep_files(warehouse, run, reports)
+    records = export_records(warehouse, run, read_card(run["entity_type"]), output)
+    keep_files(warehouse, run, records)
+    return reports + records
+
+
+def write_reports(warehouse: Warehouse, run: Row, folder: Path) -> list[OutputFile]:
+    """Write the JSON files of a finished run, which are the same bytes whenever they are made; return them.
+
+    Every order in them is total, and everything in them is in `audit`, where a finished run gets no further row.
+    `run` is its row of `fct_runs`.
+
+    Raises:
+        StoppedEarly: a file cannot be written.
+
+    """
+    run_id, entity = run["run_id"], run["entity_type"]
     documents: dict[str, tuple[str, Document]] = {
         "validation": (f"validation_{entity}_{run_id}.json", validation_document(warehouse, run)),
         "stats": (f"stats_{entity}_{run_id}.json", stats_document(run)),
@@ -79,11 +96,7 @@ def export_run(warehouse: Warehouse, run_id: str, output: Path) -> list[OutputFi
     }
     if run["mode"] == IMPORT:
         documents["import_summary"] = (f"import_summary_{run_id}.json", import_document(warehouse, run))
-    reports = [write_json(output / name, document, kind) for kind, (name, document) in documents.items()]
-    keep_files(warehouse, run, reports)
-    records = export_records(warehouse, run, read_card(entity), output)
-    keep_files(warehouse, run, records)
-    return reports + records
+    return [write_json(folder / name, document, kind) for kind, (name, document) in documents.items()]
 
 
 def stats_document(run: Row) -> dict[str, Any]:

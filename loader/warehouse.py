@@ -161,12 +161,24 @@ def copy_csv(
         OSError: the disk does not take it.
 
     """
-    options = "format csv, header false, nullstr '\x01no such text\x01', compression none, use_tmp_file false"
-    quoted = ", force_quote *" if quote_all else ""
+    options = "format csv, header false, nullstr '\x01no such text\x01', compression none"
+    return copy_rows(connection, query, parameters, file, options + (", force_quote *" if quote_all else ""))
+
+
+def copy_rows(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any], file: BinaryIO, options: str
+) -> int:
+    """Replace the contents of an opened file with the rows of a query in a format of DuckDB's; return their number.
+
+    The file is named by its descriptor, so that no path is ever part of SQL.
+
+    Raises:
+        OSError: the disk does not take it.
+
+    """
+    target = f"'/dev/fd/{file.fileno()}' ({options}, use_tmp_file false)"
     try:
-        copied = connection.execute(
-            f"copy ({query}) to '/dev/fd/{file.fileno()}' ({options}{quoted})", list(parameters)
-        )
+        copied = connection.execute(f"copy ({query}) to {target}", list(parameters))
         return int(copied.fetchall()[0][0])
     except duckdb.IOException as error:
         raise OSError(errno.EIO, str(error).splitlines()[0]) from error

@@ -1,0 +1,94 @@
+"""The files of a run again, from the audit tables, each compared with what the run wrote."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from loader.advice import command_line
+from loader.card import read_card
+from loader.errors import GateClosed, StoppedEarly
+from loader.export_csv import RecordsReplaced, export_records
+from loader.export_files import OutputFile
+from loader.report import write_reports
+from loader.warehouse import Row, Warehouse
+
+_WRITTEN = "select kind, sha256 from audit.fct_output_files where run_id = ? order by written_at"
+
+
+class State(Enum):
+    """What a file that was made again is, beside the one that the run wrote and the one that stands there."""
+
+    IDENTICAL = "identical to what the run wrote"
+    NEW = "made now; the run ended before it wrote it"
+    DIFFERS = "DIFFERS from what the run wrote: the audit rows or the program are not what they were"
+    OTHER_FILE = "not written: another file of this name stands there; move it away, or give --output another folder"
+
+
+@dataclass(frozen=True)
+class Remade:
+    """One file that was made again."""
+
+    kind: str
+    path: Path
+    sha256: str
+    written_sha256: str | None
+    state: State
+
+    @property
+    def is_fine(self) -> bool:
+        """Tell whether the file is there and is what the run wrote, where it wrote one."""
+        return self.state in (State.IDENTICAL, State.NEW)
+
+    def as_row(self) -> Row:
+        """Return it for `--json`."""
+        written = {"sha256": self.sha256, "written_sha256": self.written_sha256}
+        return {"kind": self.kind, "path": str(self.path)} | written | {"state": self.state.name.lower()}
+
+
+def remake(warehouse: Warehouse, run: Row, folder: Path) -> tuple[list[Remade], str | None]:
+    """Write the files of a finished run to a folder; return them, and why its two CSVs are missing where they are.
+
+    A file of the same name and other contents is never replaced: somebody may be correcting it, or it is the evidence.
+    `run` is its row of `audit.fct_runs`. Nothing is written to `audit`.
+
+    Raises:
+        StoppedEarly: a file cannot be written.
+
+    """
+    written = {row["kind"]: row["sha256"] for row in warehouse.rows(_WRITTEN, [run["run_id"]])}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
+            files, missing = _made(warehouse, run, Path(temporary))
+            return [_placed(file, folder, written.get(file.kind)) for file in files], missing
+    except OSError as error:
+        raise StoppedEarly(f"{folder}: cannot be written ({error.strerror}); give --output another folder") from error
+
+
+def _made(warehouse: Warehouse, run: Row, folder: Path) -> tuple[list[OutputFile], str | None]:
+    reports = write_reports(warehouse, run, folder)
+    try:
+        return reports + export_records(warehouse, run, read_card(run["entity_type"]), folder), None
+    except (RecordsReplaced, GateClosed):
+        again = f"--validate-only --source {shown(run['source_file'])}"
+        return (
+            reports,
+            f"accepted and rejected records: dbt has built something else since; to split them anew: {again}",
+        )
+
+
+def _placed(file: OutputFile, folder: Path, written: str | None) -> Remade:
+    path = folder / file.path.name
+    if path.exists() and _sha256(path) != file.sha256:
+        state = State.OTHER_FILE
+    else:
+        file.path.rename(path)
+        state = State.NEW if written is None else State.IDENTICAL if written == file.sha256 else State.DIFFERS
+    return Remade(file.kind, path, file.sha256, written, state)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

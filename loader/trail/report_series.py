@@ -1,0 +1,93 @@
+"""How requests went over time: buckets wide enough to be told apart, and the scale of their axis."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil, floor, log10
+
+from loader.warehouse import Row, Warehouse
+
+_MOST_BUCKETS = 60
+_MINUTE, _DAY = 60, 86_400
+_WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, _DAY)
+_STEPS = (1.0, 2.0, 4.0, 5.0, 10.0)
+# What an answer was, in the order in which the parts of a column stand, from below.
+ANSWERS = {
+    "accepted": "accepted (201, 409)",
+    "refused": "refused (other 4xx)",
+    "limited": "rate limited (429)",
+    "lost": "5xx, no answer or not the API's",
+}
+_SPAN = """
+    select floor(epoch(min(sent_at)))::bigint as first, floor(epoch(max(sent_at)))::bigint as last
+    from audit.fct_attempts where run_id = ? having count(*) > 0
+"""
+_BUCKETS = """
+    select
+        (floor(epoch(sent_at))::bigint - $first) // $width as place,
+        count(*) as requests,
+        count(*) filter (where status_code in (201, 409)) as accepted,
+        count(*) filter (where status_code between 400 and 499 and status_code not in (409, 429)) as refused,
+        count(*) filter (where status_code = 429) as limited,
+        requests - accepted - refused - limited as lost,
+        quantile_cont(response_time_ms, 0.5) filter (where status_code is not null) as median_ms,
+        quantile_cont(response_time_ms, 0.95) filter (where status_code is not null) as slow_ms
+    from audit.fct_attempts where run_id = $run_id
+    group by place order by place
+"""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Requests by time: `buckets` of `width` seconds, those without a request left out; the tops of both axes."""
+
+    width: str
+    places: int
+    buckets: list[Row]
+    labels: list[str]
+    top_requests: float
+    top_ms: float
+    busiest_minute: int
+
+
+def series(warehouse: Warehouse, run_id: str) -> Series | None:
+    """Return the requests of a run over time; None when it has sent none, or is older than `audit.fct_attempts`."""
+    spans = warehouse.rows(_SPAN, [run_id])
+    if not spans:
+        return None
+    width = next((width for width in _WIDTHS if _places(spans[0], width) <= _MOST_BUCKETS), _WIDTHS[-1])
+    first = spans[0]["first"] // width * width
+    buckets = _buckets(warehouse, run_id, first, width)
+    minutes = _buckets(warehouse, run_id, spans[0]["first"], _MINUTE)
+    places = _places(spans[0], width)
+    days = spans[0]["first"] // _DAY != spans[0]["last"] // _DAY
+    for bucket in buckets:
+        bucket["begins"] = _clock(first + bucket["place"] * width, days=days)
+    return Series(
+        width=f"{width} s" if width < _MINUTE else f"{width // _MINUTE} min",
+        places=places,
+        buckets=buckets,
+        labels=[_clock(first + place * width, days=days) for place in sorted({0, places // 2, places})],
+        top_requests=round_up(max(bucket["requests"] for bucket in buckets)),
+        top_ms=round_up(max(bucket["slow_ms"] or 0 for bucket in buckets)),
+        busiest_minute=max(bucket["requests"] for bucket in minutes),
+    )
+
+
+def round_up(value: float) -> float:
+    """Return a round number that is not smaller, to end an axis with; at least 1."""
+    if value <= 1:
+        return 1.0
+    power: float = 10.0 ** floor(log10(value))
+    return next(step * power for step in _STEPS if step * power >= value)
+
+
+def _places(span: Row, width: int) -> int:
+    return int(ceil((span["last"] + 1) / width) - span["first"] // width)
+
+
+def _buckets(warehouse: Warehouse, run_id: str, first: int, width: int) -> list[Row]:
+    return warehouse.rows(_BUCKETS, {"run_id": run_id, "first": first, "width": width})
+
+
+def _clock(seconds: int, *, days: bool) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%d %b %H:%M" if days else "%H:%M:%S")

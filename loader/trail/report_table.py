@@ -1,0 +1,63 @@
+"""An rpt_ table as CSV, Parquet or JSON; DuckDB writes it, in an order that is the same each time."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from loader.errors import Refused
+from loader.export_csv import FORMULA
+from loader.trail.report_output import put
+from loader.warehouse import Row, Warehouse, copy_rows, fetch
+
+FORMATS = {
+    "csv": "format csv, header true, compression none",
+    "json": "format json, array true, compression none",
+    "parquet": "format parquet",
+}
+_VIEWS = (
+    "select view_name from duckdb_views() where schema_name = 'audit' and starts_with(view_name, 'rpt_') order by all"
+)
+# Of these types no value is text; a sign in front of a number is no formula.
+_NO_TEXT = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT|INTEGER|UINTEGER|DOUBLE|FLOAT|DECIMAL.*|BOOLEAN|DATE|TIMESTAMP.*)")
+
+
+def write_table(warehouse: Warehouse, table: str, form: str, path: Path | None, run_id: str | None) -> None:
+    """Write the rows of a view, those of one run alone with `run_id`, to a file or for None to standard output.
+
+    Raises:
+        Refused: there is no such view, or it has no column for a run, or Parquet is to go to standard output.
+        StoppedEarly: the file cannot be written.
+
+    """
+    if path is None and form == "parquet":
+        raise Refused("Parquet is no text for standard output; name a file with --output")
+    known = [row["view_name"] for row in warehouse.rows(_VIEWS)]
+    if table not in known:
+        raise Refused(f"{warehouse.path}: no table {table[:80]!r} in audit; there are {', '.join(known)}")
+    with warehouse.connection(read_only=True) as connection:
+        columns = fetch(connection, f"select column_name, column_type from (describe audit.{table})")  # noqa: S608
+        if run_id and "run_id" not in [column["column_name"] for column in columns]:
+            raise Refused(f"{table} has no column run_id; leave --run out")
+        query, parameters = _query(table, columns, run_id, safe=form == "csv")
+        put(path, partial(_write, connection, query, parameters, FORMATS[form]))
+
+
+def _query(table: str, columns: list[Row], run_id: str | None, *, safe: bool) -> tuple[str, list[Any]]:
+    """Return the SQL of the rows and its parameters; with `safe`, no spreadsheet runs a cell."""
+    names = [f'report."{column["column_name"]}"' for column in columns]
+    cells = [_cell(name, column["column_type"]) if safe else name for name, column in zip(names, columns, strict=True)]
+    of_run = " where run_id = ?" if run_id else ""
+    query = f"select {', '.join(cells)} from audit.{table} as report{of_run} order by {', '.join(names)}"  # noqa: S608
+    return query, [run_id] if run_id else []
+
+
+def _cell(name: str, column_type: str) -> str:
+    if _NO_TEXT.fullmatch(column_type):
+        return name
+    pattern, text = FORMULA.replace("'", "''"), f"{name}::varchar"
+    return f"if(regexp_matches({text}, '{pattern}'), '''' || {text}, {text}) as {name.partition('.')[2]}"
+
+
+def _write(connection: Any, query: str, parameters: list[Any], options: str, file: BinaryIO) -> int:
+    return copy_rows(connection, query, parameters, file, options)
