@@ -15,8 +15,9 @@ API_FIELDS = """array_to_string(
     list_sort(list_distinct(regexp_extract_all(error_message, 'body -> (\\w{1,60})', 1))), ', ')"""
 _MOST_GROUPS = 60
 _PROBLEMS = """
-    select issues.severity, issues.code, coalesce(field, '') as field, count(*) as issues, min(line_number) as line_number,
-        coalesce(any_value(codes.meaning), '') as meaning, arg_min(issues.how_to_fix, record_number) as how_to_fix
+    select issues.severity, issues.code, coalesce(field, '') as field, count(*) as issues,
+        min(line_number) as line_number, coalesce(any_value(codes.meaning), '') as meaning,
+        arg_min(issues.how_to_fix, record_number) as how_to_fix
     from audit.fct_issues as issues left join reference.issue_codes as codes on issues.code = codes.code
     where run_id = ? group by issues.severity, issues.code, field
     order by issues.severity, issues desc, issues.code, field limit ?
@@ -124,6 +125,8 @@ def next_words(run: Row, readback: Row) -> str:
         return f"correct {rejected} (or the source) as the table below says, and validate it again"
     if run["gate"] != "open":
         return str(run["gate"])
+    if run["mode"] == IMPORT and run["stopped_because"]:
+        return "run the same command again: nothing is created twice"
     if run["mode"] == IMPORT:
         return after_import(run, readback).removeprefix("next: ")
     return f"run it again with {'--import' if run['mode'] == DRY_RUN else '--dry-run'}"

@@ -72,10 +72,9 @@ def _made(warehouse: Warehouse, run: Row, folder: Path) -> tuple[list[OutputFile
     try:
         return reports + export_records(warehouse, run, read_card(run["entity_type"]), folder), None
     except (RecordsReplaced, GateClosed):
-        again = f"--validate-only --source {shown(run['source_file'])}"
-        return (
-            reports,
-            f"accepted and rejected records: dbt has built something else since; to split them anew: {again}",
+        return reports, (
+            "the accepted and rejected records cannot be made again, dbt has built something else since; "
+            f"to split the file anew: {command_line(run, '--validate-only', run['source_file'])}"
         )
 
 
