@@ -129,4 +129,5 @@ def next_words(run: Row, readback: Row) -> str:
         return "run the same command again: nothing is created twice"
     if run["mode"] == IMPORT:
         return after_import(run, readback).removeprefix("next: ")
-    return f"run it again with {'--import' if run['mode'] == DRY_RUN else '--dry-run'}"
+    then = "--import" if run["mode"] == DRY_RUN else "--dry-run"
+    return f"run the same command with {then} in place of --{run['mode']}"

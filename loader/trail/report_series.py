@@ -7,8 +7,14 @@ from math import ceil, floor, log10
 from loader.warehouse import Row, Warehouse
 
 _MOST_BUCKETS = 60
-_MINUTE, _DAY = 60, 86_400
-_WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, _DAY)
+_SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
+# Of a bucket, in milliseconds.
+_WIDTHS = (
+    *(100, 200, 500),
+    *(width * _SECOND for width in (1, 2, 5, 10, 15, 30)),
+    *(width * _MINUTE for width in (1, 2, 5, 10, 15, 30)),
+    *(width * _HOUR for width in (1, 2, 4, 12, 24)),
+)
 _STEPS = (1.0, 2.0, 4.0, 5.0, 10.0)
 # What an answer was, in the order in which the parts of a column stand, from below.
 ANSWERS = {
@@ -18,12 +24,12 @@ ANSWERS = {
     "lost": "5xx, no answer or not the API's",
 }
 _SPAN = """
-    select floor(epoch(min(sent_at)))::bigint as first, floor(epoch(max(sent_at)))::bigint as last
+    select epoch_ms(min(sent_at)) as first, epoch_ms(max(sent_at)) as last
     from audit.fct_attempts where run_id = ? having count(*) > 0
 """
 _BUCKETS = """
     select
-        (floor(epoch(sent_at))::bigint - $first) // $width as place,
+        (epoch_ms(sent_at) - $first) // $width as place,
         count(*) as requests,
         count(*) filter (where status_code in (201, 409)) as accepted,
         count(*) filter (where status_code between 400 and 499 and status_code not in (409, 429)) as refused,
@@ -38,7 +44,7 @@ _BUCKETS = """
 
 @dataclass(frozen=True)
 class Series:
-    """Requests by time: `buckets` of `width` seconds, those without a request left out; the tops of both axes."""
+    """Requests by time: `buckets` of one `width`, those without a request left out; the tops of both axes."""
 
     width: str
     places: int
@@ -60,13 +66,14 @@ def series(warehouse: Warehouse, run_id: str) -> Series | None:
     minutes = _buckets(warehouse, run_id, spans[0]["first"], _MINUTE)
     places = _places(spans[0], width)
     days = spans[0]["first"] // _DAY != spans[0]["last"] // _DAY
+    pattern = "%d %b %H:%M" if days else "%H:%M:%S" if width >= _SECOND else "%H:%M:%S.%f"
     for bucket in buckets:
-        bucket["begins"] = _clock(first + bucket["place"] * width, days=days)
+        bucket["begins"] = _clock(first + bucket["place"] * width, pattern)
     return Series(
-        width=f"{width} s" if width < _MINUTE else f"{width // _MINUTE} min",
+        width=f"{width / _SECOND:g} s" if width < _MINUTE else f"{width // _MINUTE} min",
         places=places,
         buckets=buckets,
-        labels=[_clock(first + place * width, days=days) for place in sorted({0, places // 2, places})],
+        labels=[_clock(first + place * width, pattern) for place in sorted({0, places // 2, places})],
         top_requests=round_up(max(bucket["requests"] for bucket in buckets)),
         top_ms=round_up(max(bucket["slow_ms"] or 0 for bucket in buckets)),
         busiest_minute=max(bucket["requests"] for bucket in minutes),
@@ -89,5 +96,6 @@ def _buckets(warehouse: Warehouse, run_id: str, first: int, width: int) -> list[
     return warehouse.rows(_BUCKETS, {"run_id": run_id, "first": first, "width": width})
 
 
-def _clock(seconds: int, *, days: bool) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%d %b %H:%M" if days else "%H:%M:%S")
+def _clock(milliseconds: int, pattern: str) -> str:
+    text = datetime.fromtimestamp(milliseconds / _SECOND, UTC).strftime(pattern)
+    return text[:-5] if pattern.endswith("%f") else text
