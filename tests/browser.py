@@ -1,6 +1,5 @@
 """A headless Chromium, its own and not a person's, for the tests of a page; Debian's packages, driven by selenium."""
 
-import base64
 import json
 import shutil
 from collections.abc import Iterator
@@ -38,7 +37,7 @@ class Browser:
 
     def open(self, page: Path, width: int = 1280, scheme: str = "light", media: str = "") -> None:
         """Open a file as a screen of this width, on which somebody prefers light or dark, shows it."""
-        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        screen = {"width": width, "height": 2000, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         prefers = {"media": media, "features": [{"name": "prefers-color-scheme", "value": scheme}]}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", prefers)
@@ -55,14 +54,13 @@ class Browser:
     def requested(self) -> list[str]:
         """Return the addresses that the pages asked for since it was last asked."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        asked = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        # The browser's own empty tab asks for things too.
+        return [one["request"]["url"] for one in asked if not one["documentURL"].startswith("chrome:")]
 
     def photograph(self, path: Path) -> None:
-        """Write a picture of the page, at most 6,000 pixels high."""
-        size = self.run("return [document.documentElement.clientWidth, document.documentElement.scrollHeight]")
-        clip = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], 6000), "scale": 1}
-        taken = {"format": "png", "captureBeyondViewport": True, "clip": clip}
-        path.write_bytes(base64.b64decode(self.driver.execute_cdp_cmd("Page.captureScreenshot", taken)["data"]))
+        """Write a picture of the page's first screen."""
+        path.write_bytes(self.driver.get_screenshot_as_png())
 
 
 @contextmanager

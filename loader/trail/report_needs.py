@@ -14,7 +14,7 @@ _LONGEST = 240
 # What the markup of one row takes beside its texts.
 _ROW_BYTES = 330
 _NEEDS = f"""
-    select 1 as place, record_number, line_number, reference_number, issues.code as problem,
+    select 4 as place, record_number, line_number, reference_number, issues.code as problem,
         coalesce(issues.field, '') as field, coalesce(codes.meaning, '') as meaning,
         issues.message, value, suggestion, issues.how_to_fix as remedy
     from audit.fct_issues as issues left join reference.issue_codes as codes on issues.code = codes.code
@@ -22,7 +22,7 @@ _NEEDS = f"""
         select record_number from audit.fct_records where run_id = $run_id and status in ('invalid', 'parse_error')
     )
     union all
-    select if(result = 'failed', 2, 3), record_number, line_number, reference_number, result,
+    select if(result = 'failed', 2, 1), record_number, line_number, reference_number, result,
         if(result = 'failed', {API_FIELDS}, ''),
         if(status_code is null, coalesce(error_message, ''), concat_ws(' ', status_code, {API_CODE})),
         error_message, null, null,
@@ -33,7 +33,7 @@ _NEEDS = f"""
         )
     from audit.fct_import_records where run_id = $run_id and result in ('failed', 'unknown')
     union all
-    select 4, record_number, line_number, reference_number, verdict, coalesce(differing_fields, ''),
+    select 3, record_number, line_number, reference_number, verdict, coalesce(differing_fields, ''),
         case
             when verdict = 'differs' and is_ours then 'created, but stored otherwise than it was sent'
             when verdict = 'differs' then 'was there before, and differs from this file'
@@ -56,7 +56,8 @@ _NARRATIVES = ("message", "value", "suggestion")
 def needs(warehouse: Warehouse, run: Row, *, include_text: bool) -> tuple[list[Row], int]:
     """Return the rows of the table, and how many there are in all; narratives are left out unless asked for.
 
-    What is left out of the page is cut at 2,000 rows or 600,000 bytes, so that it can be attached to a ticket.
+    There are at most 2,000 of them, or 600,000 bytes, so that the page can be attached to a ticket. What was sent comes
+    first: of the others the rejected file has every one.
     """
     of_run = {"run_id": run["run_id"]}
     total = warehouse.rows(f"select count(*) as needs from ({_NEEDS})", of_run)[0]["needs"]  # noqa: S608
