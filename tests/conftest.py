@@ -22,6 +22,7 @@ SLOWEST = (
     "test_rehearse",
     "test_reports",
     "test_verify",
+    "test_remade",
     "test_delivery_stops",
     "test_mutations",
 )

@@ -10,7 +10,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from loader.export_files import OutputFile
 from loader.report import write_reports
 from loader.trail import report
 from loader.trail.report_files import State, remake
@@ -20,9 +19,18 @@ from sandbox.process import running_sandbox
 from tests.forked import killed
 from tests.support import GOLDEN, Home, new_home
 
+Captured = pytest.CaptureFixture[str]
 RUNS = ("dry run", "import", "killed", "next", "rejected")
 REPORTS = {"validation", "stats", "audit"}
 REFUSED = {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": {"errors": []}}}
+
+
+@pytest.fixture(autouse=True)
+def _as_in_the_home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the command, which is carried out in this process, see the home's environment."""
+    home = "empty_home" if "empty_home" in request.fixturenames else "history"
+    for name, value in request.getfixturevalue(home).variables().items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +65,8 @@ def run_ids(home: Home) -> dict[str, str]:
     )
 
 
-def reported(home: Home, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+def reported(*arguments: str | Path) -> int:
     """Carry out `python -m loader report ...` in this process."""
-    for name, value in home.variables().items():
-        monkeypatch.setenv(name, value)
     return report.main([str(argument) for argument in arguments], "python -m loader report")
 
 
@@ -110,21 +116,13 @@ def test_the_order_of_the_rows_in_the_tables_does_not_matter(history: Home, tmp_
             for (table,) in tables:
                 shuffled = f"from audit.{table} order by {order.format(table=table)}"
                 connection.execute(f"create or replace table audit.{table} as {shuffled}")
-        made.append(
-            [
-                again(database, run_id, tmp_path)
-                for name, run_id in run_ids(history).items()
-                if name in ("import", "rejected")
-            ]
-        )
+        made.append([again(database, run_ids(history)[name], tmp_path) for name in ("import", "rejected")])
     assert made[0] == made[1]
 
 
 def again(database: Path, run_id: str, folder: Path) -> list[str]:
-    files: list[OutputFile] = write_reports(
-        Warehouse(database, 1, print), find_run(Warehouse(database, 1, print), run_id), folder
-    )
-    return [file.sha256 for file in files]
+    held = Warehouse(database, 1, print)
+    return [file.sha256 for file in write_reports(held, find_run(held, run_id), folder)]
 
 
 def test_the_command_says_of_each_file_what_it_is(history: Home):
@@ -135,20 +133,18 @@ def test_the_command_says_of_each_file_what_it_is(history: Home):
 
 
 def test_records_that_are_gone_are_named_with_the_command_that_splits_them_anew(
-    history: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    history: Home, capsys: Captured, tmp_path: Path
 ):
-    assert reported(history, monkeypatch, run_ids(history)["import"], "--output", tmp_path) == 0
+    assert reported(run_ids(history)["import"], "--output", tmp_path) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert "the accepted and rejected records cannot be made again" in last
     assert f"--validate-only --source data/etl_source/{GOLDEN.name}" in last
 
 
-def test_a_file_that_somebody_has_changed_is_left_as_it_is(
-    history: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-):
+def test_a_file_that_somebody_has_changed_is_left_as_it_is(history: Home, capsys: Captured, tmp_path: Path):
     name = f"rejected_incident_{run_ids(history)['rejected']}.csv"
     (tmp_path / name).write_text("being corrected", encoding="utf-8")
-    assert reported(history, monkeypatch, "last", "--output", tmp_path, "--json") == 1
+    assert reported("last", "--output", tmp_path, "--json") == 1
     files = {file["kind"]: file for file in json.loads(capsys.readouterr().out)["files"]}
     assert files.pop("rejected")["state"] == "other_file"
     assert {file["state"] for file in files.values()} == {"identical"}
@@ -167,6 +163,7 @@ def test_audit_rows_that_were_changed_show(history: Home, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([], "the following arguments are required: RUN_ID|TABLE"),
         (["nobody"], "no run 'nobody'; the last ones are 2"),
         (["a-refused-one"], "run a-refused-one was refused and wrote no file: production"),
         (["one-under-way"], "run one-under-way did not end: it is under way, or was killed"),
@@ -175,31 +172,24 @@ def test_audit_rows_that_were_changed_show(history: Home, tmp_path: Path):
         (["last", "--include-text"], "--include-text goes with --html"),
         (["last", "--html", "--json"], "leave it out with --html"),
         (["rpt_run_ledger", "--html"], "rpt_run_ledger is a table"),
-        ([], "the following arguments are required: RUN_ID|TABLE"),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_line(
-    history: Home,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
+    history: Home, capsys: Captured, arguments: list[str], message: str
 ):
     event = "insert into audit.fct_run_events by name select ? as run_id, ? as action, ? as details"
     history.query(event, "a-refused-one", "run_refused", '{"reason": "production"}')
     history.query(event, "one-under-way", "run_started", "{}")
-    assert reported(history, monkeypatch, *arguments) == 2
+    assert reported(*arguments) == 2
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
 
 
-def test_without_a_database_it_says_what_makes_one(
-    empty_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    assert reported(empty_home, monkeypatch, "last") == 2
+def test_without_a_database_it_says_what_makes_one(empty_home: Home, capsys: Captured):
+    assert reported("last") == 2
     assert "there is no database yet; run: dbt build" in capsys.readouterr().err
     with duckdb.connect(str(empty_home.database)):
         pass
-    assert reported(empty_home, monkeypatch, "last") == 2
+    assert reported("last") == 2
     assert "a table is missing; run: dbt build" in capsys.readouterr().err

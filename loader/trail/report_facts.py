@@ -14,6 +14,7 @@ API_CODE = "coalesce(regexp_extract(error_message, '^([A-Z][A-Z_]{2,59}):', 1), 
 API_FIELDS = """array_to_string(
     list_sort(list_distinct(regexp_extract_all(error_message, 'body -> (\\w{1,60})', 1))), ', ')"""
 _MOST_GROUPS = 60
+_LEAST_SHARE = 0.1
 _PROBLEMS = """
     select issues.severity, issues.code, coalesce(field, '') as field, count(*) as issues,
         min(line_number) as line_number, coalesce(any_value(codes.meaning), '') as meaning,
@@ -62,7 +63,7 @@ def posted(run: Row) -> bool:
 
 
 def ledger(run: Row) -> list[Row]:
-    """Return both lines of the ledger as the steps of a waterfall: label, records, kind, and start and width in %."""
+    """Return both lines of the ledger as the steps of a waterfall: label, records and share, and its bar."""
     steps = [_step("records in the file", run["total_records"], "sum", 0, run["total_records"])]
     steps += _down(run, FILE_COUNTS[:-1], run["total_records"])
     steps.append(_step("ready to send", run["ready_records"], "sum", 0, run["total_records"]))
@@ -79,10 +80,12 @@ def _down(run: Row, counts: tuple[str, ...], records: int) -> Iterator[Row]:
 
 
 def _step(label: str, records: int, kind: str, start: int, total: int) -> Row:
-    whole = total or 1
-    width = max(100 * records / whole, 0.5) if records else 0
-    place = min(100 * max(start, 0) / whole, 100 - width)
-    return {"label": label, "records": records, "kind": kind, "start": round(place, 2), "width": round(width, 2)}
+    part = 100 * records / (total or 1)
+    width = max(part, 0.5) if records else 0
+    place = min(100 * max(start, 0) / (total or 1), 100 - width)
+    share = "" if not records else "< 0.1 %" if part < _LEAST_SHARE else f"{part:.1f} %"
+    bar = {"start": round(place, 2), "width": round(width, 2)}
+    return {"label": label, "records": records, "share": share, "kind": kind} | bar
 
 
 def problems(warehouse: Warehouse, run: Row) -> list[Row]:
