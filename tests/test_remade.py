@@ -26,10 +26,9 @@ REFUSED = {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": {"e
 
 
 @pytest.fixture(autouse=True)
-def _as_in_the_home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _as_in_the_home(history: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the command, which is carried out in this process, see the home's environment."""
-    home = "empty_home" if "empty_home" in request.fixturenames else "history"
-    for name, value in request.getfixturevalue(home).variables().items():
+    for name, value in history.variables().items():
         monkeypatch.setenv(name, value)
 
 
@@ -87,13 +86,12 @@ def test_every_file_is_what_the_run_wrote(history: Home, tmp_path: Path, name: s
 
 def test_the_scenario_has_what_could_differ(history: Home):
     ids = run_ids(history)
-    results = "select result, count(*) from audit.fct_import_records where run_id = ? group by 1 order by 1"
-    assert history.query(results, ids["import"]) == [("created", 4), ("failed", 1)]
-    assert history.query("select exit_code from audit.fct_runs where run_id = ?", ids["killed"]) == [(None,)]
-    assert history.query("select count(*) from audit.fct_readback where run_id = ?", ids["import"]) == [(4,)]
-    attempts = "select max(attempts) from audit.fct_import_records where run_id = ?"
-    assert history.query(attempts, ids["import"]) == [(2,)]
-    carried = "select count(*) from audit.fct_import_records where run_id = ? and confirmed_by = 'earlier_run'"
+    of_run = "select {} from audit.{} where run_id = ? {}"
+    results = of_run.format("result, count(*), max(attempts)", "fct_import_records", "group by 1 order by 1")
+    assert history.query(results, ids["import"]) == [("created", 4, 2), ("failed", 1, 1)]
+    assert history.query(of_run.format("exit_code", "fct_runs", ""), ids["killed"]) == [(None,)]
+    assert history.query(of_run.format("count(*)", "fct_readback", ""), ids["import"]) == [(4,)]
+    carried = of_run.format("count(*)", "fct_import_records", "and confirmed_by = 'earlier_run'")
     assert history.query(carried, ids["next"]) == [(2,)]
 
 
@@ -158,38 +156,3 @@ def test_audit_rows_that_were_changed_show(history: Home, tmp_path: Path):
         connection.execute("update audit.fct_import_records set result = 'created' where result = 'failed'")
     files, _ = remake(warehouse(history, database), find_run(warehouse(history, database), run_id), tmp_path)
     assert {file.kind for file in files if file.state is State.DIFFERS} == {"audit", "import_summary"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "the following arguments are required: RUN_ID|TABLE"),
-        (["nobody"], "no run 'nobody'; the last ones are 2"),
-        (["a-refused-one"], "run a-refused-one was refused and wrote no file: production"),
-        (["one-under-way"], "run one-under-way did not end: it is under way, or was killed"),
-        (["one-under-way", "--html"], "run one-under-way did not end"),
-        (["last", "--format", "csv"], "last is taken for a run: --format and --run are for a table"),
-        (["last", "--include-text"], "--include-text goes with --html"),
-        (["last", "--html", "--json"], "leave it out with --html"),
-        (["rpt_run_ledger", "--html"], "rpt_run_ledger is a table"),
-    ],
-)
-def test_what_cannot_be_made_is_refused_in_one_line(
-    history: Home, capsys: Captured, arguments: list[str], message: str
-):
-    event = "insert into audit.fct_run_events by name select ? as run_id, ? as action, ? as details"
-    history.query(event, "a-refused-one", "run_refused", '{"reason": "production"}')
-    history.query(event, "one-under-way", "run_started", "{}")
-    assert reported(*arguments) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert len(error.splitlines()) == 1
-
-
-def test_without_a_database_it_says_what_makes_one(empty_home: Home, capsys: Captured):
-    assert reported("last") == 2
-    assert "there is no database yet; run: dbt build" in capsys.readouterr().err
-    with duckdb.connect(str(empty_home.database)):
-        pass
-    assert reported("last") == 2
-    assert "a table is missing; run: dbt build" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from loader.command import OneLineParser, guarded
 from loader.config import Settings, load_settings
 from loader.console import Console
 from loader.errors import OK, SOME_RECORDS, Refused
-from loader.trail.report_files import remake
+from loader.trail.report_files import remake, remake_probe
 from loader.trail.report_html import page_name, write_page
 from loader.trail.report_output import STANDARD_OUTPUT, output_path
 from loader.trail.report_runs import find_run, known_run_id
@@ -96,14 +96,19 @@ def _page(options: argparse.Namespace, settings: Settings, console: Console, war
 
 
 def _files(options: argparse.Namespace, settings: Settings, console: Console, warehouse: Warehouse) -> int:
-    run = find_run(warehouse, options.subject)
-    files, missing = remake(warehouse, run, Path(options.output) if options.output else settings.output)
-    console.line(f"run {run['run_id']}: {run['mode']} of {shown(run['source_file'])}")
+    folder = Path(options.output) if options.output else settings.output
+    run_id, title, missing = options.subject, "contract probe", None
+    files = remake_probe(warehouse, run_id, folder)
+    if not files:
+        run = find_run(warehouse, run_id)
+        run_id, title = run["run_id"], f"{run['mode']} of {shown(run['source_file'])}"
+        files, missing = remake(warehouse, run, folder)
+    console.line(f"run {run_id}: {title}")
     for file in files:
         console.line(f"{shown(file.path)}: {file.state.value}")
     if missing:
         console.line(missing)
-    console.summary({"run_id": run["run_id"], "files": [file.as_row() for file in files], "missing": missing})
+    console.summary({"run_id": run_id, "files": [file.as_row() for file in files], "missing": missing})
     return OK if all(file.is_fine for file in files) else SOME_RECORDS
 
 

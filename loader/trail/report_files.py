@@ -2,18 +2,23 @@
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from loader.advice import command_line
+from loader.audit import event_details
 from loader.card import read_card
 from loader.errors import GateClosed, StoppedEarly
 from loader.export_csv import RecordsReplaced, export_records
 from loader.export_files import OutputFile
+from loader.export_json import write_json
 from loader.report import write_reports
 from loader.warehouse import Row, Warehouse
 
+# An event of this name has the document of a contract probe as its details, and is the kind of its file.
+PROBE = "contract_probe"
 _WRITTEN = "select kind, sha256 from audit.fct_output_files where run_id = ? order by written_at"
 
 
@@ -57,25 +62,42 @@ def remake(warehouse: Warehouse, run: Row, folder: Path) -> tuple[list[Remade], 
         StoppedEarly: a file cannot be written.
 
     """
-    written = {row["kind"]: row["sha256"] for row in warehouse.rows(_WRITTEN, [run["run_id"]])}
+    missing: list[str] = []
+    files = _compared(warehouse, run["run_id"], folder, lambda temporary: _made(warehouse, run, temporary, missing))
+    return files, missing[0] if missing else None
+
+
+def remake_probe(warehouse: Warehouse, run_id: str, folder: Path) -> list[Remade]:
+    """Write the file of a contract probe to a folder, as `remake` does; return it, or nothing if none is kept."""
+    document = event_details(warehouse, run_id, PROBE)
+    if document is None:
+        return []
+    name = f"{PROBE}_{run_id}.json"
+    return _compared(warehouse, run_id, folder, lambda temporary: [write_json(temporary / name, document, PROBE)])
+
+
+def _compared(
+    warehouse: Warehouse, run_id: str, folder: Path, make: Callable[[Path], list[OutputFile]]
+) -> list[Remade]:
+    written = {row["kind"]: row["sha256"] for row in warehouse.rows(_WRITTEN, [run_id])}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
-            files, missing = _made(warehouse, run, Path(temporary))
-            return [_placed(file, folder, written.get(file.kind)) for file in files], missing
+            return [_placed(file, folder, written.get(file.kind)) for file in make(Path(temporary))]
     except OSError as error:
         raise StoppedEarly(f"{folder}: cannot be written ({error.strerror}); give --output another folder") from error
 
 
-def _made(warehouse: Warehouse, run: Row, folder: Path) -> tuple[list[OutputFile], str | None]:
+def _made(warehouse: Warehouse, run: Row, folder: Path, missing: list[str]) -> list[OutputFile]:
     reports = write_reports(warehouse, run, folder)
     try:
-        return reports + export_records(warehouse, run, read_card(run["entity_type"]), folder), None
+        return reports + export_records(warehouse, run, read_card(run["entity_type"]), folder)
     except (RecordsReplaced, GateClosed):
-        return reports, (
+        missing.append(
             "the accepted and rejected records cannot be made again, dbt has built something else since; "
             f"to split the file anew: {command_line(run, '--validate-only', run['source_file'])}"
         )
+        return reports
 
 
 def _placed(file: OutputFile, folder: Path, written: str | None) -> Remade:

@@ -48,6 +48,10 @@ def known_run_id(warehouse: Warehouse, run_id: str) -> str:
 
 
 def _unknown(warehouse: Warehouse, run_id: str) -> Refused:
+    if warehouse.rows("select 1 from audit.fct_probe_checks where run_id = ? limit 1", [run_id]):
+        return Refused(
+            f"run {run_id} was a contract probe whose document was not kept; audit.fct_probe_checks has its checks"
+        )
     runs = warehouse.rows("select run_id from audit.fct_runs order by rowid desc limit ?", [_NAMED])
     if not runs:
         return Refused(f"{warehouse.path}: there is no run yet; run: python -m loader --validate-only")
