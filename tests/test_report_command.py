@@ -23,7 +23,8 @@ def history(workplace: Path, built: Path) -> Home:
     event = "insert into audit.fct_run_events by name select ? as run_id, ? as action, ? as details"
     home.query(event, "a-refused-one", "run_refused", '{"reason": "production"}')
     home.query(event, "one-under-way", "run_started", "{}")
-    home.query(event, "a-probe", "contract_probe", json.dumps(PROBE))
+    document = "insert into audit.fct_probe_documents by name select 'a-probe' as run_id, ? as document"
+    home.query(document, json.dumps(PROBE))
     return home
 
 
@@ -39,7 +40,7 @@ def reported(*arguments: str | Path) -> int:
     return report.main([str(argument) for argument in arguments], "python -m loader report")
 
 
-def test_the_file_of_a_probe_is_made_from_its_event(tmp_path: Path):
+def test_the_file_of_a_probe_is_made_from_its_document(tmp_path: Path):
     path = write_json(tmp_path / "contract_probe_a-probe.json", PROBE).path
     assert reported("a-probe", "--output", tmp_path / "again") == 0
     assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()

@@ -97,17 +97,19 @@ def _page(options: argparse.Namespace, settings: Settings, console: Console, war
 
 def _files(options: argparse.Namespace, settings: Settings, console: Console, warehouse: Warehouse) -> int:
     folder = Path(options.output) if options.output else settings.output
-    run_id, title, missing = options.subject, "contract probe", None
-    files = remake_probe(warehouse, run_id, folder)
-    if not files:
-        run = find_run(warehouse, run_id)
+    missing: list[str] = []
+    try:
+        run = find_run(warehouse, options.subject)
+    except Refused:
+        # A probe is no run; neither is an import that its probe has refused.
+        run_id, title, files = options.subject, "contract probe", remake_probe(warehouse, options.subject, folder)
+        if not files:
+            raise
+    else:
         run_id, title = run["run_id"], f"{run['mode']} of {shown(run['source_file'])}"
         files, missing = remake(warehouse, run, folder)
-    console.line(f"run {run_id}: {title}")
-    for file in files:
-        console.line(f"{shown(file.path)}: {file.state.value}")
-    if missing:
-        console.line(missing)
+    for text in (f"run {run_id}: {title}", *(f"{shown(file.path)}: {file.state.value}" for file in files), *missing):
+        console.line(text)
     console.summary({"run_id": run_id, "files": [file.as_row() for file in files], "missing": missing})
     return OK if all(file.is_fine for file in files) else SOME_RECORDS
 

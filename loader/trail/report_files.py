@@ -1,6 +1,7 @@
 """The files of a run again, from the audit tables, each compared with what the run wrote."""
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from enum import Enum
 from pathlib import Path
 
 from loader.advice import command_line
-from loader.audit import event_details
 from loader.card import read_card
 from loader.errors import GateClosed, StoppedEarly
 from loader.export_csv import RecordsReplaced, export_records
@@ -17,8 +17,7 @@ from loader.export_json import write_json
 from loader.report import write_reports
 from loader.warehouse import Row, Warehouse
 
-# An event of this name has the document of a contract probe as its details, and is the kind of its file.
-PROBE = "contract_probe"
+_PROBE = "contract_probe"
 _WRITTEN = "select kind, sha256 from audit.fct_output_files where run_id = ? order by written_at"
 
 
@@ -52,8 +51,8 @@ class Remade:
         return {"kind": self.kind, "path": str(self.path)} | written | {"state": self.state.name.lower()}
 
 
-def remake(warehouse: Warehouse, run: Row, folder: Path) -> tuple[list[Remade], str | None]:
-    """Write the files of a finished run to a folder; return them, and why its two CSVs are missing where they are.
+def remake(warehouse: Warehouse, run: Row, folder: Path) -> tuple[list[Remade], list[str]]:
+    """Write the files of a finished run to a folder; return them, and in words why others cannot be made.
 
     A file of the same name and other contents is never replaced: somebody may be correcting it, or it is the evidence.
     `run` is its row of `audit.fct_runs`. Nothing is written to `audit`.
@@ -63,17 +62,12 @@ def remake(warehouse: Warehouse, run: Row, folder: Path) -> tuple[list[Remade], 
 
     """
     missing: list[str] = []
-    files = _compared(warehouse, run["run_id"], folder, lambda temporary: _made(warehouse, run, temporary, missing))
-    return files, missing[0] if missing else None
+    return _compared(warehouse, run["run_id"], folder, lambda place: _made(warehouse, run, place, missing)), missing
 
 
 def remake_probe(warehouse: Warehouse, run_id: str, folder: Path) -> list[Remade]:
-    """Write the file of a contract probe to a folder, as `remake` does; return it, or nothing if none is kept."""
-    document = event_details(warehouse, run_id, PROBE)
-    if document is None:
-        return []
-    name = f"{PROBE}_{run_id}.json"
-    return _compared(warehouse, run_id, folder, lambda temporary: [write_json(temporary / name, document, PROBE)])
+    """Write the file of a contract probe to a folder, as `remake` does; return it, or nothing if there is none."""
+    return _compared(warehouse, run_id, folder, lambda place: _probe_file(warehouse, run_id, place))
 
 
 def _compared(
@@ -89,15 +83,25 @@ def _compared(
 
 
 def _made(warehouse: Warehouse, run: Row, folder: Path, missing: list[str]) -> list[OutputFile]:
-    reports = write_reports(warehouse, run, folder)
+    """Return the files that can be made, and add to `missing` why others cannot."""
+    files, probed = write_reports(warehouse, run, folder), _probe_file(warehouse, run["run_id"], folder)
+    kinds = [row["kind"] for row in warehouse.rows(_WRITTEN, [run["run_id"]])]
+    if _PROBE in kinds and not probed:
+        missing.append("the file of the contract probe cannot be made again: its document was not kept")
+    files += probed
     try:
-        return reports + export_records(warehouse, run, read_card(run["entity_type"]), folder)
+        return files + export_records(warehouse, run, read_card(run["entity_type"]), folder)
     except (RecordsReplaced, GateClosed):
         missing.append(
             "the accepted and rejected records cannot be made again, dbt has built something else since; "
             f"to split the file anew: {command_line(run, '--validate-only', run['source_file'])}"
         )
-        return reports
+        return files
+
+
+def _probe_file(warehouse: Warehouse, run_id: str, folder: Path) -> list[OutputFile]:
+    found = warehouse.rows("select document from audit.fct_probe_documents where run_id = ?", [run_id])
+    return [write_json(folder / f"{_PROBE}_{run_id}.json", json.loads(row["document"]), _PROBE) for row in found]
 
 
 def _placed(file: OutputFile, folder: Path, written: str | None) -> Remade:
