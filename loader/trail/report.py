@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from loader.advice import shown
 from loader.command import OneLineParser, guarded
 from loader.config import Settings, load_settings
 from loader.console import Console
@@ -13,6 +12,7 @@ from loader.trail.report_html import page_name, write_page
 from loader.trail.report_output import STANDARD_OUTPUT, output_path
 from loader.trail.report_runs import find_run, known_run_id
 from loader.trail.report_table import FORMATS, write_table
+from loader.typed import shown
 from loader.warehouse import Warehouse
 
 _EPILOG = """\

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from loader.advice import command_line
 from loader.card import read_card
 from loader.errors import GateClosed, StoppedEarly
 from loader.export_csv import RecordsReplaced, export_records
 from loader.export_files import OutputFile
 from loader.export_json import write_json
 from loader.report import write_reports
+from loader.typed import command_line
 from loader.warehouse import Row, Warehouse
 
 _PROBE = "contract_probe"
