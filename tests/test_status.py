@@ -162,7 +162,9 @@ def test_a_run_that_was_refused_is_shown(home: Home):
     done = status(home)
     (line,) = [line for line in done.stdout.splitlines() if " import " in line]
     assert line.split()[2:4] == ["3", "-"]
-    assert done.returncode == 0, "a refused run has sent nothing"
+    assert done.returncode == 1
+    assert "waits: the last probe of staging failed: authentication" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("python -m probe staging")
 
 
 def test_what_cannot_be_read_is_one_line(home: Home):
