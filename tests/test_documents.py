@@ -2,9 +2,11 @@
 
 import csv
 import re
+from importlib import import_module
 from pathlib import Path
 
 from loader import cli
+from loader.trail import COMMANDS, module_of
 from probe import cli as probe_cli
 from probe.finding import Kind
 from tests.support import ROOT
@@ -17,15 +19,20 @@ def flags(parser_help: str) -> set[str]:
     return set(re.findall(r"--[a-z-]+", parser_help)) - {"--help"}
 
 
+def test_every_command_is_documented():
+    assert {name for name in COMMANDS if f"python -m loader {name}" not in RUNBOOK} == set()
+
+
 def test_every_flag_is_documented():
-    known = flags(cli.parser("etl").format_help()) | flags(probe_cli.parser("etl-probe").format_help())
+    parsers = [cli.parser, probe_cli.parser, *(import_module(module_of(name)).parser for name in COMMANDS)]
+    known = {flag for parser in parsers for flag in flags(parser("etl").format_help())}
     assert known >= {"--environment", "--validate-only", "--dry-run", "--import", "--source", "--batch-size"}
     assert {flag for flag in known if flag not in PAGES} == set()
 
 
 def test_every_environment_variable_is_documented():
     sources = [
-        *(ROOT / "loader").glob("*.py"),
+        *(ROOT / "loader").rglob("*.py"),
         *(ROOT / "probe").glob("*.py"),
         ROOT / "etl.toml",
         ROOT / "profiles.yml",
@@ -65,7 +72,7 @@ def test_every_quoted_message_is_one_of_ours():
         for text in re.findall(r"`([^`]+)`", line.split("|")[1])
     }
     ours = "\n".join(
-        path.read_text(encoding="utf-8") for folder in ("loader", "probe") for path in (ROOT / folder).glob("*.py")
+        path.read_text(encoding="utf-8") for folder in ("loader", "probe") for path in (ROOT / folder).rglob("*.py")
     )
     assert len(quoted) > 20
     assert {text for text in quoted if not all(part in ours for part in re.split(r" ?\.\.\. ?|\d{3} ", text))} == set()

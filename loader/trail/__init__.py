@@ -12,7 +12,12 @@ COMMANDS = {
 }
 
 
+def module_of(name: str) -> str:
+    """Return the dotted name of the module of one of `COMMANDS`."""
+    return f"{__name__}.{name.replace('-', '_')}"
+
+
 def run_command(name: str, arguments: list[str], prog: str) -> int:
     """Carry out one of `COMMANDS`; only its own modules are loaded."""
-    code: int = import_module(f"loader.trail.{name.replace('-', '_')}").main(arguments, f"{prog} {name}")
+    code: int = import_module(module_of(name)).main(arguments, f"{prog} {name}")
     return code
