@@ -29,9 +29,14 @@ class Asking:
     ) -> Answer:
         """Send a GET; without the token when `anonymous`. What is not there in time is an answer that got lost."""
         answers: list[Answer] = []
+        surprises: list[BaseException] = []
 
         def ask() -> None:
-            answers.append(self.api.get(path, params, anonymous=anonymous, max_bytes=max_bytes))
+            try:
+                answers.append(self.api.get(path, params, anonymous=anonymous, max_bytes=max_bytes))
+            except BaseException as error:
+                surprises.append(error)
+                raise
 
         # A socket's time-out begins anew with each byte, and the resolver's is not ours; a thread can be left behind.
         thread = threading.Thread(target=ask, daemon=True)
@@ -39,6 +44,8 @@ class Asking:
         if seconds > 0:
             thread.start()
             thread.join(seconds)
+        if surprises:
+            raise surprises[0]
         if answers:
             return answers[0]
         return Answer(None, max(seconds, 0.0) * 1000, loss=Loss.NO_ANSWER, reason=LATE)
