@@ -14,8 +14,6 @@ from loader.warehouse import Warehouse
 
 # A scheduler asks again; a run holds the database for a moment at a time.
 _WAIT_SECONDS = 5.0
-# The least that is kept, as the RUNBOOK promises.
-_RETENTION_DAYS = 90
 _EPILOG = """\
 examples:
   {prog}
@@ -46,7 +44,7 @@ def _main(options: argparse.Namespace) -> int:
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, min(settings.lock_wait_seconds, _WAIT_SECONDS), console.notice)
     with warehouse.connection(read_only=True) as connection:
-        facts = read_facts(connection, settings.database, _RETENTION_DAYS)
+        facts = read_facts(connection, settings.database, settings.retention_days)
     waits, step = waiting(facts), next_command(facts)
     print_status(console, facts, waits, step)
     console.summary(facts | {"waiting": waits, "next": step})
