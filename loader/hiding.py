@@ -10,7 +10,7 @@ _SHORTEST = 8
 _KNOWN_BY, _SHORTEST_PART = 12, 16
 # After its beginning a form goes on as far as it can, over the line breaks of base64 too.
 _RUN = r"[\w%\\&#;+/=.~\x00-]"
-_REST = rf"(?:{_RUN}++|\s{{1,4}}+(?={_RUN}{{{_SHORTEST_PART}}}))*+"
+_REST = rf"(?:{_RUN}++|\s{{1,4}}+(?={_RUN}{{{_SHORTEST_PART}}}))*"
 # Base64 has two alphabets, and JSON may write a backslash before a slash.
 _URL_SAFE, _AS_IT_STANDS = str.maketrans("+/", "-_"), {"+": "[+-]", "/": r"\\{0,4}[/_]"}
 # Without one of these nothing is escaped.

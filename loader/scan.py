@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from mmap import mmap
 
 _LINE_END = re.compile(rb"\r?\n\Z")
-_BLANK_LINES = re.compile(rb"(?:\r?\n)++")
+_BLANK_LINES = re.compile(rb"\n++|(?:\r\n)++")
 _REST_OF_LINE = re.compile(rb"[^\n]*+(?:\n|\Z)")
-_QUOTED = rb'"(?:[^"]++|"")*+"'
-_QUOTED_ON_ONE_LINE = rb'"(?:[^"\r\n]++|"")*+"'
+# Before Python 3.11.5 a possessive group that fails behind its first literals leaves the scan where it failed (CPython
+# issue 106052), so none here can: each is entered by literals, and what follows them always matches.
+_QUOTED = rb'"[^"]*+(?:""[^"]*+)*+"'
+_QUOTED_ON_ONE_LINE = rb'"[^"\r\n]*+(?:""[^"\r\n]*+)*+"'
+# The records that one match may take: it keeps its place at each of them, which is memory.
+_MOST_LINES = 4096
 # How far ahead a file that is not UTF-8 throughout is looked at: a byte is decoded once, not once per record.
 _CHECKED_BYTES = 1 << 16
 _END = rb"(?:\r\n|\n|\Z)"
@@ -22,22 +26,23 @@ _END = rb"(?:\r\n|\n|\Z)"
 class Grammar:
     """The patterns of one delimiter and one width, the number of cells of a record.
 
-    Possessive throughout: a file cannot make the scan backtrack, so its time is linear in the size of the file.
+    A cell is taken whole or not at all, so a file cannot make the scan go back further than over its cells one by one:
+    its time is linear in the size of the file.
     """
 
     def __init__(self, delimiter: bytes, width: int) -> None:
         sign = re.escape(delimiter)
         # A record of one blank cell would be a blank line, which is not a record.
-        blank = b"" if width == 1 else b"?+"
+        blank = b"" if width == 1 else b"?"
         plain = rb'[^"%b\r\n]++' % sign
         cell = rb"(?:%b|%b)%b" % (plain, _QUOTED, blank)
         short = rb"(?:%b|%b)%b" % (plain, _QUOTED_ON_ONE_LINE, blank)
         self.delimiter = delimiter
         self.width = width
-        self.lines = re.compile(rb"(?:%b(?:%b%b){%d}\r?\n)++" % (short, sign, short, width - 1))
+        self.lines = re.compile(rb"(?:%b(?:%b%b){%d}\r?\n){1,%d}" % (short, sign, short, width - 1, _MOST_LINES))
         self.exact = re.compile(rb"(%b(?:%b%b){%d})%b" % (cell, sign, cell, width - 1, _END))
         self.record = re.compile(rb"(%b(?:%b%b)*+)%b" % (cell, sign, cell, _END))
-        self.cell = re.compile(rb"(?:%b|%b)?+" % (plain, _QUOTED))
+        self.cell = re.compile(rb"(?:%b|%b)?" % (plain, _QUOTED))
         self.quoted = re.compile(_QUOTED)
 
 
