@@ -57,7 +57,9 @@ def requests_per_second(warehouse: Warehouse, address: str, card: Card) -> float
     return found[0]["requests_per_second"] if found else None
 
 
-def keep(warehouse: Warehouse, checks: list[Row], findings: list[Row], contract: dict[str, Any] | None) -> None:
+def keep(
+    warehouse: Warehouse, checks: list[Row], findings: list[Row], contract: dict[str, Any] | None, document: str
+) -> None:
     """Write a probe's rows in one transaction; and its contract, if it is verified and not the one that was last.
 
     Args:
@@ -65,15 +67,18 @@ def keep(warehouse: Warehouse, checks: list[Row], findings: list[Row], contract:
         checks: rows of `fct_probe_checks`; every one has run_id, environment, address and entity_type.
         findings: rows of `fct_probe_findings`.
         contract: the contract that was verified, None where none was.
+        document: what the probe has written as JSON.
 
     Raises:
         GateClosed: there is no database, or it is older than these tables, and `dbt build` adds them.
 
     """
-    warehouse.rows("select 1 from audit.fct_contracts, audit.fct_probe_findings limit 0")
+    warehouse.rows("select 1 from audit.fct_contracts, audit.fct_probe_findings, audit.fct_probe_documents limit 0")
     where = {key: checks[0][key] for key in ("run_id", "environment", "address", "entity_type")}
     with warehouse.connection() as connection:
         insert(connection, "fct_probe_checks", checks)
+        kept = {"run_id": where["run_id"], "entity_type": where["entity_type"], "document": document}
+        insert(connection, "fct_probe_documents", [kept])
         if findings:
             insert(connection, "fct_probe_findings", findings)
         if contract is None:

@@ -1,5 +1,6 @@
 """What a probe tells: the lines for people, the JSON document, and the rows that `audit` keeps."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC
@@ -146,7 +147,8 @@ def keep(probed: Probed, file: OutputFile | None) -> None:
         | {"run_id": where.run_id, "check_name": name, "records_total": total if finding.hit else None}
         for name, finding in probed.findings
     ]
-    memory.keep(where.warehouse, checks, findings, probed.contract if outcome is Outcome.VERIFIED else None)
+    text = json.dumps(document(probed), default=str)
+    memory.keep(where.warehouse, checks, findings, probed.contract if outcome is Outcome.VERIFIED else None, text)
     keep_files(where.warehouse, of_run, [file] if file else [])
 
 
