@@ -24,7 +24,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## run the main job on the built-in sandbox: probe, build, validate, dry-run, import twice, query
+demo: $(READY) ## run the main job on the built-in sandbox: probe, build, validate, dry-run, import twice, ask what happened
 	@$(BIN)/python scripts/demo.py
 
 test: $(READY) ## run every test

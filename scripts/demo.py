@@ -50,6 +50,10 @@ def main() -> int:
             ("what would be posted?", PIPELINE.format(mode="--dry-run")),
             ("post it", PIPELINE.format(mode="--import") + " --batch-size 50"),
             ("post it again: nothing is created", "python -m loader --environment staging --import"),
+            ("what happened to one record?", "python -m loader explain EXT-2026-0004"),
+            ("does anything wait for somebody?", "python -m loader status"),
+            ("was anything in the audit trail changed?", "python -m loader audit-verify"),
+            ("a page to look at", "python -m loader report last --html"),
         ]
         for title, command in steps:
             say(title)
