@@ -124,11 +124,11 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
     with warehouse.connection(read_only=True) as connection:
         built = fetch(
             connection,
-            "select 1 from information_schema.tables where table_schema || '.' || table_name = ?",
+            "select table_type from information_schema.tables where table_schema || '.' || table_name = ?",
             [relation],
         )
         if not built:
-            return GateFacts(None, (), None, None, None, (), refused_records)
+            return GateFacts(None, (), None, None, None, (), refused_records, is_written=False)
         digest = fetch(connection, "select * from contract.payload_digest(?)", [relation])[0]
         tested = fetch(
             connection,
@@ -155,6 +155,7 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
         tested_digest=tested[0]["digest"] if tested else None,
         results=tuple(NodeResult(row["name"], row["resource_type"], row["status"]) for row in results),
         refused_records=refused_records,
+        is_written=built[0]["table_type"] == "BASE TABLE",
     )
 
 

@@ -20,7 +20,10 @@ class NodeResult:
 
 @dataclass(frozen=True)
 class GateFacts:
-    """What the database says about a payload: digests are None where there is nothing to digest."""
+    """What the database says about a payload: digests are None where there is nothing to digest.
+
+    `is_written` tells a table from the view of a validation, which follows what it is made of.
+    """
 
     digest: str | None
     invocation_ids: tuple[str, ...]
@@ -29,13 +32,14 @@ class GateFacts:
     tested_digest: str | None
     results: tuple[NodeResult, ...]
     refused_records: int
+    is_written: bool
 
 
-def check_gate(facts: GateFacts) -> None:
-    """Return when the payload may be posted.
+def check_gate(facts: GateFacts, *, sends: bool) -> None:
+    """Return when the payload passes its tests, and with `sends` when it may be posted.
 
     Raises:
-        GateClosed: no payload, not built and tested by one `dbt build`, or changed since its tests.
+        GateClosed: no payload, not built and tested by one `dbt build`, changed since its tests, or only validated.
         RecordsRefused: the tests found invalid records.
 
     """
@@ -62,6 +66,8 @@ def check_gate(facts: GateFacts) -> None:
         )
     if facts.digest != facts.tested_digest:
         raise GateClosed(f"gate closed: the payload has changed since its tests ran; run: {BUILD}")
+    if sends and not facts.is_written:
+        raise GateClosed(f"gate closed: the last build only validated the file; add --source FILE, or run: {BUILD}")
 
 
 def _named(names: list[str]) -> str:

@@ -93,7 +93,7 @@ def _refusal(run: Run, build: Build) -> str:
 
 def _judge_gate(run: Run) -> None:
     try:
-        check_gate(gate_facts(run.warehouse, run.job.card, run.totals))
+        check_gate(gate_facts(run.warehouse, run.job.card, run.totals), sends=run.job.target is not None)
         run.journal.note("gate_opened", invocation_id=run.totals["invocation_id"])
     except (GateClosed, RecordsRefused) as error:
         run.closed_by = error
