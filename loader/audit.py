@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from loader.card import Card
+from loader.card import Card, Field
 from loader.errors import GateClosed
 from loader.gate import GateFacts, NodeResult
 from loader.payload import PayloadRecord, payload_record
@@ -30,6 +30,11 @@ DELIVERY_COUNTS = (
 )
 STATS_COUNTS = ("total_records", *FILE_COUNTS, *DELIVERY_COUNTS)
 
+# The card as the last build had it.
+_PUBLISHED = """
+    select field, source_column, is_key, is_required, max_length, format, counts, list_sort(enum_values) as enum_values
+    from contract.dim_payload_fields where entity = ? order by field_position
+"""
 _RECORD_COLUMNS = "record_number, line_number, reference_number, record_hash"
 _COPIED = {
     "fct_records": ("int_{entity}_records", f"{_RECORD_COLUMNS}, status, exception_reason"),
@@ -147,6 +152,7 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
             "inner join attempts using (invocation_id) where entity_type = ?",
             [card.entity, card.payload_model, card.entity],
         )
+        published = fetch(connection, _PUBLISHED, [card.entity])
     return GateFacts(
         digest=digest["digest"],
         invocation_ids=(validated["invocation_id"], *digest["invocation_ids"]),
@@ -156,7 +162,21 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
         results=tuple(NodeResult(row["name"], row["resource_type"], row["status"]) for row in results),
         refused_records=refused_records,
         is_written=built[0]["table_type"] == "BASE TABLE",
+        card_changed=published != [_as_published(field) for field in card.fields],
     )
+
+
+def _as_published(field: Field) -> Row:
+    return {
+        "field": field.name,
+        "source_column": field.source_column,
+        "is_key": field.is_key,
+        "is_required": field.is_required,
+        "max_length": field.max_length,
+        "format": field.format,
+        "counts": field.counts,
+        "enum_values": None if field.enum_values is None else list(field.enum_values),
+    }
 
 
 def read_batch(warehouse: Warehouse, card: Card, invocation_id: str, numbers: Sequence[int]) -> list[PayloadRecord]:

@@ -33,6 +33,7 @@ class GateFacts:
     results: tuple[NodeResult, ...]
     refused_records: int
     is_written: bool
+    card_changed: bool = False
 
 
 def check_gate(facts: GateFacts, *, sends: bool) -> None:
@@ -64,6 +65,9 @@ def check_gate(facts: GateFacts, *, sends: bool) -> None:
         raise GateClosed(
             f"gate closed: the payload was built without its tests ({_named(untested)} did not run); run: {BUILD}"
         )
+    if facts.card_changed:
+        # The probe compares the card as it stands now, which says nothing about records that were built by another.
+        raise GateClosed(f"gate closed: the card or enum_map.csv has changed since the build; run: {BUILD}")
     if facts.digest != facts.tested_digest:
         raise GateClosed(f"gate closed: the payload has changed since its tests ran; run: {BUILD}")
     if sends and not facts.is_written:

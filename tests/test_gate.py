@@ -50,6 +50,7 @@ CLOSED: dict[str, tuple[GateFacts, type[EtlError], str]] = {
         "stg did not run",
     ),
     "changed since": (replace(OPEN, digest="e"), GateClosed, "changed since"),
+    "another card than was built by": (replace(OPEN, card_changed=True), GateClosed, "the card or enum_map.csv"),
     "never digested": (replace(OPEN, tested_digest=None), GateClosed, "changed since"),
     "only validated": (replace(OPEN, is_written=False), GateClosed, "only validated"),
     "invalid records": (replace(OPEN, results=with_test("fail"), refused_records=2), RecordsRefused, "2 records"),
@@ -118,6 +119,21 @@ CHANGES = {
 def test_a_payload_changed_after_its_tests_is_not_posted(home: Home, sandbox: Sandbox, name: str):
     home.query(CHANGES[name])
     assert "dbt build" in refused(home, sandbox)
+
+
+CARDS = {
+    "a mapping to another value": (
+        "update contract.dim_payload_fields set enum_values = ['withdrawn'] where field = 'incident_type'"
+    ),
+    "another limit": "update contract.dim_payload_fields set max_length = 400 where field = 'title'",
+    "another name": "update contract.dim_payload_fields set field = 'place' where field = 'location'",
+}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_payload_of_an_earlier_card_is_not_posted(home: Home, sandbox: Sandbox, name: str):
+    home.query(CARDS[name])
+    assert "the card or enum_map.csv has changed since the build" in refused(home, sandbox)
 
 
 def test_dbt_run_alone_does_not_open_the_gate(home: Home, sandbox: Sandbox):
