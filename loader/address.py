@@ -27,12 +27,12 @@ def safe_address(settings: Settings, environment: Environment) -> str:
     refuse_production(environment)
     address = environment.address()
     host, port, scheme = _parts(environment, address)
-    if any(fnmatchcase(host, pattern) for pattern in settings.production_hosts):
+    if any(fnmatchcase(host, pattern.lower()) for pattern in settings.production_hosts):
         raise Refused(
             f"{environment.name}: the host {host} is production ([production] hosts in etl.toml); "
             "imports go to staging only: correct the address"
         )
-    if host not in environment.allowed_hosts:
+    if host not in {allowed.lower() for allowed in environment.allowed_hosts}:
         raise Refused(
             f"{environment.name}: the host {host} is not in allowed_hosts of [environments.{environment.name}] "
             "in etl.toml; correct the address, or add the host there"

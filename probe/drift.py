@@ -11,6 +11,8 @@ from loader.warehouse import Warehouse
 from probe.finding import Finding, Hit, Kind
 
 EXAMPLES = 3
+# No text is so long; DuckDB takes no number of more than 128 bits.
+_LONGEST = 1 << 62
 _COUNT = """
     select count(*) as records, arg_min("{key}", record_number, {examples}) as examples
     from staging.{model} where parse_error is null and ({condition})
@@ -74,7 +76,7 @@ def _hit(warehouse: Warehouse, card: Card, build: Build, finding: Finding, held:
             # Theirs is the day alone: what is longer has a time too.
             condition, parameters = "length({text}) > ?", [len("2026-01-15")]
         condition = condition.format(text=f'"{field.name}"', length=_length(field))
-    parameters = parameters if "?" in condition else []
+    parameters = [_bounded(value) for value in parameters] if "?" in condition else []
     if condition.count("?") != len(parameters):
         return None
     query = _COUNT.format(key=card.key, model=_model(card), condition=condition, examples=EXAMPLES)
@@ -85,6 +87,10 @@ def _hit(warehouse: Warehouse, card: Card, build: Build, finding: Finding, held:
     return Hit(
         found["records"], build.records, tuple(str(name) for name in found["examples"] or () if name is not None)
     )
+
+
+def _bounded(value: str | int) -> str | int:
+    return min(value, _LONGEST) if isinstance(value, int) else value
 
 
 def _length(field: Field) -> str:

@@ -47,6 +47,15 @@ def test_accepted(monkeypatch: pytest.MonkeyPatch, address: str, normalised: str
     assert checked(monkeypatch, address) == normalised
 
 
+def test_hosts_are_listed_in_any_case(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    text = Path("etl.toml").read_text(encoding="utf-8").replace("qgp-staging.example.com", "QGP-API.example.com")
+    (tmp_path / "etl.toml").write_text(text.replace('"*live*"', '"Live.example.com"'), encoding="utf-8")
+    monkeypatch.setenv("ETL_CONFIG", str(tmp_path / "etl.toml"))
+    assert checked(monkeypatch, "https://qgp-api.example.com") == "https://qgp-api.example.com"
+    with pytest.raises(Refused, match="is production"):
+        checked(monkeypatch, "https://live.example.com")
+
+
 @pytest.mark.parametrize(
     ("address", "reason"),
     [

@@ -70,6 +70,7 @@ def hits(home: Home, *changes: Change) -> list[Finding]:
         (setting("title", {"type": "string", "maxLength": 195}), 100, ("Q-0000", "Q-0010", "Q-0020")),
         (setting("title", {"type": "string", "maxLength": 189}), 200, ("Q-0000", "Q-0001", "Q-0010")),
         (setting("title", {"type": "string", "maxLength": 300, "minLength": 6}), 800, ("Q-0002", "Q-0003", "Q-0004")),
+        (setting("title", {"type": "string", "minLength": 10**40}), RECORDS, ("Q-0000", "Q-0001", "Q-0002")),
         (setting("location", {"anyOf": [{"type": "object"}, NULL]}), 800, ("Q-0001", "Q-0002", "Q-0003")),
         (setting("incident_date", {"type": "string", "format": "date"}), 125, ("Q-0000", "Q-0008", "Q-0016")),
         (move_path, RECORDS, ("Q-0000", "Q-0001", "Q-0002")),
