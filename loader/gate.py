@@ -65,13 +65,17 @@ def check_gate(facts: GateFacts, *, sends: bool) -> None:
         raise GateClosed(
             f"gate closed: the payload was built without its tests ({_named(untested)} did not run); run: {BUILD}"
         )
+    _check_unchanged(facts)
+    if sends and not facts.is_written:
+        raise GateClosed(f"gate closed: the last build only validated the file; add --source FILE, or run: {BUILD}")
+
+
+def _check_unchanged(facts: GateFacts) -> None:
     if facts.card_changed:
         # The probe compares the card as it stands now, which says nothing about records that were built by another.
         raise GateClosed(f"gate closed: the card or enum_map.csv has changed since the build; run: {BUILD}")
     if facts.digest != facts.tested_digest:
         raise GateClosed(f"gate closed: the payload has changed since its tests ran; run: {BUILD}")
-    if sends and not facts.is_written:
-        raise GateClosed(f"gate closed: the last build only validated the file; add --source FILE, or run: {BUILD}")
 
 
 def _named(names: list[str]) -> str:

@@ -34,9 +34,9 @@ def record(home: Home, reference: str = REFERENCE) -> dict[str, Any]:
 
 
 def attempts(home: Home, reference: str = REFERENCE) -> list[tuple[Any, ...]]:
-    """Return number, status code, next action, and whether it was waited for, of every request for one record."""
+    """Return number, status code and next action of every request for one record."""
     return home.query(
-        "select attempt, status_code, next_action, waited_ms > 100 from audit.fct_attempts "
+        "select attempt, status_code, next_action from audit.fct_attempts "
         "where reference_number = ? order by run_id, attempt",
         reference,
     )
@@ -100,7 +100,7 @@ def test_one_lost_answer_costs_one_more_attempt(home: Home, sandbox: Sandbox, ki
     assert (found["result"], found["confirmed_by"], found["attempts"]) == ("created", confirmed_by, 2)
     assert found["status_code"] == statuses[-1]
     assert [post["status"] for post in posts(sandbox) if post["reference_number"] == REFERENCE] == statuses
-    assert attempts(home) == [(1, statuses[0], "retry", False), (2, statuses[1], "settle", True)]
+    assert attempts(home) == [(1, statuses[0], "retry"), (2, statuses[1], "settle")]
     assert stored(sandbox) == ALL
 
 
