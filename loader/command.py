@@ -5,10 +5,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
-from loader.console import printable
-from loader.errors import EtlError, Refused
+from loader.console import Console, printable
+from loader.errors import EtlError, Refused, StoppedEarly
 from loader.modes import private_umask
 
 
@@ -24,9 +25,47 @@ class OneLineParser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Return what was given.
+
+        Raises:
+            Refused: it is no command line of this command, or has bytes that are no text, which nothing could keep. The
+                name of a file that is there may have them, for whoever opens it to judge.
+
+        """
+        options = super().parse_args(args, namespace)
+        for value in vars(options).values():
+            is_text = not any("\ud800" <= char <= "\udfff" for char in str(value))
+            if not is_text and not (isinstance(value, Path) and os.access(value, os.F_OK)):
+                escaped = repr(os.fsencode(value))[1:]
+                raise Refused(f"the argument {escaped} is not UTF-8; type it, or name the file, in UTF-8")
+        return options
+
     def error(self, message: str) -> NoReturn:
         """Raise Refused in place of printing the usage."""
         raise Refused(f"{message}; see {self.prog} --help")
+
+
+class Page(Console):
+    """Of a command whose only product is what it writes: where that cannot be written, the command has failed."""
+
+    def _print(self, text: str) -> None:
+        try:
+            self._rich.print(text)
+        except OSError as error:
+            silence_output()
+            raise StoppedEarly(
+                f"standard output cannot be written ({error.strerror}); free its disk, then run the same command again"
+            ) from error
+
+
+def silence_output() -> None:
+    """Let what is still to be written to standard output go nowhere; Python would write it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def entity_option(command: argparse.ArgumentParser, known: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ class Warehouse:
 
     All methods raise DatabaseLocked when another process holds the file longer than `lock_wait_seconds`, Refused when
     the file is not a DuckDB database or cannot be opened, GateClosed when there is no file or dbt has not built a table
-    of the query, and StoppedEarly when its disk fails or is full.
+    of the query or one of its columns, and StoppedEarly when its disk fails or is full.
     """
 
     def __init__(self, path: Path, lock_wait_seconds: float, notify: Callable[[str], None]) -> None:
@@ -54,6 +54,8 @@ class Warehouse:
                 raise Refused(_damaged(self.path, error)) from error
             if isinstance(error, duckdb.CatalogException):
                 raise GateClosed(f"{self.path}: a table is missing; run: dbt build") from error
+            if isinstance(error, duckdb.BinderException):
+                raise GateClosed(f"{self.path}: the tables are of another version; run: dbt build") from error
             if not isinstance(error, _DISK_FAILS):
                 raise
             raise StoppedEarly(

@@ -59,6 +59,10 @@ def test_the_file_of_a_probe_is_made_from_its_document(tmp_path: Path):
         (["last", "--include-text"], "--include-text goes with --html"),
         (["last", "--html", "--json"], "leave it out with --html"),
         (["rpt_run_ledger", "--html"], "rpt_run_ledger is a table"),
+        (["last", "--output", "-"], "--output - is for a table or --html"),
+        (["last", "--run", ""], "--format and --run are for a table"),
+        (["rpt_run_ledger", "--run", ""], "no run ''"),
+        (["\udcff"], r"the argument '\xff' is not UTF-8"),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_line(capsys: Captured, arguments: list[str], message: str):

@@ -61,7 +61,7 @@ def _main(options: argparse.Namespace) -> int:
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
     if _is_table(options):
-        run_id = known_run_id(warehouse, options.run) if options.run else None
+        run_id = None if options.run is None else known_run_id(warehouse, options.run)
         path = output_path(options.output or STANDARD_OUTPUT)
         write_table(warehouse, options.subject, options.format or "csv", path, run_id)
         return _wrote(console, path)
@@ -78,10 +78,12 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse what means nothing together."""
     if _is_table(options) and (options.html or options.include_text or options.json):
         raise Refused(f"{options.subject} is a table: --html, --include-text and --json are for a run; use --format")
-    if not _is_table(options) and (options.format or options.run):
+    if not _is_table(options) and (options.format or options.run is not None):
         raise Refused(f"{options.subject} is taken for a run: --format and --run are for a table, as rpt_run_ledger")
     if options.include_text and not options.html:
         raise Refused("--include-text goes with --html: the files of a run hold its texts in any case")
+    if not _is_table(options) and not options.html and options.output == STANDARD_OUTPUT:
+        raise Refused("--output - is for a table or --html: a run has several files; name a folder")
     if options.html and options.json:
         raise Refused("--json says what became of a run's files; leave it out with --html")
 

@@ -1,6 +1,5 @@
 """Where a report goes: a file, whole or not at all, or standard output."""
 
-import os
 import shutil
 import stat
 import sys
@@ -10,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from loader.command import silence_output
 from loader.errors import Refused, StoppedEarly
 from loader.export_files import write_whole
 
@@ -51,8 +51,6 @@ def put(path: Path | None, write: Callable[[BinaryIO], int | None]) -> None:
             shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
         except OSError as error:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+            silence_output()
             if not isinstance(error, BrokenPipeError):
                 raise StoppedEarly(f"standard output cannot be written ({error.strerror}); name a file") from error

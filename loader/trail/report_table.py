@@ -37,7 +37,7 @@ def write_table(warehouse: Warehouse, table: str, form: str, path: Path | None, 
         raise Refused(f"{warehouse.path}: no table {table[:80]!r} in audit; there are {', '.join(known)}")
     with warehouse.connection(read_only=True) as connection:
         columns = fetch(connection, f"select column_name, column_type from (describe audit.{table})")  # noqa: S608
-        if run_id and "run_id" not in [column["column_name"] for column in columns]:
+        if run_id is not None and "run_id" not in [column["column_name"] for column in columns]:
             raise Refused(f"{table} has no column run_id; leave --run out")
         query, parameters = _query(table, columns, run_id, safe=form == "csv")
         put(path, partial(_write, connection, query, parameters, FORMATS[form]))
@@ -47,9 +47,9 @@ def _query(table: str, columns: list[Row], run_id: str | None, *, safe: bool) ->
     """Return the SQL of the rows and its parameters; with `safe`, no spreadsheet runs a cell."""
     names = [f'report."{column["column_name"]}"' for column in columns]
     cells = [_cell(name, column["column_type"]) if safe else name for name, column in zip(names, columns, strict=True)]
-    of_run = " where run_id = ?" if run_id else ""
+    of_run = "" if run_id is None else " where run_id = ?"
     query = f"select {', '.join(cells)} from audit.{table} as report{of_run} order by {', '.join(names)}"  # noqa: S608
-    return query, [run_id] if run_id else []
+    return query, [] if run_id is None else [run_id]
 
 
 def _cell(name: str, column_type: str) -> str:
