@@ -131,8 +131,8 @@ def test_a_lost_answer_and_a_refusal(served: tuple[Home, Sandbox]):
     assert [attempt["status_code"] for attempt in lost[0]["attempts"] if attempt["status_code"]] == [503] * 4
     page = asked(served[0], "it's", "--run", lost[0]["run_id"]).stdout
     assert "422" in page
-    assert "next: correct the record, then run the same command again: nothing is created twice:" in page
-    assert "--import --source" in page
+    assert "1 sighting by other runs left out; the last line goes by all of them" in page
+    assert page.splitlines()[-1] == "nothing to do: it is on the platform, as was read back", "a later run created it"
 
 
 def lines_of(path: Path, reference: str) -> int:
@@ -184,7 +184,8 @@ def test_records_without_a_reference_and_repeated_ones(served: tuple[Home, Sandb
     assert story(home, "bad.csv:3")["sightings"][0]["issues"][0]["code"] == "required"
     twice = story(home, "OK-1")
     assert [seen["status"] for seen in twice["sightings"]] == ["valid", "duplicate"]
-    assert twice["next"] == "nothing to do: the same record is sent from line 2"
+    assert twice["verdict"].startswith("valid, but nothing was posted")
+    assert twice["next"].startswith("next: the gate is closed for the whole file")
 
 
 def test_a_closed_gate_keeps_a_valid_record_back(served: tuple[Home, Sandbox]):
@@ -227,6 +228,12 @@ def test_arguments_that_are_refused(served: tuple[Home, Sandbox], empty_home: Ho
     assert done.returncode == 2
     assert "no run 'nonesuch' among the 3 of" in done.stderr
     assert asked(home).returncode == 2
+    for arguments in (["\udcff"], ["EXT-5", "--run", "\udcff"]):
+        done = asked(home, *arguments)
+        assert (done.returncode, done.stderr) == (
+            2,
+            "error: the argument '\\xff' is not UTF-8; type it, or name the file, in UTF-8\n",
+        )
     assert asked(home, "EXT-5", "--entity-type", "nonesuch").returncode == 2
     done = asked(empty_home, "EXT-5")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -239,12 +246,66 @@ def test_the_newest_runs_unless_all_are_asked_for(copied: Home):
             f"insert into audit.{table} by name select run.* replace ('2027-' || n as run_id) "  # noqa: S608
             f"from (select * from audit.{table} where {condition} limit 1) as run, range(8) as numbers(n) order by n"
         )
+    copied.query(
+        "insert into audit.fct_records by name "
+        "select seen.* replace ('duplicate' as status, record_number + n as record_number) "
+        "from audit.fct_records as seen, range(1, 9) as numbers(n) "
+        "where run_id = '2027-7' and reference_number = 'EXT-9'"
+    )
+    assert len(story(copied, "EXT-9")["sightings"]) == 13, "five runs, one of which saw it nine times"
+    copied.query("delete from audit.fct_records where status = 'duplicate' and run_id = '2027-7'")
     told = story(copied, "EXT-9")
     assert [seen["run_id"] for seen in told["sightings"]] == [f"2027-{number}" for number in range(3, 8)]
     assert told["earlier_sightings"] == 5
     assert len(story(copied, "EXT-9", "--all")["sightings"]) == 10
     assert [seen["run_id"] for seen in story(copied, "EXT-9", "--run", "2027-1")["sightings"]] == ["2027-1"]
-    assert "5 earlier sightings are left out; --all shows them" in asked(copied, "EXT-9").stdout
+    assert "5 earlier sightings left out; --all shows them" in asked(copied, "EXT-9").stdout
+
+
+def test_a_build_that_stopped_half_way_is_not_taken_for_the_one_before(copied: Home):
+    copied.query("update audit.fct_runs set source_file = '/gone.csv'")
+    assert story(copied, "EXT-7")["sightings"][-1]["raw"]["cells"]["title"] == "A title"
+    copied.query("update payload.fct_incident_payload set title = 'of another file', record_hash = 'b'")
+    assert story(copied, "EXT-7")["sightings"][-1]["payload"] is None
+    for column in ("source_sha256", "record_hash"):
+        copied.query(f"update landing.raw_incident set title = 'of another file', {column} = 'b'")  # noqa: S608
+        last = story(copied, "EXT-7")["sightings"][-1]
+        assert (last["is_last_build"], last["raw"]["cells"], last["payload"]) == (False, None, None)
+        assert "of another file" not in asked(copied, "EXT-7").stdout
+
+
+def test_a_failed_record_that_is_repeated_is_still_to_be_corrected(copied: Home):
+    copied.query(
+        "insert into audit.fct_records by name select * replace ('duplicate' as status, 90 as record_number) "
+        "from audit.fct_records where reference_number = 'EXT-9'"
+    )
+    copied.query("update audit.fct_import_records set result = 'failed' where reference_number = 'EXT-9'")
+    told = story(copied, "EXT-9")
+    assert told["verdict"].startswith("failed")
+    assert told["next"].startswith("next: correct the record")
+
+
+def test_a_rejected_file_that_is_gone_is_not_the_one_to_correct(copied: Home):
+    copied.query("update audit.fct_output_files set path = '/gone/rejected.csv'")
+    told = story(copied, "R-5")
+    assert "/gone" not in told["next"]
+    assert "next: correct line 6 of " in told["next"]
+
+
+def test_a_link_to_itself_is_a_file_that_no_run_has_read(served: tuple[Home, Sandbox], tmp_path: Path):
+    (tmp_path / "loop").symlink_to("loop")
+    done = asked(served[0], f"{tmp_path}/loop:3")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+
+
+@pytest.mark.parametrize("command", ["explain EXT-5", "status"])
+def test_a_page_that_cannot_be_written_is_said(served: tuple[Home, Sandbox], command: str):
+    done = served[0].run(["sh", "-c", f"python -m loader {command} > /dev/full"])
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: standard output cannot be written (No space left on device)")
+    assert done.stderr.count("\n") == 1
+    done = served[0].run(["bash", "-c", f"set -o pipefail; python -m loader {command} | true"])
+    assert (done.returncode in (0, 1), done.stderr) == (True, ""), "nobody reads it any more"
 
 
 def test_nothing_is_written(copied: Home):

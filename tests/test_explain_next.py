@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loader.trail import explain, status
-from loader.trail.explain_next import next_step, verdict
+from loader.trail.explain_next import latest, next_step, verdict
 from tests.explaining import asked, story
 from tests.forked import killed
 from tests.support import ROOT, Home, new_home
@@ -65,7 +65,13 @@ STEPS = {
         "next:",
         "--source /x/a.csv --delimiter ';' --encoding cp1252 ",
     ),
-    "a duplicate": ([seen(line_number=2), seen("duplicate")], "nothing to do", "sent from line 2"),
+    "a duplicate of what failed": (
+        [seen(line_number=2, result="failed"), seen("duplicate")],
+        "next: correct the record",
+        "--import",
+    ),
+    "a duplicate of what is there": ([seen(result="created"), seen("duplicate")], "nothing to do", "on the platform"),
+    "a duplicate alone": ([seen(run_id="o"), seen("duplicate")], "nothing to do", "it is sent once"),
     "an exception": ([seen("excepted")], "left out on purpose", "documented_exceptions.csv"),
     "validated": ([seen(run=VALIDATED)], "next:", "--dry-run --source /x/a.csv"),
     "tried dry": ([seen(run=DRY)], "next:", "--import --source /x/a.csv"),
@@ -111,9 +117,16 @@ STEPS = {
 @pytest.mark.parametrize("case", STEPS)
 def test_there_is_one_thing_to_do(case: str):
     sightings, begins, says = STEPS[case]
-    step = next_step(sightings)
+    step = next_step(sightings, latest(sightings))
     assert begins in step
     assert says in step
+
+
+def test_the_line_asked_for_stands_for_the_record_in_the_last_run_alone():
+    first, other, later = seen("invalid"), seen("invalid", line_number=9), seen("invalid", run_id="later")
+    assert latest([first, other], first) is first
+    assert latest([first, other]) is other
+    assert latest([first, other, later], first) is later
 
 
 def test_verdicts_say_how_they_are_known():

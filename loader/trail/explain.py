@@ -2,18 +2,19 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from loader.card import read_card
-from loader.command import OneLineParser, guarded
+from loader.command import OneLineParser, Page, guarded
 from loader.config import load_settings
-from loader.console import Console
 from loader.errors import OK, NotFound
-from loader.lock import running_process
 from loader.trail.explain_find import Trail, find, open_trail
 from loader.trail.explain_life import read_sources, standing, tell
-from loader.trail.explain_next import next_step, verdict
+from loader.trail.explain_next import latest, next_step, verdict
 from loader.trail.explain_text import print_story
+from loader.trail.known_runs import under_way
+from loader.trail.status_next import counted
 from loader.typed import shown
 from loader.warehouse import Row, Warehouse
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
-    settings, console = load_settings(), Console(as_json=options.json)
+    settings, console = load_settings(), Page(as_json=options.json)
     if options.entity_type is not None:
         read_card(options.entity_type)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
@@ -63,9 +64,11 @@ def _main(options: argparse.Namespace) -> int:
     except NotFound as error:
         console.summary({"asked": options.record, "found": False, "reason": str(error)})
         raise
-    step = next_step(sightings)
-    print_story(console, options.record + line_note, kept, len(sightings) - len(kept), step)
-    console.summary(_story(options.record, warehouse, sightings, kept, step))
+    last = latest(sightings, at)
+    step, earlier = next_step(sightings, last), sightings.index(kept[0])
+    left_out = _left_out(len(sightings) - len(kept), of_other_runs=options.run is not None)
+    print_story(console, options.record + line_note, kept, last, left_out, step)
+    console.summary(_story(options.record, warehouse, last, kept, earlier) | {"next": step})
     return OK
 
 
@@ -75,9 +78,26 @@ def _read(warehouse: Warehouse, options: argparse.Namespace) -> tuple[list[Row],
         trail = open_trail(connection, warehouse, options.entity_type, options.run)
         _note_running(trail)
         sightings, at = _found(trail, options.record)
-        kept = sightings if options.all else sightings[-_NEWEST:]
+        kept = _kept(sightings, options)
         tell(trail, _with(at, kept))
     return sightings, kept, at
+
+
+def _kept(sightings: list[Row], options: argparse.Namespace) -> list[Row]:
+    """Return the sightings to be shown; a run can have several, one for each line that repeats the record."""
+    if options.run is not None:
+        return [seen for seen in sightings if seen["run_id"] == options.run]
+    runs = list(dict.fromkeys(seen["run_id"] for seen in sightings))
+    newest = runs if options.all else runs[-_NEWEST:]
+    return [seen for seen in sightings if seen["run_id"] in newest]
+
+
+def _left_out(sightings: int, *, of_other_runs: bool) -> str:
+    if not sightings:
+        return ""
+    if of_other_runs:
+        return f"{counted(sightings, 'sighting')} by other runs left out; the last line goes by all of them"
+    return f"{counted(sightings, 'earlier sighting')} left out; --all shows them"
 
 
 def _with(at: Row | None, kept: list[Row]) -> list[Row]:
@@ -85,17 +105,20 @@ def _with(at: Row | None, kept: list[Row]) -> list[Row]:
 
 
 def _found(trail: Trail, asked: str) -> tuple[list[Row], Row | None]:
-    """Return all sightings of the record, oldest first, and the one whose line was asked for, if a line was."""
+    """Return all sightings of the record, oldest first, and the one whose line was asked for, if a line was.
+
+    They are those of all runs, where the record is looked for in one alone too.
+    """
     found, is_line = find(trail, asked)
-    if not is_line:
-        return standing(trail, found), None
-    (at,) = found
+    at, of_all = found[0], replace(trail, run_id=None)
     if at["reference_number"]:
-        same = trail.records("reference_number = $reference", reference=at["reference_number"])
+        same = of_all.records("reference_number = $reference", reference=at["reference_number"])
     else:
         condition = "record_hash = $hash and line_number = $line"
-        same = trail.records(condition, hash=at["record_hash"], line=at["line_number"])
-    sightings = standing(trail, same)
+        same = of_all.records(condition, hash=at["record_hash"], line=at["line_number"])
+    sightings = standing(of_all, same)
+    if not is_line:
+        return sightings, None
     of_line = (at["run_id"], at["record_number"])
     return sightings, next(seen for seen in sightings if (seen["run_id"], seen["record_number"]) == of_line)
 
@@ -121,14 +144,13 @@ def _line_note(asked: str, at: Row) -> str:
 
 
 def _note_running(trail: Trail) -> None:
-    """Note the process of the run that is under way, which is the last one and not closed."""
-    last = next(reversed(trail.runs.values()), None)
-    if last and not last["is_closed"]:
-        last["process"] = running_process(trail.warehouse.path)
+    """Note the process of the run that is under way."""
+    process, run = under_way(trail.runs, trail.warehouse.path)
+    if run:
+        run["process"] = process
 
 
-def _story(asked: str, warehouse: Warehouse, sightings: list[Row], kept: list[Row], step: str) -> dict[str, Any]:
-    last = sightings[-1]
+def _story(asked: str, warehouse: Warehouse, last: Row, kept: list[Row], earlier: int) -> dict[str, Any]:
     return {
         "asked": asked,
         "found": True,
@@ -136,7 +158,6 @@ def _story(asked: str, warehouse: Warehouse, sightings: list[Row], kept: list[Ro
         "entity_type": last["entity_type"],
         "reference_number": last["reference_number"],
         "verdict": verdict(last),
-        "earlier_sightings": len(sightings) - len(kept),
+        "earlier_sightings": earlier,
         "sightings": [seen | {"verdict": verdict(seen)} for seen in kept],
-        "next": step,
     }

@@ -45,6 +45,7 @@ def standing(trail: Trail, sightings: Sequence[Row]) -> list[Row]:
         run = trail.runs[sighting["run_id"]] if sighting["run_id"] else trail.builds[sighting["entity_type"]]
         told.append({name: value for name, value in sighting.items() if name != "place"} | {"run": run})
     _add(trail, told, _STANDING)
+    _add_rejected_file(trail, told)
     for at, seen in enumerate(told):
         seen["outcome"] = next(iter(seen.pop("outcomes")), None)
         seen["settled_by"] = _settled_by(seen, told[:at])
@@ -74,34 +75,45 @@ def _settled_by(seen: Row, before: Sequence[Row]) -> str | None:
 
 def tell(trail: Trail, sightings: Sequence[Row]) -> None:
     """Add to each sighting what the tables and the last build hold of it, and `span`, its lines in the source file."""
-    of_runs = [seen for seen in sightings if seen["run_id"]]
     _add(trail, sightings, _PARTICULARS)
     for seen in sightings:
         last = trail.last.get(seen["entity_type"])
         seen["is_last_build"] = last is not None and last["invocation_id"] == seen["run"]["invocation_id"]
         _add_last_build(trail, seen)
         seen["span"] = Span(seen["line_number"], _last_line(trail, seen))
-    _add_rejected_file(trail, of_runs)
 
 
 def _add_last_build(trail: Trail, seen: Row) -> None:
     """Add what only the last build has: the payload, the changed cells of a run that does not keep them."""
     entity, number = seen["entity_type"], seen["record_number"]
     seen["payload"], seen["landed"] = None, None
-    if not seen["is_last_build"]:
+    landed = _landed(trail, seen) if seen["is_last_build"] else None
+    # A build that stopped half-way has landed another file, while the totals are still those of the one before.
+    seen["is_last_build"] = landed is not None
+    if landed is None:
         return
     if not seen["run_id"]:
         seen["issues"] = _of_build(trail, f"validation.int_{entity}_issues", _PARTICULARS["issues"][1], number)
     if not seen["changes"]:
         seen["changes"] = _of_build(trail, f"validation.int_{entity}_changes", _PARTICULARS["changes"][1], number)
-    for row in _of_build(trail, f"landing.raw_{entity}", "*", number):
-        names = list(row)
-        cells = {name: row[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
-        seen["landed"] = {"text": row["raw_record"], "cells": None if row["raw_record"] else cells}
+    names = list(landed)
+    cells = {name: landed[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
+    seen["landed"] = {"text": landed["raw_record"], "cells": None if landed["raw_record"] else cells}
     for relation in _payloads(trail, entity):
         for row in _of_build(trail, relation, "*", number):
-            if row["invocation_id"] == seen["run"]["invocation_id"]:
+            if _is_of(row, seen) and row["invocation_id"] == seen["run"]["invocation_id"]:
                 seen["payload"] = {name: value for name, value in row.items() if name not in _LINEAGE}
+
+
+def _landed(trail: Trail, seen: Row) -> Row | None:
+    """Return the record as landing holds it; None where landing holds another one by that number."""
+    found = _of_build(trail, f"landing.raw_{seen['entity_type']}", "*", seen["record_number"])
+    return next((row for row in found if _is_of(row, seen)), None)
+
+
+def _is_of(row: Row, seen: Row) -> bool:
+    same_file = row["source_sha256"] == seen["run"]["source_sha256"]
+    return bool(same_file and row["record_hash"] == seen["record_hash"])
 
 
 def _payloads(trail: Trail, entity: str) -> list[str]:
@@ -118,10 +130,11 @@ def _of_build(trail: Trail, relation: str, columns: str, number: int) -> list[Ro
 
 
 def _add_rejected_file(trail: Trail, sightings: Sequence[Row]) -> None:
+    """Add the path of the file with the rejected records of the run, where it still stands."""
     query = "select run_id, path from audit.fct_output_files where kind = 'rejected' and list_contains(?, run_id)"
-    paths = {
-        row["run_id"]: row["path"] for row in fetch(trail.connection, query, [[seen["run_id"] for seen in sightings]])
-    }
+    runs = sorted({seen["run_id"] for seen in sightings if seen["run_id"]})
+    found = fetch(trail.connection, query, [runs]) if runs else []
+    paths = {row["run_id"]: row["path"] for row in found if Path(row["path"]).is_file()}
     for seen in sightings:
         seen["rejected_file"] = paths.get(seen["run_id"])
 

@@ -51,17 +51,27 @@ def verdict(seen: Row) -> str:
     }.get(word, word)
 
 
-def next_step(sightings: Sequence[Row]) -> str:
-    """Return the one line that says what to do, with the command to copy where there is one; oldest sighting first."""
-    last = sightings[-1]
-    word, standing = fate(last), _standing(sightings)
+def latest(sightings: Sequence[Row], at: Row | None = None) -> Row:
+    """Return the sighting that says where the record stands: one of the last run, that of the line asked for, `at`.
+
+    A repetition is not sent, so the record that is sent in its place stands for it.
+    """
+    last = sightings[-1] if at is None or at["run_id"] != sightings[-1]["run_id"] else at
+    if last["status"] != "duplicate":
+        return last
+    return next((seen for seen in sightings if _is_twin(seen, last)), last)
+
+
+def next_step(sightings: Sequence[Row], last: Row) -> str:
+    """Return the one line that says what to do, with the command to copy where there is one.
+
+    The sightings are of all runs, oldest first; `last` is the `latest` of them.
+    """
+    word, standing = fate(last), _standing(sightings, last)
     if word in ("invalid", "parse_error"):
         return _correct(last)
     if word == "duplicate":
-        sent = [seen["line_number"] for seen in sightings if _is_twin(seen, last)]
-        return (
-            f"nothing to do: the same record is sent from line {sent[0]}" if sent else "nothing to do: it is sent once"
-        )
+        return "nothing to do: it is sent once"
     if word == "excepted":
         return (
             "nothing to do: it is left out on purpose; to have it sent, remove its line from "
@@ -132,9 +142,9 @@ def _correct(last: Row) -> str:
     return f"next: correct line {line} of {file}, then: {_command(last, '--validate-only')}"
 
 
-def _standing(sightings: Sequence[Row]) -> Row | None:
-    """Return the last sighting by an import that dealt with the record, where the last sighting is about to send it."""
-    words, environment = (*THERE, "failed", *_OPEN), sightings[-1]["run"]["environment"]
+def _standing(sightings: Sequence[Row], last: Row) -> Row | None:
+    """Return the last sighting by an import that dealt with the record, where `last` is about to send it."""
+    words, environment = (*THERE, "failed", *_OPEN), last["run"]["environment"]
     imports = [seen for seen in sightings if environment in (None, seen["run"]["environment"])]
     return next((seen for seen in reversed(imports) if fate(seen) in words), None)
 

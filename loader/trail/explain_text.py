@@ -21,15 +21,17 @@ _MEANING = {
 }
 
 
-def print_story(console: Console, asked: str, sightings: Sequence[Row], earlier: int, step: str) -> None:
-    """Write the sightings, oldest first; `earlier` are left out before them, `step` is what to do next."""
-    last = sightings[-1]
+def print_story(console: Console, asked: str, sightings: Sequence[Row], last: Row, left_out: str, step: str) -> None:
+    """Write the sightings, oldest first.
+
+    `last` says where the record stands, `left_out` which sightings are not among them, `step` what to do next.
+    """
     name = last["reference_number"] or f"record {last['record_number']}"
     console.line(f"{name} ({last['entity_type']}): {verdict(last)}")
     if asked != name:
         console.line(f"found as {asked}")
-    if earlier:
-        console.line(f"{earlier:,} earlier sightings are left out; --all shows them")
+    if left_out:
+        console.line(left_out)
     before: Row = {}
     for seen in sightings:
         _print_sighting(console, seen, before)

@@ -1,8 +1,11 @@
 """The runs that the audit trail knows, finished or not, and the last dbt build, which no run may have seen yet."""
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loader.lock import running_process
 from loader.warehouse import Row, fetch
 
 # In the order in which they began to write, which a clock that is set back does not change.
@@ -65,6 +68,18 @@ def read_runs(connection: Any) -> dict[str, Row]:
     return {run["run_id"]: run for run in fetch(connection, _RUNS)}
 
 
+def under_way(runs: dict[str, Row], database: Path) -> tuple[int | None, Row | None]:
+    """Return the process that is at work on the database, and its run, None where that has not written anything yet.
+
+    The run is the last one that began, and it began after its process took the lock: a dead one is older.
+    """
+    process, last = running_process(database), next(reversed(runs.values()), None)
+    if not process or not last or last["is_closed"] or last["start_time"] is None:
+        return process, None
+    taken = datetime.fromtimestamp(database.with_name(database.name + ".lock").stat().st_mtime, UTC)
+    return process, last if last["start_time"] >= taken.replace(tzinfo=None) else None
+
+
 def relations(connection: Any) -> set[str]:
     """Return the tables and views of the database, each as `schema.name`."""
     return {row["relation"] for row in fetch(connection, _TABLES)}
@@ -107,7 +122,8 @@ def as_run(entity: str, build: Row) -> Row:
 def of_file(runs: dict[str, Row], given: str) -> list[str]:
     """Return the files that `given` can mean: that path, or else those of its name where it names no folder."""
     known = [run["source_file"] for run in runs.values() if run["source_file"]]
-    same = {given, str(Path(given).absolute()), str(Path(given).resolve())}
+    # Path.resolve raises for a link that leads to itself.
+    same = {given, str(Path(given).absolute()), os.path.realpath(given)}
     if exact := sorted({path for path in known if path in same}):
         return exact
     return sorted({path for path in known if Path(path).name == given})
