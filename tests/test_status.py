@@ -2,92 +2,15 @@
 
 import json
 import subprocess
-from typing import Any
 
 import duckdb
-import pytest
 
 from loader.lock import run_lock
-from loader.trail.status_next import NOTHING, next_command, waiting
+from loader.trail.status_next import NOTHING
 from sandbox.process import Sandbox
+from tests.explaining import asked
 from tests.forked import killed
 from tests.support import Home
-
-RUN = {"run_id": "r", "mode": "import", "environment": "staging", "entity_type": "incident", "source_file": "/x/a.csv"}
-RUN |= {"gate": "open", "exit_code": 0, "closes": True}
-CLEAN: dict[str, Any] = {
-    "process": None,
-    "runs": [RUN],
-    "unfinished_runs": [],
-    "open_problems": [],
-    "last_probe": {"environment": "staging", "failures": []},
-    "last_build": {"command": "build", "failures": []},
-}
-
-
-def problem(kind: str, *, severity: str = "error", **more: Any) -> dict[str, Any]:
-    record = {"reference_number": "it's 1", "source_name": "a.csv", "line_number": 3}
-    plain = {
-        "problem": kind,
-        "severity": severity,
-        "records": 1,
-        "run": RUN,
-        "rejected_file": None,
-        "what_to_do": "ask",
-    }
-    return plain | {"examples": [record]} | more
-
-
-PROBE = {"environment": "staging", "failures": [{"check_name": "health", "how_to_fix": "check it"}]}
-KEPT_BACK = problem("not_attempted", run=RUN | {"gate": "closed"})
-INVALID = problem("invalid", rejected_file="/x/r.csv")
-CASES: dict[str, tuple[dict[str, Any], list[str], str]] = {
-    "nothing": ({}, [], NOTHING),
-    "a validation went well": ({"runs": [RUN | {"mode": "validate-only"}]}, [], "--dry-run --source /x/a.csv"),
-    "a dry-run went well": ({"runs": [RUN | {"mode": "dry-run"}]}, [], "--import --source /x/a.csv"),
-    "nothing was built": ({"last_build": None, "runs": []}, [], "next: dbt build"),
-    "nothing was run": ({"runs": []}, [], "--environment staging --validate-only"),
-    "a run never ended": ({"unfinished_runs": [RUN]}, ["run r ended without finishing"], "--import --source /x/a.csv"),
-    "counts do not close": ({"runs": [RUN | {"closes": False}]}, ["the counts of run r do not close"], NOTHING),
-    "unknown": ({"open_problems": [problem("unknown")]}, ["1 record unknown"], "--import --source /x/a.csv"),
-    "the unknown first": (
-        {"open_problems": [INVALID, problem("unknown")]},
-        ["1 record invalid", "1 record unknown"],
-        "--import --source /x/a.csv",
-    ),
-    "failed": ({"open_problems": [problem("failed", records=2)]}, ["2 records failed"], "nothing is created twice"),
-    "invalid": ({"open_problems": [INVALID]}, ["1 record invalid"], "--validate-only --source /x/r.csv"),
-    "kept back": (
-        {"open_problems": [KEPT_BACK, INVALID]},
-        ["1 record not attempted", "1 record invalid"],
-        "--validate-only --source /x/r.csv",
-    ),
-    "differs": ({"open_problems": [problem("differs")]}, ["1 record differs"], """explain 'it'"'"'s 1'"""),
-    "a warning waits for nobody": ({"open_problems": [problem("differs", severity="warning")]}, [], NOTHING),
-    "a probe failed": (
-        {"last_probe": PROBE},
-        ["the last probe of staging failed: health"],
-        "check it; then: python -m probe",
-    ),
-    "a model failed": (
-        {"last_build": {"command": "build", "failures": [{"name": "m", "resource_type": "model"}]}},
-        ["the last dbt build failed: m"],
-        "next: dbt build",
-    ),
-    "a test failed": (
-        {"last_build": {"command": "build", "failures": [{"name": "t", "resource_type": "test"}]}},
-        ["the last dbt build failed: t"],
-        "--validate-only",
-    ),
-    "a run is under way": ({"process": 42}, [], "wait, process 42 is at work"),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_what_waits_and_what_to_do(case: str):
-    changed, waits, says = CASES[case]
-    assert waiting(CLEAN | changed) == waits
-    assert says in next_command(CLEAN | changed)
 
 
 def status(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -130,10 +53,28 @@ def test_a_killed_run_waits_until_the_next_one_has_settled_it(home: Home):
     assert "--import --source" in done.stdout.splitlines()[-1]
     with run_lock(home.database, 1, print):
         done = status(home)
+        assert done.returncode == 1, "the run under way has not written anything yet, and this is not it"
+        assert "is at work on this database" in done.stdout.splitlines()[-1]
+        assert "its run is under way" not in asked(home, "EXT-2026-0005").stdout
+        home.query("update audit.fct_run_events set event_time = now() at time zone 'UTC'")
+        done = status(home)
+        assert "its run is under way" in asked(home, "EXT-2026-0005").stdout
     assert "ended without finishing" not in done.stdout
     assert "is at work on this database" in done.stdout.splitlines()[-1]
     assert done.returncode == 0, "what a run has under way waits for nobody"
     assert home.loader("--import").returncode == 0
+    assert status(home).returncode == 0
+
+
+def test_a_run_that_was_killed_before_it_posted_waits_until_another_one_follows(home: Home):
+    killed(home, "before:carry_over", "--environment", "staging")
+    ((dead,),) = home.query("select run_id from audit.rpt_run_ledger where state = 'interrupted'")
+    done = status(home)
+    assert (done.returncode, f"waits: run {dead} ended without finishing" in done.stdout) == (1, True)
+    assert "--import" in done.stdout.splitlines()[-1]
+    told = home.run(["python", "-m", "loader", "report", dead, "--html"]).stderr
+    assert told.endswith("it is under way, or was killed; then run the same command again\n")
+    assert home.loader("--validate-only").returncode == 0
     assert status(home).returncode == 0
 
 
@@ -157,6 +98,18 @@ def test_runs_older_than_the_retention_are_counted(home: Home):
     assert "1 run older than 90 days: python -m loader prune" in status(home).stdout
 
 
+def test_counts_that_do_not_close_are_found_in_any_run(home: Home):
+    assert home.loader("--validate-only").returncode == 0
+    home.query(
+        "insert into audit.fct_runs by name select run.* replace ('2027-' || n as run_id) "
+        "from audit.fct_runs as run, range(6) as numbers(n)"
+    )
+    assert status(home).returncode == 0
+    home.query("update audit.fct_runs set invalid_records = 1 where run_id not like '2027-%'")
+    done = status(home)
+    assert (done.returncode, done.stdout.count("do not close")) == (1, 1)
+
+
 def test_a_run_that_was_refused_is_shown(home: Home):
     assert home.loader("--import", QGP_API_TOKEN="nonsense").returncode == 3  # noqa: S106
     done = status(home)
@@ -171,6 +124,12 @@ def test_what_cannot_be_read_is_one_line(home: Home):
     with duckdb.connect(str(home.database)):
         done = status(home)
     assert (done.returncode, "held by process" in done.stderr) == (4, True)
+    home.query("alter table audit.fct_pacing drop column endpoint")
+    done = status(home)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: {home.database}: the tables are of another version; run: dbt build\n",
+    )
     home.query("drop view audit.rpt_open_problems")
     assert (status(home).returncode, status(home).stderr.count("a table is missing; run: dbt build")) == (2, 1)
     home.database.unlink()

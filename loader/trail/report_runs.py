@@ -10,7 +10,9 @@ _RUN = """
     select * from audit.fct_runs where run_id = $run_id or $run_id = 'last' order by rowid desc limit 1
 """
 _TRACE = """
-    select coalesce(max(details ->> 'reason') filter (where action = 'run_refused'), '') as reason
+    select
+        coalesce(max(details ->> 'reason') filter (where action = 'run_refused'), '') as reason,
+        bool_or(action = 'posting_started') as has_posted
     from audit.fct_run_events where run_id = ? having count(*) > 0
 """
 
@@ -30,7 +32,8 @@ def find_run(warehouse: Warehouse, run_id: str) -> Row:
         raise _unknown(warehouse, run_id)
     if traces[0]["reason"]:
         raise Refused(f"run {run_id} was refused and wrote no file: {traces[0]['reason']}")
-    raise Refused(f"run {run_id} did not end: it is under way, or was killed; the next import accounts for an import")
+    then = "the next import accounts for it" if traces[0]["has_posted"] else "then run the same command again"
+    raise Refused(f"run {run_id} did not end: it is under way, or was killed; {then}")
 
 
 def known_run_id(warehouse: Warehouse, run_id: str) -> str:

@@ -3,9 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from loader.command import OneLineParser, guarded
+from loader.command import OneLineParser, Page, guarded
 from loader.config import load_settings
-from loader.console import Console
 from loader.errors import OK, SOME_RECORDS
 from loader.trail.status_facts import read_facts
 from loader.trail.status_next import next_command, waiting
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
-    settings, console = load_settings(), Console(as_json=options.json)
+    settings, console = load_settings(), Page(as_json=options.json)
     warehouse = Warehouse(settings.database, min(settings.lock_wait_seconds, _WAIT_SECONDS), console.notice)
     with warehouse.connection(read_only=True) as connection:
         facts = read_facts(connection, settings.database, settings.retention_days)

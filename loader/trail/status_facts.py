@@ -8,8 +8,7 @@ from typing import Any
 from loader.audit import now
 from loader.card import entities
 from loader.history import opened_runs
-from loader.lock import running_process
-from loader.trail.known_runs import read_runs
+from loader.trail.known_runs import read_runs, under_way
 from loader.warehouse import Row, fetch
 
 LAST_RUNS = 5
@@ -19,6 +18,10 @@ _COUNTS = """
         run_id, end_time, total_records, ready_records, parse_error_records + invalid_records as invalid_records,
         created_records, exists_records, failed_records, unknown_records, not_attempted_records, closes
     from audit.fct_runs where list_contains(?, run_id)
+"""
+# A run that is unfinished waits in any case.
+_UNCLOSED = """
+    select run_id from audit.rpt_run_ledger where not closes and state <> 'unfinished' order by start_time
 """
 # One row per kind of problem and severity, with a few of its records.
 _PROBLEMS = """
@@ -67,24 +70,35 @@ _KEPT = """
 def read_facts(connection: Any, database: Path, retention_days: int) -> Row:
     """Return the facts, as `status --json` prints them but for what they come to."""
     runs = read_runs(connection)
-    last = [runs[run_id] for run_id in list(runs)[-LAST_RUNS:]]
-    counts = {row["run_id"]: row for row in fetch(connection, _COUNTS, [[run["run_id"] for run in last]])}
-    newest, process = next(reversed(runs.values()), None), running_process(database)
+    last = list(runs.values())[-LAST_RUNS:]
+    counts = {row["run_id"]: row for row in fetch(connection, _COUNTS, [[row["run_id"] for row in last]])}
+    process, run = under_way(runs, database)
     # What a run has under way is `unknown` until it is answered, and waits for nobody.
-    running = newest["run_id"] if newest and process and not newest["is_closed"] else None
+    running = run["run_id"] if run else None
     return {
         "database": str(database),
         "bytes": _size(database),
         "wal_bytes": _size(database.with_name(database.name + ".wal")),
-        "runs": [run | counts.get(run["run_id"], {}) for run in last],
+        "runs": [row | counts.get(row["run_id"], {}) for row in last],
         "process": process,
-        "unfinished_runs": _unfinished(connection, runs, running),
+        "unfinished_runs": _interrupted(runs, running) + _unfinished(connection, runs, running),
+        "unclosed_runs": [row["run_id"] for row in fetch(connection, _UNCLOSED)],
         "open_problems": _problems(connection, runs, running),
         "rates": fetch(connection, _RATES),
         "last_probe": next(iter(fetch(connection, _PROBE)), None),
         "last_build": next(iter(fetch(connection, _BUILD)), None),
         "retention": _retention(connection, retention_days, now()),
     }
+
+
+def _interrupted(runs: dict[str, Row], running: str | None) -> list[Row]:
+    """Return the runs that ended before they posted and before anybody was told, until another one follows them.
+
+    The next import accounts for a run that posted. These have nothing to account for, and any later run of the entity
+    and environment is in their place.
+    """
+    last = {(run["entity_type"], run["environment"]): run for run in runs.values()}
+    return [run for run in last.values() if not run["is_closed"] and not run["has_posted"] and run["run_id"] != running]
 
 
 def _unfinished(connection: Any, runs: dict[str, Row], running: str | None) -> list[Row]:
@@ -101,7 +115,7 @@ def _problems(connection: Any, runs: dict[str, Row], running: str | None) -> lis
         first = problem["examples"][0]
         run, files = runs.get(first["last_run_id"]), fetch(connection, query, [first["last_run_id"]])
         problem["run"] = run
-        problem["rejected_file"] = files[0]["path"] if files else None
+        problem["rejected_file"] = next((row["path"] for row in files if Path(row["path"]).is_file()), None)
     return problems
 
 

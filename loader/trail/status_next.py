@@ -19,7 +19,7 @@ def counted(number: int, noun: str) -> str:
 def waiting(facts: Row) -> list[str]:
     """Return what waits for somebody, most urgent first; a warning does not."""
     found = [f"run {run['run_id']} ended without finishing" for run in facts["unfinished_runs"]]
-    found += [f"the counts of run {run['run_id']} do not close" for run in facts["runs"] if run.get("closes") is False]
+    found += [f"the counts of run {run_id} do not close" for run_id in facts["unclosed_runs"]]
     found += [
         f"{counted(problem['records'], 'record')} {problem['problem'].replace('_', ' ')}"
         for problem in facts["open_problems"]
@@ -40,7 +40,8 @@ def next_command(facts: Row) -> str:
     if facts["process"]:
         return f"next: wait, process {facts['process']} is at work on this database"
     if facts["unfinished_runs"]:
-        return f"next: {again(facts['unfinished_runs'][-1], '--import')}"
+        run = facts["unfinished_runs"][-1]
+        return "next: " + again(run, f"--{run['mode'] or 'import'}")
     problems = {row["problem"]: row for row in facts["open_problems"] if row["severity"] == "error"}
     if "invalid" in problems and _is_kept_back(problems.get("not_attempted")):
         del problems["not_attempted"]
@@ -52,6 +53,8 @@ def next_command(facts: Row) -> str:
 def _about_project(facts: Row, last: Row | None) -> str:
     """Return what to do where no record waits: about the probe, the build, or to go on after the last run."""
     probe, build = facts["last_probe"], facts["last_build"]
+    if facts["unclosed_runs"]:
+        return "next: python -m loader audit-verify"
     if probe and probe["failures"]:
         return f"next: {probe['failures'][0]['how_to_fix']}; then: python -m probe {probe['environment']}"
     if not build or any(node["resource_type"] != "test" for node in build["failures"]):
