@@ -28,7 +28,12 @@ ROWS = {
     "fct_attempts": f"""
         range as record_number, 1 as attempt, timestamp '2026-01-30 10:15:12' + interval 2 second * range as sent_at,
         20.0 + range % 30 as response_time_ms, true as was_sent,
-        case range % 20 when 0 then 429 when 1 then 503 when 2 then 422 else 201 end as status_code
+        case range % 20
+            when 0 then 429 when 1 then 503 when 2 then 422 when 3 then 409 when 4 then 302 when 5 then 409 else 201
+        end as status_code,
+        case range % 20
+            when 0 then 'wait' when 1 then 'retry' when 3 then 'stop' when 4 then 'stop' else 'settle'
+        end as next_action
         from range({ATTEMPTS})""",
 }
 QUIET = """

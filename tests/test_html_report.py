@@ -11,7 +11,11 @@ import duckdb
 import pytest
 
 from loader.trail import report
-from loader.trail.report_series import round_up
+from loader.trail.report_facts import next_words
+from loader.trail.report_html import page
+from loader.trail.report_runs import find_run
+from loader.trail.report_series import ANSWERS, round_up, series
+from loader.warehouse import Warehouse
 from tests.browser import Browser, browser, missing
 from tests.html_rows import HOSTILE, IMAGE, QUIET, ROWS, SECRET
 from tests.support import Home, new_home
@@ -89,6 +93,26 @@ def test_a_run_without_problems_says_so(pages: dict[str, Path]):
     assert "None: nothing here waits for anybody." in text
     assert "What became of the ready records" not in text
     assert "run the same command with --dry-run in place of --validate-only" in text
+
+
+def test_an_answer_counts_as_what_the_run_took_it_for(home: Home):
+    told = series(Warehouse(home.database, 1, print), "busy")
+    assert told
+    counts = {name: sum(bucket[name] for bucket in told.buckets) for name in ANSWERS}
+    # One in twenty each: 429; 503; and of the refused a 422, a 409 that refuses every write, a redirection.
+    assert counts == {"accepted": 675, "refused": 135, "limited": 45, "lost": 45}
+
+
+def test_a_gate_is_told_by_what_closed_it_and_whole(home: Home):
+    run = {"run_id": "r", "entity_type": "e", "invalid_records": 2, "parse_error_records": 0, "mode": "import"}
+    by_records = run | {"gate": "gate closed: 2 records are invalid", "exit_code": 1}
+    assert next_words(by_records, {}).startswith("correct rejected_e_r.csv")
+    by_change = run | {"gate": "gate closed: the payload has changed since its tests ran", "exit_code": 2}
+    assert next_words(by_change, {}) == by_change["gate"]
+    reason = "gate closed: " + "a long name of a test, " * 20 + "then run: dbt build"
+    warehouse = Warehouse(home.database, 1, print)
+    quiet = find_run(warehouse, "quiet") | {"gate": reason, "exit_code": 2}
+    assert "then run: dbt build." in page(warehouse, quiet, include_text=False)
 
 
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (1.5, 2), (37, 40), (41, 50), (51, 100), (1000, 1000)])

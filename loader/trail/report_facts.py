@@ -123,7 +123,7 @@ def outcome(run: Row) -> tuple[str, str]:
 def next_words(run: Row, readback: Row) -> str:
     """Return what to do after the run; `readback` has the counts of `--verify`, or nothing."""
     refused = run["invalid_records"] + run["parse_error_records"]
-    if run["gate"] != "open" and refused:
+    if run["gate"] != "open" and run["exit_code"] == SOME_RECORDS and refused:
         rejected = f"rejected_{run['entity_type']}_{run['run_id']}.csv"
         return f"correct {rejected} (or the source) as the table below says, and validate it again"
     if run["gate"] != "open":

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loader.audit import event_details
+from loader.console import printable
 from loader.history import POSTING_ENDED
 from loader.spent import TimeSpent
 from loader.trail.report_facts import delivery, ledger, next_words, outcome, posted, problems
@@ -86,7 +87,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": _number, "text": shortened, "moment": _moment, "axis": _axis}
+    environment.filters |= {"number": _number, "text": shortened, "whole": printable, "moment": _moment, "axis": _axis}
     return environment
 
 

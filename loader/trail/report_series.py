@@ -19,9 +19,9 @@ _STEPS = (1.0, 2.0, 4.0, 5.0, 10.0)
 # What an answer was, in the order in which the parts of a column stand, from below.
 ANSWERS = {
     "accepted": "accepted (201, 409)",
-    "refused": "refused (other 4xx)",
+    "refused": "refused, or not the API's",
     "limited": "rate limited (429)",
-    "lost": "5xx, no answer or not the API's",
+    "lost": "5xx or no answer",
 }
 _SPAN = """
     select epoch_ms(min(sent_at)) as first, epoch_ms(max(sent_at)) as last
@@ -31,10 +31,10 @@ _BUCKETS = """
     select
         (epoch_ms(sent_at) - $first) // $width as place,
         count(*) as requests,
-        count(*) filter (where status_code in (201, 409)) as accepted,
-        count(*) filter (where status_code between 400 and 499 and status_code not in (409, 429)) as refused,
-        count(*) filter (where status_code = 429) as limited,
-        requests - accepted - refused - limited as lost,
+        count(*) filter (where next_action = 'settle' and status_code in (201, 409)) as accepted,
+        count(*) filter (where next_action = 'wait') as limited,
+        count(*) filter (where next_action = 'retry') as lost,
+        requests - accepted - limited - lost as refused,
         quantile_cont(response_time_ms, 0.5) filter (where status_code is not null) as median_ms,
         quantile_cont(response_time_ms, 0.95) filter (where status_code is not null) as slow_ms
     from audit.fct_attempts where run_id = $run_id
