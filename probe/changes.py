@@ -31,6 +31,8 @@ def _of_the_body(before: Contract, after: Contract) -> Iterator[str]:
         yield "unknown fields are now " + ("refused" if after.get("is_closed") else "dropped")
     if before.get("required") != after.get("required"):
         yield f"required: {_members(before.get('required'), after.get('required'))}"
+    if before.get("parameters") != after.get("parameters"):
+        yield f"required parameters: {_members(before.get('parameters'), after.get('parameters'))}"
 
 
 def _change(key: str, before: Any, after: Any) -> str:

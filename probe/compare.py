@@ -36,6 +36,9 @@ def _body_differences(card: Card, schema: CreateSchema) -> Iterator[Finding]:
     for name in sorted(schema.required - sent):
         message = f"the API requires {shown(name)}, which the card does not send"
         yield Finding(Kind.FIELD_REQUIRED, BREAKING, message, shown(name))
+    for parameter in schema.parameters:
+        message = f"the API requires the parameter {shown(parameter)}, which the loader does not send"
+        yield Finding(Kind.FIELD_REQUIRED, BREAKING, message)
     if added := sorted(schema.properties.keys() - schema.required - sent):
         message = f"the API also takes {listed(added)}, which the card does not send"
         yield Finding(Kind.OPTIONAL_FIELD_ADDED, NOTICE, message, shown(added[0]) if len(added) == 1 else None)

@@ -12,6 +12,8 @@ from probe.resolver import PathMoved, Resolver, Schema, Unreadable, limit, types
 
 JSON_TYPE = "application/json"
 _CLOSED = ("additionalProperties", "unevaluatedProperties")
+# OpenAPI ignores parameters of these names: a security scheme and the body's media type say what they are.
+_IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,25 @@ class Property:
 
 @dataclass(frozen=True)
 class CreateSchema:
-    """The body of the entity's POST; `is_closed` where a property that it does not name is refused, not dropped."""
+    """The body of the entity's POST; `is_closed` where a property that it does not name is refused, not dropped.
+
+    `parameters` are those that the POST requires beside it, as "header X-Tenant".
+    """
 
     path: str
     required: frozenset[str]
     properties: dict[str, Property]
     is_closed: bool
+    parameters: tuple[str, ...] = ()
 
     def contract(self, card: Card) -> dict[str, Any]:
-        """Return the part that concerns us: path, required fields, and the properties of the fields that we send."""
+        """Return the part that concerns us: path, required fields, and the properties of the fields that we send.
+
+        Required parameters are in it only where there are some.
+        """
         sent = {field.name for field in card.fields}
-        return {
+        parameters = {"parameters": list(self.parameters)} if self.parameters else {}
+        return parameters | {
             "path": self.path,
             "required": sorted(self.required),
             "is_closed": self.is_closed,
@@ -86,6 +96,7 @@ def create_schema(document: Any, card: Card) -> CreateSchema:
         frozenset(required),
         {name: _property(resolver, schema) for name, schema in described.items()},
         any(bodies[0].get(key) is False for key in _CLOSED),
+        _required_parameters(resolver, document["paths"][path]),
     )
 
 
@@ -99,6 +110,24 @@ def _body(resolver: Resolver, item: Any) -> Any:
         return None
     media = next((value for key, value in node.items() if key.partition(";")[0].strip().lower() == JSON_TYPE), None)
     return media.get("schema", True) if isinstance(media, dict) else None
+
+
+def _required_parameters(resolver: Resolver, item: Any) -> tuple[str, ...]:
+    """Return the parameters that a path's POST requires; those of the operation come before those of the path."""
+    item = resolver.follow(item)
+    found: dict[tuple[str, str], bool] = {}
+    for node in (item, resolver.follow(item["post"])):
+        listed = node.get("parameters", [])
+        if not isinstance(listed, list):
+            raise Unreadable("its 'parameters' is malformed: not a list")
+        for entry in listed:
+            parameter = resolver.follow(entry)
+            if not isinstance(parameter, dict):
+                raise Unreadable("a parameter in it is not an object")
+            place, name = (str(parameter.get(key, "")) for key in ("in", "name"))
+            is_ignored = place == "path" or (place == "header" and name.lower() in _IGNORED_HEADERS)
+            found[place, name] = parameter.get("required") is True and not is_ignored
+    return tuple(sorted(f"{place} {name}" for (place, name), is_required in found.items() if is_required))
 
 
 def _elsewhere(document: Any, resolver: Resolver, card: Card) -> str:
