@@ -7,7 +7,6 @@ from typing import Any
 
 from loader.api import Answer
 from loader.card import Card
-from loader.errors import Refused
 from loader.tokens import Tokens
 from probe import authentication
 from probe.asking import Asking
@@ -21,16 +20,20 @@ HEALTH, READY, VERSION, OPENAPI = "/health", "/readyz", "/api/v1/meta/version", 
 NAMES = ("health", authentication.NAME, "response_keys", "create_contract")
 MAX_OPENAPI_BYTES = 32 << 20
 LIST_KEYS = frozenset({"items", "total", "page", "page_size", "pages"})
-_PRODUCTION = ("production", "prod")
+_PRODUCTION = "prod"
 _UPDATE = "dbt_project/models/{entity}.yml or data/reference/enum_map.csv, or ask the platform team"
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The four checks, and the part of the create contract that concerns us; None where it could not be read."""
+    """The four checks, and the part of the create contract that concerns us; None where it could not be read.
+
+    With `is_production` the API has said that it is that, and was asked nothing more.
+    """
 
     checks: tuple[Check, ...]
     contract: dict[str, Any] | None
+    is_production: bool = False
 
 
 def run_checks(
@@ -38,17 +41,22 @@ def run_checks(
 ) -> Checked:
     """Run the four checks in order; an API that gives no answer at all fails them all after one request.
 
-    Raises:
-        Refused: the API says that it is production.
-
+    One that names another environment does not get the token.
     """
     answer = asking.get(HEALTH, anonymous=True)
-    _refuse_production(asking, answer)
     if answer.status is None:
         return Checked(tuple(_unreachable(asking, name, answer) for name in NAMES), None)
-    health = _health(asking, environment, answer)
-    token = authentication.check(asking, card, tokens, need)
-    keys = _response_keys(asking, card)
+    if _says_production(answer):
+        return _production(asking, environment, HEALTH, answer)
+    ready, version = asking.get(READY, anonymous=True), asking.get(VERSION, anonymous=True)
+    if _says_production(version):
+        return _production(asking, environment, VERSION, version)
+    health = _health(asking, environment, answer, ready, version)
+    named = _text(answer, "environment")
+    if named is None or named == environment:
+        token, keys = authentication.check(asking, card, tokens, need), _response_keys(asking, card)
+    else:
+        token, keys = (_not_asked(asking, name, HEALTH, named) for name in NAMES[1:3])
     document = asking.get(OPENAPI, anonymous=True, max_bytes=MAX_OPENAPI_BYTES)
     contract, found = compared(document.json() if document.status == OK else None, card)
     return Checked((health, token, keys, _create_contract(asking, card, document, found)), contract)
@@ -84,9 +92,21 @@ def _unreachable(asking: Asking, name: str, answer: Answer) -> Check:
     return failed(name, "an answer", answer.reason, how_to_fix=fix, curl=curl(url), unanswered=True)
 
 
-def _health(asking: Asking, environment: str, health: Answer) -> Check:
-    ready, version = asking.get(READY, anonymous=True), asking.get(VERSION, anonymous=True)
-    _refuse_production(asking, version)
+def _production(asking: Asking, environment: str, path: str, answer: Answer) -> Checked:
+    named, line = _text(answer, "environment") or "", curl(asking.address + path)
+    found, fix = f"{path}: environment {named!r}, which is production", "correct the address"
+    health = failed(NAMES[0], f"environment {environment!r}", found, how_to_fix=fix, curl=line)
+    rest = tuple(_not_asked(asking, name, path, named) for name in NAMES[1:])
+    return Checked((health, *rest), None, is_production=True)
+
+
+def _not_asked(asking: Asking, name: str, path: str, named: str) -> Check:
+    found = f"not asked: {path} names the environment {named!r}"
+    fix = "correct the address, or name that environment"
+    return failed(name, "the environment that was asked for", found, how_to_fix=fix, curl=curl(asking.address + path))
+
+
+def _health(asking: Asking, environment: str, health: Answer, ready: Answer, version: Answer) -> Check:
     status, named = _text(health, "status"), _text(health, "environment")
     healthy = health.status == OK and status == "healthy" and named == environment
     expected = f"200, healthy, environment {environment!r}, and ready"
@@ -101,9 +121,8 @@ def _health(asking: Asking, environment: str, health: Answer) -> Check:
     return failed(NAMES[0], expected, found, how_to_fix=fix, curl=line, unanswered=says_nothing(answer))
 
 
-def _refuse_production(asking: Asking, answer: Answer) -> None:
-    if (_text(answer, "environment") or "").strip().lower() in _PRODUCTION:
-        raise Refused(f"{asking.address} says that it is production; imports go to staging only: correct the address")
+def _says_production(answer: Answer) -> bool:
+    return (_text(answer, "environment") or "").strip().lower().startswith(_PRODUCTION)
 
 
 def _response_keys(asking: Asking, card: Card) -> Check:

@@ -96,8 +96,10 @@ def _online(name: str, card: Card) -> int:
         file = write(probed, settings.output)
     finally:
         # A full disk takes the rows no better; a folder that is read-only does not keep them from the database.
-        if not_kept := keep_where_possible(probed, file):
+        not_kept = keep_where_possible(probed, file)
+        if not_kept and not probed.is_production:
             console.notice(not_kept)
+    probed.refuse_production()
     _say(console, lines(probed.checks))
     _say(console, contract_lines(probed))
     console.notice(f"wrote {file.path}")

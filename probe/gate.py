@@ -29,6 +29,7 @@ def probe_or_refuse(run: Run, tokens: Tokens) -> Callable[[], None]:
         file = write(probed, settings.output)
     if probed.outcome is not Outcome.VERIFIED:
         keep_where_possible(probed, file)
+        probed.refuse_production()
         raise ApiUnavailable(_refusal(probed))
 
     def keep_result() -> None:

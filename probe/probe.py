@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from loader.api import Api
 from loader.card import Card
 from loader.config import ProbeLimits
-from loader.errors import EtlError, GateClosed
+from loader.errors import EtlError, GateClosed, Refused
 from loader.tokens import Tokens
 from loader.warehouse import Warehouse
 from probe import memory
@@ -51,13 +51,28 @@ class Where:
 
 @dataclass(frozen=True)
 class Probed:
-    """The result of one probe; `contract` is None where it was not read, `build` where there is none to count in."""
+    """The result of one probe; `contract` is None where it was not read, `build` where there is none to count in.
+
+    With `is_production` nothing may be sent there, whatever else was found.
+    """
 
     where: Where
     checks: tuple[Check, ...]
     contract: dict[str, Any] | None
     last: Verified | None
     build: Build | None
+    is_production: bool = False
+
+    def refuse_production(self) -> None:
+        """Refuse an API that is production; to be called when the result is kept.
+
+        Raises:
+            Refused: it is.
+
+        """
+        if self.is_production:
+            address = self.where.api.address
+            raise Refused(f"{address} says that it is production; imports go to staging only: correct the address")
 
     @property
     def outcome(self) -> Outcome:
@@ -84,7 +99,6 @@ def probe(where: Where, *, bound: bool) -> Probed:
     With `bound`, as for an import, a contract that has moved since it was last verified is a failed check.
 
     Raises:
-        Refused: the API says that it is production.
         EtlError: with `bound`, the database is there and cannot be read.
 
     """
@@ -99,7 +113,7 @@ def probe(where: Where, *, bound: bool) -> Probed:
     checks = [_hidden(_with_records(check, where, build), hide) for check in checked.checks]
     if bound and last and contract and checks[-1].passed and fingerprint(contract) != last.fingerprint:
         checks[-1] = _moved(checks[-1], where, last, contract)
-    return Probed(where, tuple(checks), contract, last, build)
+    return Probed(where, tuple(checks), contract, last, build, checked.is_production)
 
 
 def _need(where: Where, build: Build | None) -> Need | None:
