@@ -1,5 +1,6 @@
 """One run, from the source file to the summary that closes: build, gate, post, account."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from loader.account import close_run, keep_refusal
@@ -54,9 +55,16 @@ def _prepare(run: Run) -> None:
     run.warehouse.wait_until_free()
     with step(Step.PROBE):
         keep_probe = job.target.probe(run) if job.target else None
-    if job.source:
-        with step(Step.BUILD):
-            _build(run, job.source)
+    try:
+        if job.source:
+            with step(Step.BUILD):
+                _build(run, job.source)
+    except EtlError as error:
+        # The error that ended the run is what the operator has to see.
+        if keep_probe and not isinstance(error, DatabaseLocked):
+            with suppress(EtlError):
+                keep_probe()
+        raise
     if keep_probe:
         keep_probe()
     run.totals = totals(run.warehouse, job.card.entity)

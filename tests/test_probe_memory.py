@@ -9,7 +9,7 @@ import pytest
 
 from tests.documents import changed, setting
 from tests.hosting import Api, serving
-from tests.support import Home, new_home
+from tests.support import GOLDEN, Home, new_home
 
 RAISED = setting("title", {"type": "string", "minLength": 1, "maxLength": 400})
 LOWERED = setting("title", {"type": "string", "minLength": 1, "maxLength": 200})
@@ -96,6 +96,15 @@ def test_an_import_is_bound_to_the_contract_that_was_verified(own: Home, api: Ap
     assert posts(api) == 10
     outcomes = own.query("select outcome, count(*) from audit.fct_probe_checks group by outcome order by outcome")
     assert outcomes == [("FAILED", 8), ("VERIFIED", 12)]
+
+
+def test_the_probe_of_an_import_whose_build_fails_is_kept(own: Home, api: Api):
+    done = own.loader("--import", "--source", GOLDEN, DBT_PROFILES_DIR=str(own.folder / "nowhere"))
+    assert (done.returncode, done.stderr.count("\n"), posts(api)) == (1, 1, 0), done.stderr
+    (run_id,) = own.query("select distinct run_id from audit.fct_run_events where action = 'run_refused'")[0]
+    kept = own.query("select run_id, count(*) from audit.fct_probe_checks where outcome = 'VERIFIED' group by run_id")
+    assert kept == [(run_id, 4)]
+    assert contracts(own) == [300]
 
 
 def test_what_does_not_concern_us_may_change(own: Home, api: Api):
