@@ -17,7 +17,7 @@ from loader.job import new_run_id
 from loader.tokens import run_tokens
 from loader.warehouse import Warehouse
 from probe.offline import compare_file
-from probe.probe import Outcome, Where, probe
+from probe.probe import Outcome, Where, probe, probe_reader
 from probe.report import contract_lines, finding_object, keep_where_possible, lines, summary_object, write
 
 _EPILOG = """\
@@ -83,6 +83,7 @@ def _online(name: str, card: Card) -> int:
     address = safe_address(settings, environment)
     tokens, limits = run_tokens(console.notice), settings.probe
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
+    reader = probe_reader(settings, console.notice)
     with Api(
         address,
         tokens,
@@ -90,7 +91,7 @@ def _online(name: str, card: Card) -> int:
         read_seconds=limits.request_seconds,
         ca_bundle=environment.ca_bundle,
     ) as api:
-        probed = probe(Where(new_run_id(), name, api, tokens, card, warehouse, limits), bound=False)
+        probed = probe(Where(new_run_id(), name, api, tokens, card, warehouse, reader, limits), bound=False)
     file = None
     try:
         file = write(probed, settings.output)

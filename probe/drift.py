@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loader.audit import totals
 from loader.card import Card, Field
-from loader.errors import EtlError
+from loader.errors import DatabaseLocked, EtlError
 from loader.warehouse import Warehouse
 from probe.finding import Finding, Hit, Kind
 
@@ -55,13 +55,19 @@ def last_build(warehouse: Warehouse, card: Card) -> Build:
 
 
 def counted(warehouse: Warehouse, card: Card, build: Build, findings: Sequence[Finding]) -> list[Finding]:
-    """Return the findings, the breaking ones with the records of the build that they hit, where that can be told."""
+    """Return the findings, the breaking ones with the records of the build that they hit, where that can be told.
+
+    A database that somebody holds meanwhile is waited for once, not for each finding.
+    """
     query = "select column_name from duckdb_columns() where schema_name = 'staging' and table_name = ?"
-    held = {row["column_name"] for row in warehouse.rows(query, [_model(card)])}
-    return [
-        replace(finding, hit=_hit(warehouse, card, build, finding, held)) if finding.is_breaking else finding
-        for finding in findings
-    ]
+    try:
+        held = {row["column_name"] for row in warehouse.rows(query, [_model(card)])}
+        return [
+            replace(finding, hit=_hit(warehouse, card, build, finding, held)) if finding.is_breaking else finding
+            for finding in findings
+        ]
+    except EtlError:
+        return list(findings)
 
 
 def _hit(warehouse: Warehouse, card: Card, build: Build, finding: Finding, held: set[str]) -> Hit | None:
@@ -82,6 +88,8 @@ def _hit(warehouse: Warehouse, card: Card, build: Build, finding: Finding, held:
     query = _COUNT.format(key=card.key, model=_model(card), condition=condition, examples=EXAMPLES)
     try:
         (found,) = warehouse.rows(query, parameters)
+    except DatabaseLocked:
+        raise
     except EtlError:
         return None
     return Hit(

@@ -7,7 +7,7 @@ from loader.errors import ApiUnavailable, StoppedEarly
 from loader.job import Run
 from loader.tokens import Tokens
 from probe.check import Check
-from probe.probe import Outcome, Probed, Where, probe
+from probe.probe import Outcome, Probed, Where, probe, probe_reader
 from probe.report import keep, keep_where_possible, write
 
 
@@ -22,7 +22,8 @@ def probe_or_refuse(run: Run, tokens: Tokens) -> Callable[[], None]:
     job, settings = run.job, run.settings
     if job.target is None:
         raise TypeError("a run without a target has nothing to probe")
-    where = Where(run.run_id, job.environment, job.target.api, tokens, job.card, run.warehouse, settings.probe)
+    api, warehouse, reader = job.target.api, run.warehouse, probe_reader(settings, run.console.notice)
+    where = Where(run.run_id, job.environment, api, tokens, job.card, warehouse, reader, settings.probe)
     probed, file = probe(where, bound=True), None
     # A folder that does not take it is told by the run's own files, after its records are posted and kept.
     with suppress(StoppedEarly):

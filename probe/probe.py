@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from loader.api import Api
 from loader.card import Card
-from loader.config import ProbeLimits
-from loader.errors import EtlError, GateClosed, Refused
+from loader.config import ProbeLimits, Settings
+from loader.errors import DatabaseLocked, EtlError, GateClosed, Refused
 from loader.tokens import Tokens
 from loader.warehouse import Warehouse
 from probe import memory
@@ -25,6 +25,7 @@ from probe.openapi import fingerprint
 
 # What is shorter is no secret, and would take letters out of every word.
 _TOKEN_CHARACTERS = 8
+_READ_WAIT_SECONDS = 2.0
 Found = TypeVar("Found")
 
 
@@ -38,7 +39,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Where:
-    """What is probed, and where records can be counted and results kept."""
+    """What is probed, and where records can be counted and results kept.
+
+    `reader` is the same database, which it waits for not much longer than for an answer of the API.
+    """
 
     run_id: str
     environment: str
@@ -46,6 +50,7 @@ class Where:
     tokens: Tokens
     card: Card
     warehouse: Warehouse
+    reader: Warehouse
     limits: ProbeLimits
 
 
@@ -53,7 +58,8 @@ class Where:
 class Probed:
     """The result of one probe; `contract` is None where it was not read, `build` where there is none to count in.
 
-    With `is_production` nothing may be sent there, whatever else was found.
+    With `is_production` nothing may be sent there, whatever else was found; `not_counted` says why there is no build
+    where there may be one.
     """
 
     where: Where
@@ -62,6 +68,7 @@ class Probed:
     last: Verified | None
     build: Build | None
     is_production: bool = False
+    not_counted: str | None = None
 
     def refuse_production(self) -> None:
         """Refuse an API that is production; to be called when the result is kept.
@@ -93,6 +100,11 @@ class Probed:
         return changes(self.last.contract, self.contract) if self.last and self.contract else []
 
 
+def probe_reader(settings: Settings, notify: Callable[[str], None]) -> Warehouse:
+    """Return the database for the reads of a probe, none of which may hold up the answer for long."""
+    return Warehouse(settings.database, min(settings.lock_wait_seconds, _READ_WAIT_SECONDS), notify)
+
+
 def probe(where: Where, *, bound: bool) -> Probed:
     """Run the checks and add what the database knows: the records that are hit, and the contract verified before.
 
@@ -102,23 +114,35 @@ def probe(where: Where, *, bound: bool) -> Probed:
         EtlError: with `bound`, the database is there and cannot be read.
 
     """
-    asking, warehouse, card = Asking(where.api, where.limits), where.warehouse, where.card
-    build = _or_none(lambda: last_build(warehouse, card))
+    asking, card = Asking(where.api, where.limits), where.card
+    build, not_counted = _last_build(where)
     checked = run_checks(asking, where.environment, card, where.tokens, lambda: _need(where, build))
     # An import may take no database that cannot be read for one without a contract in it.
-    passing = GateClosed if bound else EtlError
-    last = _or_none(lambda: memory.last_verified(warehouse, asking.address, card), passing)
+    passing, reader = (GateClosed, where.warehouse) if bound else (EtlError, where.reader)
+    last = _or_none(lambda: memory.last_verified(reader, asking.address, card), passing)
     hide = where.tokens.hide if len(where.tokens.current()[1]) >= _TOKEN_CHARACTERS else str
     contract = _scrubbed(checked.contract, hide)
     checks = [_hidden(_with_records(check, where, build), hide) for check in checked.checks]
     if bound and last and contract and checks[-1].passed and fingerprint(contract) != last.fingerprint:
         checks[-1] = _moved(checks[-1], where, last, contract)
-    return Probed(where, tuple(checks), contract, last, build, checked.is_production)
+    return Probed(where, tuple(checks), contract, last, build, checked.is_production, not_counted)
+
+
+def _last_build(where: Where) -> tuple[Build | None, str | None]:
+    """Return the last build; None where there is none, and where the database is held, with who holds it."""
+    try:
+        return last_build(where.reader, where.card), None
+    except DatabaseLocked as error:
+        return None, f"records are not counted: {error}"
+    except EtlError:
+        return None, None
 
 
 def _need(where: Where, build: Build | None) -> Need | None:
-    rate = _or_none(lambda: memory.requests_per_second(where.warehouse, where.api.address, where.card))
-    if not rate or build is None:
+    if build is None:
+        return None
+    rate = _or_none(lambda: memory.requests_per_second(where.reader, where.api.address, where.card))
+    if not rate:
         return None
     return Need(build.ready / rate, f"the {build.ready:,} records of {build.source}")
 
@@ -127,7 +151,7 @@ def _with_records(check: Check, where: Where, build: Build | None) -> Check:
     """Return the check with its findings counted; what it has found says the number of the first one."""
     if build is None or check.passed or not check.findings:
         return check
-    findings = tuple(counted(where.warehouse, where.card, build, check.findings))
+    findings = tuple(counted(where.reader, where.card, build, check.findings))
     found = check.found.replace(check.findings[0].sentence(), findings[0].sentence())
     return replace(check, findings=findings, found=found)
 

@@ -52,7 +52,8 @@ def contract_lines(probed: Probed) -> Iterator[str]:
     """Yield what there is to say about the contract verified before, and about the build that was counted in."""
     if any(finding.is_breaking for _, finding in probed.findings):
         build = probed.build
-        yield f"records are counted in {build.source}, as the last dbt build staged it" if build else NO_BUILD
+        counted = build and f"records are counted in {build.source}, as the last dbt build staged it"
+        yield counted or probed.not_counted or NO_BUILD
     if not probed.last or not probed.contract:
         return
     verified = f"the contract verified at {_iso(probed.last.verified_at)} by run {probed.last.run_id}"

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ from tests.documents import (
     schemas,
     setting,
 )
+from tests.hosting import serving
 from tests.support import Home, new_home
+from tests.test_locks import holding
 
 RECORDS = 1000
 NULL = {"type": "null"}
@@ -144,6 +147,26 @@ def test_without_a_build_it_says_so(empty_home: Home, tmp_path: Path):
     (document,) = empty_home.documents("contract_probe")
     assert {finding["records_hit"] for finding in document["findings"]} == {None}
     assert document["counted_in"] is None
+
+
+def test_a_database_that_is_held_is_no_database_without_a_build(own: Home):
+    with serving() as api, holding("database", own, 60) as pid:
+        api.answers["/openapi.json"] = changed(lambda of: schemas(of)["IncidentType"]["enum"].remove("quality"))
+        own.settings(lock_wait_seconds="3")
+        began = time.monotonic()
+        done = own.probe("staging", QGP_STAGING_API_URL=api.url, QGP_API_TOKEN="t")  # noqa: S106
+        assert time.monotonic() - began < 20
+    assert (done.returncode, json.loads(done.stdout)["outcome"]) == (3, "FAILED")
+    assert "there is no build" not in done.stderr
+    assert f"records are not counted: {own.database}: held by process {pid} for over 2 s" in done.stderr
+
+
+def test_a_database_that_is_held_while_it_is_counted(own: Home):
+    warehouse = Warehouse(own.database, 0, print)
+    build = last_build(warehouse, CARD)
+    found = compared(changed(lambda of: properties(of).pop("location")), CARD)[1]
+    with holding("database", own, 60):
+        assert counted(warehouse, CARD, build, found) == found
 
 
 def test_the_line_of_a_failed_check_asks_the_same(own: Home, tmp_path: Path):
