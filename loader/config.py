@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loader.errors import Refused
+from loader.settings import at_least, table_of, texts, value_of
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN_VARIABLE = "QGP_API_TOKEN"  # noqa: S105 - the name of the variable, not its value
@@ -118,22 +119,22 @@ def load_settings() -> Settings:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         return Settings(
-            default_source=ROOT / _value(table, "source", "default", str),
+            default_source=ROOT / value_of(table, "source", "default", str),
             limits=_limits(table),
             database=database_path(),
-            output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or _value(table, "output", "directory", str)),
-            lock_wait_seconds=_value(table, "warehouse", "lock_wait_seconds", float),
+            output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or value_of(table, "output", "directory", str)),
+            lock_wait_seconds=value_of(table, "warehouse", "lock_wait_seconds", float),
             delivery=_delivery(table),
-            probe=ProbeLimits(*(_value(table, "probe", field.name, float) for field in fields(ProbeLimits))),
-            environments={name: _environment(name, entry) for name, entry in dict(table["environments"]).items()},
-            production_hosts=_texts("[production] hosts", _value(table, "production", "hosts", list)),
-            retention_days=_at_least(MIN_RETENTION_DAYS, "retention", "days", _value(table, "retention", "days", int)),
+            probe=ProbeLimits(*(value_of(table, "probe", field.name, float) for field in fields(ProbeLimits))),
+            environments={name: _environment(name, entry) for name, entry in table_of(table, "environments").items()},
+            production_hosts=texts("[production] hosts", value_of(table, "production", "hosts", list)),
+            retention_days=at_least(MIN_RETENTION_DAYS, "retention", "days", value_of(table, "retention", "days", int)),
         )
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; restore it, or correct ETL_CONFIG") from error
     except KeyError as error:
         raise Refused(f"{path}: {error.args[0]} is missing; add it as in the etl.toml of the repository") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise Refused(f"{path}: {error}; correct it") from error
 
 
@@ -142,33 +143,15 @@ def database_path() -> Path:
     return ROOT / (os.environ.get("ETL_DATABASE") or "data/etl.duckdb")
 
 
-def _value(table: dict[str, Any], section: str, key: str, kind: type) -> Any:
-    if key not in table.get(section, {}):
-        raise KeyError(f"[{section}] {key}")
-    value = table[section][key]
-    accepted: tuple[type, ...] = (int, float) if kind is float else (kind,)
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        raise TypeError(f"[{section}] {key} must be {kind.__name__}, not {value!r}")
-    if isinstance(value, int | float) and value < 0:
-        raise TypeError(f"[{section}] {key} must not be negative, not {value!r}")
-    return value
-
-
 def _limits(table: dict[str, Any]) -> Limits:
-    values = {field.name: _value(table, "source", field.name, int) for field in fields(Limits)}
-    return Limits(**{name: _at_least(1, "source", name, value) for name, value in values.items()})
-
-
-def _at_least(least: int, section: str, key: str, value: Any) -> Any:
-    if value < least:
-        raise TypeError(f"[{section}] {key} must be at least {least}, not {value!r}")
-    return value
+    values = {field.name: value_of(table, "source", field.name, int) for field in fields(Limits)}
+    return Limits(**{name: at_least(1, "source", name, value) for name, value in values.items()})
 
 
 def _delivery(table: dict[str, Any]) -> Delivery:
-    values = {field.name: _value(table, "delivery", field.name, field.type) for field in fields(Delivery)}  # type: ignore[arg-type]
+    values = {field.name: value_of(table, "delivery", field.name, field.type) for field in fields(Delivery)}  # type: ignore[arg-type]
     for key in ("batch_size", "max_concurrency", "max_attempts", "stop_after_lost_answers"):
-        _at_least(1, "delivery", key, values[key])
+        at_least(1, "delivery", key, values[key])
     return Delivery(**values)
 
 
@@ -183,13 +166,7 @@ def _environment(name: str, entry: Any) -> Environment:
         name=name,
         url=entry.get("url"),
         url_variable=entry.get("url_variable"),
-        allowed_hosts=_texts(f"{where} allowed_hosts", entry["allowed_hosts"]),
+        allowed_hosts=texts(f"{where} allowed_hosts", entry["allowed_hosts"]),
         import_allowed=entry.get("import", True),
         ca_bundle=ROOT / entry["ca_bundle"] if "ca_bundle" in entry else None,
     )
-
-
-def _texts(where: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise TypeError(f"{where} must be a list of texts, not {value!r}")
-    return tuple(value)
