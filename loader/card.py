@@ -1,6 +1,7 @@
 """The entity cards, read from the models' yml: what an entity's fields are, before any database is there."""
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,9 @@ import yaml
 from loader.config import ROOT
 from loader.errors import Refused
 
+_ENUM_COLUMNS = ("entity", "field", "source_value", "api_value")
 MODELS = ROOT / "dbt_project" / "models"
+_FIX = "correct it, or restore the file of the repository"
 ENUM_MAP = ROOT / "data" / "reference" / "enum_map.csv"
 
 
@@ -69,22 +72,41 @@ def read_card(entity: str) -> Card:
     """Return the card of an entity.
 
     Raises:
-        Refused: there is no such card.
+        Refused: there is no such card, or it or the map of enum values is malformed; names the file.
 
     """
     if entity not in entities():
         raise Refused(f"unknown entity type {entity!r}; there are cards for: {', '.join(entities())}")
-    models = yaml.safe_load((MODELS / f"{entity}.yml").read_text(encoding="utf-8"))["models"]
+    path = MODELS / f"{entity}.yml"
+    try:
+        return _card(entity, yaml.safe_load(path.read_text(encoding="utf-8"))["models"])
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise Refused(
+            f"{path}{line}: is not YAML ({getattr(error, 'problem', None) or 'unreadable'}); {_FIX}"
+        ) from error
+    except (KeyError, StopIteration, TypeError, AttributeError) as error:
+        lacks = f"lacks {error.args[0]!r}" if isinstance(error, KeyError) else "is not the card of a model"
+        raise Refused(f"{path}: {lacks}; {_FIX}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{path}: cannot be read as UTF-8 text; {_FIX}") from error
+
+
+def _card(entity: str, models: list[dict[str, Any]]) -> Card:
     model = next(model for model in models if model.get("config", {}).get("meta", {}).get("entity") == entity)
     meta = model["config"]["meta"]
     targets, defaults = _enum_targets(ENUM_MAP, entity)
     columns = [column for column in model["columns"] if "source_column" in _meta(column)]
+    fields = tuple(_field(column, targets, defaults) for column in columns)
+    if sum(field.is_key for field in fields) != 1:
+        raise Refused(f"{MODELS / entity}.yml: names no single field with is_key; {_FIX}")
     return Card(
         entity,
         meta["endpoint"],
         meta["create_schema"],
         model["name"],
-        tuple(_field(column, targets, defaults) for column in columns),
+        fields,
     )
 
 
@@ -95,6 +117,8 @@ def _meta(column: dict[str, Any]) -> dict[str, Any]:
 
 def _field(column: dict[str, Any], targets: dict[str, set[str]], defaults: set[str]) -> Field:
     meta = _meta(column)
+    if meta.get("enum") and column["name"] not in targets:
+        raise Refused(f"{ENUM_MAP}: has no line for {column['name']}, an enum field of the card; {_FIX}")
     return Field(
         name=column["name"],
         source_column=meta["source_column"],
@@ -112,10 +136,21 @@ def _enum_targets(path: Path, entity: str) -> tuple[dict[str, set[str]], set[str
     """Return the API's values by field, and the fields that have one for a blank cell."""
     targets: dict[str, set[str]] = {}
     defaults = set()
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["entity"] == entity:
-                targets.setdefault(row["field"], set()).add(row["api_value"])
-                if not row["source_value"].strip():
-                    defaults.add(row["field"])
+    for row in _enum_rows(path):
+        if row["entity"] == entity:
+            targets.setdefault(row["field"], set()).add(row["api_value"])
+            if not row["source_value"].strip():
+                defaults.add(row["field"])
     return targets, defaults
+
+
+def _enum_rows(path: Path) -> Iterator[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file, strict=True)
+            for row in rows:
+                if None in row or None in row.values() or not set(_ENUM_COLUMNS) <= row.keys():
+                    raise Refused(f"{path}:{rows.line_num}: has not the columns {', '.join(_ENUM_COLUMNS)}; {_FIX}")
+                yield row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Refused(f"{path}: cannot be read as CSV in UTF-8 ({error}); {_FIX}") from error
