@@ -19,6 +19,14 @@ class Asking:
         self._request_seconds = limits.request_seconds
         self._deadline = time.monotonic() + limits.total_seconds
 
+    def refresh_token(self, refused: Answer) -> bool:
+        """Tell whether there is another token than the one refused; the command that gives it has its own time."""
+        began = time.monotonic()
+        try:
+            return self.api.refresh_token(refused)
+        finally:
+            self._deadline += time.monotonic() - began
+
     def get(
         self,
         path: str,

@@ -32,19 +32,20 @@ def check(asking: Asking, card: Card, tokens: Tokens, need: Callable[[], Need | 
     """Ask for the list without a token and with ours."""
     without = asking.get(card.endpoint, PAGE, anonymous=True)
     answer = asking.get(card.endpoint, PAGE)
-    if answer.status == HTTPStatus.UNAUTHORIZED and asking.api.refresh_token(answer):
+    if answer.status == HTTPStatus.UNAUTHORIZED and asking.refresh_token(answer):
         answer = asking.get(card.endpoint, PAGE)
     token = describe(tokens.current()[1])
     url = asking.address + card.endpoint + _QUERY
     found = f"{_without(without)} without a token, {described(answer)} with it"
-    if without.status in REFUSED and answer.status == OK:
+    is_taken = answer.status == OK and answer.json() is not None
+    if without.status in REFUSED and is_taken:
         notice = _notice(token, tokens, need)
         return passed(NAME, _EXPECTED, found, (notice,) if notice else ())
     if answer.status in REFUSED:
         state, fix = _refused(answer, token, card)
         return failed(NAME, _EXPECTED, f"{found}{state}", how_to_fix=fix, curl=curl(url, with_token=True))
     open_to_all = without.status not in REFUSED and not says_nothing(without)
-    wrong = open_to_all or not (answer.status == OK or says_nothing(answer))
+    wrong = open_to_all or not (is_taken or says_nothing(answer))
     fix = "check the address: this is not the API that the card describes" if wrong else "check the API's health"
     line = curl(url, with_token=not open_to_all)
     return failed(NAME, _EXPECTED, found, how_to_fix=fix, curl=line, unanswered=not wrong)

@@ -51,6 +51,12 @@ ANSWERS: dict[str, tuple[Behaviour, str, str, set[str]]] = {
     ),
     "list is 429": (only(LIST, always(429), with_token=True), UNAVAILABLE, "429", {"authentication", "response_keys"}),
     "list is a login page": (only(LIST, always(200, LOGIN, HTML)), FAILED, "200", {"authentication", "response_keys"}),
+    "list with a token is a login page": (
+        only(LIST, always(200, LOGIN, HTML), with_token=True),
+        FAILED,
+        "200, but no JSON",
+        {"authentication", "response_keys"},
+    ),
     "list is open to all": (
         only(LIST, lambda asked: sound(replace(asked, headers={"Authorization": "Bearer x"}))),
         FAILED,

@@ -83,6 +83,13 @@ def test_a_token_that_expires_before_the_import_could_end(home: Home, sandbox: S
     assert notice == "the token expires in 4 minutes; QGP_API_TOKEN_COMMAND gives the next one"
 
 
+def test_the_command_for_a_token_has_its_own_time(home: Home, sandbox: Sandbox):
+    home.settings(total_seconds="4", request_seconds="3")
+    slow = f"{sys.executable} -c 'import time; time.sleep(5); print(\"{sandbox.token()}\")'"
+    done = home.probe("staging", QGP_API_TOKEN=sandbox.token(expires_in=-60), QGP_API_TOKEN_COMMAND=slow)
+    assert done.returncode == 0, done.stderr
+
+
 def test_no_rate_no_guess(home: Home, sandbox: Sandbox):
     home.probe("staging", QGP_API_TOKEN=sandbox.token(expires_in=270))
     assert authentication(home)[2] == ["the token expires in 4 minutes"]
