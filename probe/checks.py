@@ -12,7 +12,7 @@ from probe import authentication
 from probe.asking import Asking
 from probe.check import OK, Check, curl, described, failed, passed, says_nothing
 from probe.compare import differences
-from probe.finding import Finding, Kind, Severity
+from probe.finding import NOT_COMPARED, Finding, Kind, Severity
 from probe.openapi import create_schema
 from probe.resolver import PathMoved, Unreadable
 
@@ -21,6 +21,7 @@ NAMES = ("health", authentication.NAME, "response_keys", "create_contract")
 MAX_OPENAPI_BYTES = 32 << 20
 LIST_KEYS = frozenset({"items", "total", "page", "page_size", "pages"})
 _PRODUCTION = "prod"
+_FETCH = "fetch the document by hand, or ask the platform team where the endpoint is now"
 _UPDATE = "dbt_project/models/{entity}.yml or data/reference/enum_map.csv, or ask the platform team"
 
 
@@ -81,7 +82,7 @@ def contract_check(card: Card, findings: list[Finding], line: str | None = None)
     if not breaking:
         return passed(NAMES[3], expected, "no breaking difference", findings)
     more = f"; and {len(breaking) - 1} more" if len(breaking) > 1 else ""
-    fix = f"update {_UPDATE.format(entity=card.entity)}"
+    fix = _FETCH if breaking[0].kind in NOT_COMPARED else f"update {_UPDATE.format(entity=card.entity)}"
     found = breaking[0].sentence() + more
     return failed(NAMES[3], expected, found, how_to_fix=fix, curl=line, findings=tuple(findings))
 

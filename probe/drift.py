@@ -28,8 +28,6 @@ _CONDITIONS = {
     Kind.ENUM_VALUE_LOST: "{text} = ?",
     Kind.LIMIT_LOWERED: "{length} > ?",
     Kind.MINIMUM_RAISED: "{length} < ?",
-    Kind.PATH_MOVED: _ALL,
-    Kind.DOCUMENT_UNREADABLE: _ALL,
 }
 
 

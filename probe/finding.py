@@ -37,6 +37,10 @@ class Kind(StrEnum):
     EXPIRES = "expires"
 
 
+# There was nothing to compare with: nothing is known of any record.
+NOT_COMPARED = frozenset({Kind.DOCUMENT_UNREADABLE, Kind.PATH_MOVED})
+
+
 @dataclass(frozen=True)
 class Hit:
     """How many records of a build a difference hits, of how many, and the references of the first ones."""

@@ -14,7 +14,7 @@ from loader.export_json import write_json
 from loader.warehouse import Row
 from probe import memory
 from probe.check import Check
-from probe.finding import Finding
+from probe.finding import NOT_COMPARED, Finding
 from probe.openapi import fingerprint
 from probe.probe import Outcome, Probed
 
@@ -50,7 +50,7 @@ def lines(checks: Sequence[Check]) -> Iterator[str]:
 
 def contract_lines(probed: Probed) -> Iterator[str]:
     """Yield what there is to say about the contract verified before, and about the build that was counted in."""
-    if any(finding.is_breaking for _, finding in probed.findings):
+    if any(finding.is_breaking and finding.kind not in NOT_COMPARED for _, finding in probed.findings):
         build = probed.build
         counted = build and f"records are counted in {build.source}, as the last dbt build staged it"
         yield counted or probed.not_counted or NO_BUILD

@@ -61,7 +61,9 @@ def test_a_document_that_cannot_be_compared_fails(change: Change, kind: str, rea
     (found,) = findings(change)
     assert (found.kind.value, found.is_breaking) == (kind or "document_unreadable", True)
     assert reason in found.message
-    assert not contract_check(CARD, [found]).passed
+    check = contract_check(CARD, [found])
+    assert not check.passed
+    assert "fetch the document by hand" in str(check.how_to_fix)
 
 
 @pytest.mark.parametrize("found", [None, [], "", 0, {}, {"paths": None}, {"openapi": "3.1.0"}], ids=repr)
