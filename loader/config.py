@@ -13,8 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOKEN_VARIABLE = "QGP_API_TOKEN"  # noqa: S105 - the name of the variable, not its value
 TOKEN_COMMAND_VARIABLE = "QGP_API_TOKEN_COMMAND"  # noqa: S105 - the name of the variable, not its value
 SOURCE_VARIABLE = "ETL_SOURCE"
-# The audit trail is kept at least so long, whatever etl.toml says.
-MIN_RETENTION_DAYS = 90
+MIN_RETENTION_DAYS, MAX_RETENTION_DAYS = 90, 36_500
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def load_settings() -> Settings:
             probe=ProbeLimits(*(value_of(table, "probe", field.name, float) for field in fields(ProbeLimits))),
             environments={name: _environment(name, entry) for name, entry in table_of(table, "environments").items()},
             production_hosts=texts("[production] hosts", value_of(table, "production", "hosts", list)),
-            retention_days=at_least(MIN_RETENTION_DAYS, "retention", "days", value_of(table, "retention", "days", int)),
+            retention_days=_retention_days(value_of(table, "retention", "days", int)),
         )
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; restore it, or correct ETL_CONFIG") from error
@@ -146,6 +145,12 @@ def database_path() -> Path:
 def _limits(table: dict[str, Any]) -> Limits:
     values = {field.name: value_of(table, "source", field.name, int) for field in fields(Limits)}
     return Limits(**{name: at_least(1, "source", name, value) for name, value in values.items()})
+
+
+def _retention_days(days: int) -> int:
+    if MIN_RETENTION_DAYS <= days <= MAX_RETENTION_DAYS:
+        return days
+    raise TypeError(f"[retention] days must be at least {MIN_RETENTION_DAYS}, at most {MAX_RETENTION_DAYS}, not {days}")
 
 
 def _delivery(table: dict[str, Any]) -> Delivery:

@@ -116,7 +116,11 @@ def test_fewer_than_90_days_are_refused(old: Home):
     done = old.loader("prune")
     assert done.returncode == 2
     (error,) = done.stderr.splitlines()
-    assert "[retention] days must be at least 90, not 89" in error
+    assert "[retention] days must be at least 90, at most 36500, not 89" in error
+    old.settings(days="1000000")
+    done = old.loader("prune")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "[retention] days must be at least 90, at most 36500, not 1000000" in done.stderr
 
 
 def test_what_is_removed_is_all_of_it_and_no_more(old: Home):
