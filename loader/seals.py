@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +11,10 @@ from loader.anchor import Anchor, read_anchor, write_anchor
 from loader.audit import now
 from loader.errors import EtlError, Interrupted
 from loader.subjects import RECEIPT, SEALS, Content, Subject, audit_tables, contents, subjects
-from loader.warehouse import Warehouse, fetch, insert
+from loader.warehouse import Row, Warehouse, fetch, insert
 
-_CHAIN = "select * from audit.fct_seals order by number, rowid"
-_LAST = "select * from audit.fct_seals order by number desc limit 1"
+_CHAIN = "select {} from audit.fct_seals order by number, rowid"
+_LAST = "select {} from audit.fct_seals order by number desc nulls last limit 1"
 _SEALED = "select kind, subject_id from audit.fct_seals"
 
 
@@ -46,6 +46,9 @@ class Seal:
         """Return the seal that belongs to the other columns."""
         values = [str(value) for name, value in asdict(self).items() if name != "seal"]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+_COLUMNS = ", ".join(field.name for field in fields(Seal))
 
 
 def seal_audit(warehouse: Warehouse, notify: Callable[[str], None]) -> Seal | None:
@@ -85,14 +88,14 @@ def seal_finished(connection: Any) -> Seal | None:
     waiting = {
         subject: state
         for subject, state in subjects(connection).items()
-        if subject not in sealed and not (state["is_open"] or state["is_settling"]) and subject.kind != RECEIPT
+        if subject not in sealed and _is_at_rest(subject, state)
     }
     return add_seals(connection, sorted(waiting, key=lambda subject: (waiting[subject]["ended"], subject)))
 
 
 def add_seals(connection: Any, chosen: Sequence[Subject]) -> Seal | None:
     """Append the seals of these subjects, in this order, on an open connection; return the last seal there is."""
-    found = fetch(connection, _LAST)
+    found = fetch(connection, _LAST.format(_COLUMNS))
     last = Seal(**found[0]) if found else None
     if not chosen:
         return last
@@ -107,7 +110,7 @@ def add_seals(connection: Any, chosen: Sequence[Subject]) -> Seal | None:
 
 def chain(connection: Any) -> list[Seal]:
     """Return every seal, by number."""
-    return [Seal(**row) for row in fetch(connection, _CHAIN)]
+    return [Seal(**row) for row in fetch(connection, _CHAIN.format(_COLUMNS))]
 
 
 def known(connection: Any, anchor: Anchor | None) -> bool | None:
@@ -127,6 +130,12 @@ def note(warehouse: Warehouse, last: Seal, notify: Callable[[str], None], *, bef
         )
         return
     write_anchor(warehouse.path, Anchor(last.number, last.seal))
+
+
+def _is_at_rest(subject: Subject, state: Row) -> bool:
+    """Tell whether a run is to seal it: not what is still to get rows, nor what no run of ours can have left so."""
+    is_whole = subject.id is not None and state["ended"] is not None
+    return is_whole and not (state["is_open"] or state["is_settling"]) and subject.kind != RECEIPT
 
 
 def _next(last: Seal | None, subject: Subject, content: Content) -> Seal:

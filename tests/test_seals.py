@@ -103,6 +103,30 @@ def test_a_changed_chain_is_named(trail: Home, change: str, said: str):
     assert any(said in problem.what for problem in verified(trail)), [str(problem) for problem in verified(trail)]
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("update audit.fct_seals set number = null where number > 1", "its row of audit.fct_seals was changed"),
+        ("update audit.fct_seals set kind = null where number = 2", "its row of audit.fct_seals was changed"),
+        ("alter table audit.fct_seals add column remark varchar default 'x'", "proven: "),
+        ("insert into audit.fct_run_events by name select 'x' as run_id, 'y' as action", "it has no seal, though"),
+        (
+            "insert into audit.fct_run_events by name select 'y' as action, timestamp '2020-01-01' as event_time",
+            "rows of no known run",
+        ),
+    ],
+    ids=["no number", "no kind", "another column", "an event without a time", "an event of no run"],
+)
+def test_what_no_version_writes_is_no_traceback_and_stops_no_seal(trail: Home, change: str, said: str):
+    trail.query(change)
+    done = trail.loader("audit-verify")
+    assert said in done.stdout.splitlines()[0 if "NOT" in done.stdout else -1], done
+    assert done.stderr == ""
+    if "fct_run_events" in change:
+        sealed(trail)
+        assert any(said in problem.what for problem in verified(trail))
+
+
 def test_the_last_run_removed_with_its_seal_is_missed_by_the_note_and_by_a_seal_noted_elsewhere(trail: Home):
     ((number, run, seal),) = trail.query(LAST)
     before = trail.query("select number, seal from audit.fct_seals where number = ?", number - 1)[0]

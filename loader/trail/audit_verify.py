@@ -173,4 +173,4 @@ def _waiting(trail: Trail, *, is_open: bool) -> Counter[str]:
 
 
 def _counted(kinds: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for kind, count in sorted(kinds.items()))
+    return ", ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for kind, count in sorted(kinds.items(), key=str))

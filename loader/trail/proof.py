@@ -89,12 +89,12 @@ def problems(trail: Trail) -> Iterator[Problem]:
 
 
 def _link(before: Seal | None, seal: Seal) -> Iterator[Problem]:
-    number, previous = (before.number, before.seal) if before else (0, "")
+    number, previous = (before.number or 0, before.seal) if before else (0, "")
     if seal.seal != seal.computed():
         yield Problem("its row of audit.fct_seals was changed", seal.number, seal.subject)
     elif seal.number != number + 1:
-        missing = f"seals {number + 1} to {seal.number - 1} are missing before it"
-        what = missing if seal.number > number else "its number stands twice"
+        missing = f"seals {number + 1} to {(seal.number or 0) - 1} are missing before it"
+        what = missing if (seal.number or 0) > number else "its number stands twice"
         yield Problem(what, seal.number, seal.subject)
     elif seal.previous_seal != previous:
         yield Problem(f"it does not follow seal {number}", seal.number, seal.subject)
@@ -125,7 +125,7 @@ def _end(trail: Trail) -> Iterator[Problem]:
                 "put it back, or let the next run write it"
             )
         return
-    last = trail.seals[-1].number if trail.seals else 0
+    last = max((seal.number or 0 for seal in trail.seals), default=0)
     noted = [seal for seal in trail.seals if seal.number == trail.anchor.number]
     if trail.anchor.number > last:
         yield Problem(
@@ -138,7 +138,7 @@ def _end(trail: Trail) -> Iterator[Problem]:
 
 def _never_sealed(trail: Trail, subject: Subject) -> Iterator[Problem]:
     state, tables = trail.states.get(subject), ", ".join(sorted(trail.held[subject]))
-    if state is None:
+    if state is None or subject.id is None:
         yield Problem(f"rows of no known {subject.kind}, in {tables}", subject=subject)
     elif subject.kind == RECEIPT:
         yield Problem("it was not written by prune: it has no seal", subject=subject)
