@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import duckdb
@@ -131,6 +132,43 @@ def test_a_record_without_a_reference_is_known_by_its_cells_and_gone_with_them(t
     assert trail.open() == set()
 
 
+@pytest.mark.parametrize("fate", ["invalid", "parse_error"])
+def test_a_rejected_file_given_back_settles_what_it_was_written_for(trail: Trail, fate: str):
+    """Its records have other cells, and other references where those were wrong: only its name says whose they are."""
+    wrong = trail.run("daily.csv", "validate-only", _1=fate, TOO_LONG="invalid", B="valid")
+    other = trail.run("daily.csv", "validate-only", _2=fate)
+    rejected, of_other = f"rejected_incident_{wrong}.csv", f"rejected_incident_{other}.csv"
+    trail.run(rejected, "validate-only", _3="invalid", C="valid")
+    assert trail.open() == {("line 2", "invalid", 1)}
+    query = "select source_name from audit.rpt_open_problems order by all"
+    assert trail.connection.execute(query).fetchall() == [("daily.csv",), (rejected,)]
+    trail.run(rejected, C="created", D="created")
+    assert trail.connection.execute(query).fetchall() == [("daily.csv",)]
+    trail.run(of_other, E="created")
+    trail.run(f"accepted_incident_{wrong}.csv", B="created")
+    assert trail.open() == set()
+
+
+@pytest.mark.parametrize("fate", ["failed", "unknown", "not_attempted"])
+def test_a_rejected_file_given_back_settles_nothing_that_was_to_be_sent(trail: Trail, fate: str):
+    run = trail.run("daily.csv", A=fate, _1="invalid")
+    trail.run(f"rejected_incident_{run}.csv", C="created")
+    assert trail.open() == {("A", fate, 1)}
+
+
+def test_a_reference_that_each_record_repeats_costs_no_pairs(trail: Trail):
+    for _ in range(2):
+        trail.run("daily.csv", A="invalid", B="failed")
+    repeat = "insert into audit.fct_records select records.* from audit.fct_records as records, range(100000)"
+    trail.connection.execute(repeat)
+    in_time = Timer(20, trail.connection.interrupt)
+    in_time.start()
+    try:
+        assert trail.connection.execute("select count(*) from audit.int_followed_runs").fetchall() == [(2,)]
+    finally:
+        in_time.cancel()
+
+
 def test_each_environment_has_its_own(trail: Trail):
     trail.run("a.csv", A="failed", B="created")
     trail.run("a.csv", environment="development", A="created", B="created")
@@ -157,6 +195,16 @@ def test_what_an_unfinished_run_left_is_open_and_its_ledger_does_not_close(trail
     assert trail.open() == {("B", "unknown", 1), ("C", "not_attempted", 1), ("D", "failed", 1)}
     query = "select state, created_records, unknown_records, not_attempted_records, closes from audit.rpt_run_ledger"
     assert trail.connection.execute(query).fetchall() == [("unfinished", 1, 1, 1, False)]
+
+
+def test_a_dead_run_that_a_later_one_closes_stands_where_it_began(trail: Trail):
+    dead = trail.run("a.csv", "validate-only", A="invalid")
+    later = trail.run("a.csv", "validate-only", A="valid")
+    trail.connection.execute("delete from audit.fct_runs where run_id = ?", [dead])
+    for run in (dead, later):
+        trail.insert("fct_run_events", {"run_id": run, "event_time": NOON, "action": "run_started"})
+    trail.insert("fct_runs", {"run_id": dead, "entity_type": "incident", "source_file": "/a.csv", "mode": "import"})
+    assert trail.open() == set()
 
 
 def test_the_order_is_that_of_writing_and_not_of_the_clock(trail: Trail):

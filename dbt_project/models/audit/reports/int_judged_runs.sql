@@ -6,7 +6,10 @@ with runs as (
 ),
 
 events as (
-    select * from {{ ref('fct_run_events') }}
+    select
+        *,
+        rowid as place
+    from {{ ref('fct_run_events') }}
 ),
 
 finished as (
@@ -17,7 +20,7 @@ finished as (
         environment,
         source_file,
         start_time,
-        place,
+        place as place_of_end,
         false as is_unfinished
     from runs
 ),
@@ -30,7 +33,7 @@ unfinished as (
         details::json ->> 'environment' as environment,
         details::json ->> 'source_file' as source_file,
         (details::json ->> 'start_time')::timestamp as start_time,
-        null::bigint as place,
+        null::bigint as place_of_end,
         true as is_unfinished
     from events
     where action = 'posting_started' and run_id not in (select run_id from runs)
@@ -42,18 +45,29 @@ judged as (
     select * from unfinished
 ),
 
--- In the order in which they were written, which a clock that is set back does not change.
+begun as (
+    select
+        run_id,
+        min(place) as place_of_begin
+    from events
+    group by run_id
+),
+
+-- In the order in which they began to write, which neither a clock that is set back nor the end of a dead run changes.
 numbered as (
     select
-        *,
-        parse_filename(source_file, false, 'forward_slash') as source_name,
-        row_number() over (order by place nulls last, run_id) as run_order
+        judged.* exclude (place_of_end),
+        parse_filename(judged.source_file, false, 'forward_slash') as source_name,
+        row_number() over (
+            order by begun.place_of_begin nulls first, judged.place_of_end nulls last, judged.run_id
+        ) as run_order
     from judged
+    left join begun on judged.run_id = begun.run_id
 ),
 
 chained as (
     select
-        * exclude (place),
+        *,
         lead(run_id) over (partition by entity_type, source_name order by run_order) as next_run_id,
         lead(run_id) over (partition by entity_type, source_name, environment, mode order by run_order)
             as next_run_of_its_kind

@@ -22,7 +22,7 @@ readback as (
     select * from {{ ref('fct_readback') }}
 ),
 
--- A later file that holds other records of this one, and no longer this record, was corrected by leaving it out.
+-- A corrected file that no longer holds the record: it was left out, or has got another reference.
 waiting as (
     select
         problems.*,
@@ -35,7 +35,7 @@ waiting as (
         on
             problems.problem in ('invalid', 'failed', 'not_attempted')
             and runs.run_id = followed.run_id
-            and if(problems.stage = 'validation', runs.next_run_id, runs.next_run_of_its_kind) = followed.next_run_id
+            and problems.stage = followed.stage
 ),
 
 open_problems as (
