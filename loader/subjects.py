@@ -6,6 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from loader.apart import ATTACHED, literal, quoted
 from loader.warehouse import Row, fetch
 
 RUN, INVOCATION, RECEIPT = "run", "invocation", "receipt"
@@ -17,7 +18,8 @@ _ROWS_IN_MEMORY = 2_000_000
 _TABLES = """
     select table_name, list(column_name order by column_name) as columns
     from duckdb_columns() semi join duckdb_tables() using (database_oid, schema_oid, table_oid)
-    where database_name = current_database() and schema_name = 'audit' and table_name like 'fct\\_%' escape '\\'
+    where database_name in (?, current_database()) and schema_name = 'audit'
+        and table_name like 'fct\\_%' escape '\\'
     group by table_name order by table_name
 """
 # A run that began to post and has no row of `fct_runs` is closed by the next import: until then it is open. A probe of
@@ -64,6 +66,11 @@ class Table(NamedTuple):
     id_column: str | None
 
     @property
+    def relation(self) -> str:
+        """Return its name in SQL."""
+        return f"audit.{quoted(self.name)}"
+
+    @property
     def kind(self) -> str:
         """Return the kind of subject that its rows belong to."""
         return ID_COLUMNS[self.id_column or ""]
@@ -77,7 +84,7 @@ def audit_tables(connection: Any) -> list[Table]:
     """Return every `fct_` table of `audit` but the seals themselves, from the database's own catalogue."""
     return [
         Table(row["table_name"], row["columns"], next((name for name in ID_COLUMNS if name in row["columns"]), None))
-        for row in fetch(connection, _TABLES)
+        for row in fetch(connection, _TABLES, [ATTACHED])
         if row["table_name"] != SEALS
     ]
 
@@ -115,7 +122,7 @@ def _of_table(
     disk where the memory does not do, and fed to one digest at a time here.
     """
     parameters = [] if ids is None else [list(ids)]
-    counted = f"select count(*) as rows from audit.{table.name} {_condition(table, ids)}"  # noqa: S608
+    counted = f"select count(*) as rows from {table.relation} {_condition(table, ids)}"  # noqa: S608
     if fetch(connection, counted, parameters)[0]["rows"] <= rows_in_memory:
         for row in fetch(connection, _digests(table, ids), parameters):
             yield Subject(table.kind, row["id"]), {"rows": row["rows"], "sha256": row["sha256"]}
@@ -144,11 +151,12 @@ def _hashes(table: Table, ids: Sequence[str | None] | None) -> str:
     A row is hashed as its columns that are not null, by name: a column that a later version adds changes no hash.
     """
     cells = ", ".join(
-        f"""'{name}:' || strlen("{name}"::varchar) || ':' || "{name}"::varchar""" for name in table.columns
+        f"{literal(f'{name}:')} || strlen({quoted(name)}::varchar) || ':' || {quoted(name)}::varchar"
+        for name in table.columns
     )
     return (
         f'select "{table.id_column}" as id, sha256(concat({cells})) as row_hash '  # noqa: S608 - names of the catalogue
-        f"from audit.{table.name} {_condition(table, ids)}"
+        f"from {table.relation} {_condition(table, ids)}"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
+from loader.apart import attached
 from loader.errors import DatabaseLocked, GateClosed, Refused, StoppedEarly
 from loader.modes import tighten_database
 
@@ -43,7 +44,18 @@ class Warehouse:
     @contextmanager
     def connection(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection inside a transaction: committed at the end, rolled back on an exception."""
-        connection = self._connect(read_only=read_only)
+        opened = self._connect(lambda: duckdb.connect(str(self.path), read_only=read_only))
+        with self._transaction(opened) as connection:
+            yield connection
+
+    @contextmanager
+    def apart(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection that reads the tables of `audit`, as the module `apart` says."""
+        with self._transaction(self._connect(lambda: attached(duckdb.connect(), self.path))) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             connection.execute("set timezone = 'UTC'")
             connection.execute("begin")
@@ -94,16 +106,16 @@ class Warehouse:
     def wait_until_free(self) -> None:
         """Wait until no other process holds the file."""
         if self.exists():
-            self._connect(read_only=False).close()
+            self._connect(lambda: duckdb.connect(str(self.path))).close()
 
-    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _connect(self, opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
         tighten_database(self.path)
         deadline, told = time.monotonic() + self._wait, False
         if not self.exists():
             raise GateClosed(f"{self.path}: there is no database yet; run: dbt build")
         while True:
             try:
-                return duckdb.connect(str(self.path), read_only=read_only)
+                return opened()
             except duckdb.Error as error:
                 holder = _HOLDER.search(str(error))
                 if holder is None:

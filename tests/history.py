@@ -91,8 +91,8 @@ def found_problems(connection: Any, database: Path) -> list[Problem]:
 
 
 def verified(home: Home) -> list[Problem]:
-    with duckdb.connect(str(home.database), read_only=True) as connection:
-        return found_problems(connection, home.database)
+    apart = Warehouse(home.database, 1, print).apart
+    return list(problems(read_trail(apart, read_anchor(home.database), lambda _rows: None)))
 
 
 def sealed(home: Home) -> None:

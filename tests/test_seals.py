@@ -70,6 +70,39 @@ def test_a_changed_row_is_named_with_its_run_and_its_table(trail: Home, change: 
     assert problem["what"].endswith(said)
 
 
+@pytest.mark.parametrize("function", ["sha256(x)", "strlen(x)", '"||"(x, y)', "duckdb_tables()"])
+def test_a_function_of_the_file_neither_hides_a_change_nor_goes_unseen(trail: Home, function: str):
+    """DuckDB calls it in place of its own wherever the file is the database in use."""
+    trail.query("update audit.fct_runs set environment = 'production' where mode = 'import'")
+    name = function.partition("(")[0].strip('"')
+    body = "table select * from system.main.duckdb_tables() where false" if "tables" in name else "'0'"
+    trail.query(f"create macro {function} as {body}")
+    changed, added = verified(trail)
+    assert changed.what == "fct_runs: 1 rows as sealed, but not the same"
+    assert f"the function main.{name} was added" in added.what
+    done = trail.loader("prune", "--yes")
+    assert (done.returncode, f"the function main.{name} was added" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["a b", "a'b", 'a"b'])
+def test_a_name_that_sql_has_to_quote_is_a_name(trail: Home, name: str):
+    """An identifier of the catalogue may hold anything."""
+    quoted = name.replace('"', '""')
+    trail.query(f'alter table audit.fct_runs add column "{quoted}" int')
+    trail.query(f'create table audit."fct_{quoted}" as select run_id, 1 as found from audit.fct_runs limit 1')  # noqa: S608
+    (added,) = verified(trail)
+    assert (added.table, added.found_rows) == (f"fct_{name}", 1)
+
+
+def test_a_view_in_place_of_the_seals_is_one_line(trail: Home):
+    trail.query("alter table audit.fct_seals rename to seals")
+    trail.query("create view audit.fct_seals as select * from audit.seals")
+    done = trail.loader("audit-verify")
+    assert done.returncode != 0
+    assert "a table is missing; run: dbt build" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_rows_of_no_run_and_a_run_put_in_later_are_named(trail: Home):
     trail.query("insert into audit.fct_issues by name select 'x' as run_id")
     trail.query("insert into audit.fct_changes by name select null as run_id, 1 as record_number")

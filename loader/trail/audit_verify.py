@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from math import ceil
 from typing import Any
 
@@ -17,7 +16,7 @@ from loader.console import Console
 from loader.errors import OK, SOME_RECORDS, Refused
 from loader.seals import Seal
 from loader.trail.proof import Problem, Trail, problems, read_trail
-from loader.warehouse import Warehouse
+from loader.warehouse import Warehouse, fetch
 
 _EPILOG = """\
 examples:
@@ -60,7 +59,8 @@ def _main(options: argparse.Namespace) -> int:
     expected = _expected(options.expect)
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
-    warehouse.rows("select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
+    with warehouse.apart() as connection:
+        fetch(connection, "select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
     trail, found = _compared(console, warehouse)
     while found and _goes_on(warehouse, trail):
         trail, found = _compared(console, warehouse)
@@ -76,13 +76,14 @@ def _main(options: argparse.Namespace) -> int:
 def _compared(console: Console, warehouse: Warehouse) -> tuple[Trail, list[Problem]]:
     anchor = read_anchor(warehouse.path)
     with _progress(console, warehouse) as advance:
-        trail = read_trail(partial(warehouse.connection, read_only=True), anchor, advance)
+        trail = read_trail(warehouse.apart, anchor, advance)
     return trail, list(problems(trail))
 
 
 def _goes_on(warehouse: Warehouse, trail: Trail) -> bool:
     """Tell whether something was sealed since the trail was read: what was removed meanwhile is no problem."""
-    last = warehouse.rows("select max(number) as number from audit.fct_seals")[0]["number"]
+    with warehouse.apart() as connection:
+        last = fetch(connection, "select max(number) as number from audit.fct_seals")[0]["number"]
     return bool(last and last > max((seal.number or 0 for seal in trail.seals), default=0))
 
 
@@ -96,7 +97,8 @@ def _expected(given: str | None) -> str | None:
 @contextmanager
 def _progress(console: Console, warehouse: Warehouse) -> Iterator[Any]:
     """Yield a function to call with the rows that are done; long work shows a bar."""
-    total = warehouse.rows(_ROWS)[0]["rows"]
+    with warehouse.apart() as connection:
+        total = fetch(connection, _ROWS)[0]["rows"]
     if total < _BAR_ROWS:
         yield lambda _rows: None
         return

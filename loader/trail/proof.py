@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from loader.anchor import Anchor
+from loader.apart import shadowing
 from loader.seals import Seal, chain
 from loader.subjects import RECEIPT, Content, Subject, audit_tables, contents, subjects
 from loader.warehouse import Row, fetch
@@ -26,6 +27,7 @@ class Trail:
     states: dict[Subject, Row]
     removed: dict[Subject, Content]
     uncovered: list[str]
+    shadowing: list[str] = field(default_factory=list)
 
     @property
     def unsealed(self) -> list[Subject]:
@@ -55,8 +57,8 @@ def read_trail(
 ) -> Trail:
     """Return the trail; `advance` is called with the rows done.
 
-    `reading` opens a connection; it is used for one table at a time, so that runs may go on meanwhile. Seals are read
-    first: what has one is at rest.
+    `reading` opens a connection apart from what the file defines; it is used for one table at a time, so that runs may
+    go on meanwhile. Seals are read first: what has one is at rest.
     """
     with reading() as connection:
         seals, tables = chain(connection), audit_tables(connection)
@@ -66,8 +68,9 @@ def read_trail(
             for subject, content in contents(connection, [table] if table.id_column else [], advance=advance).items():
                 held.setdefault(subject, {}).update(content)
     with reading() as connection:
-        states, removed = subjects(connection), removed_before(connection)
-    return Trail(seals, anchor, held, states, removed, [table.name for table in tables if not table.id_column])
+        states, removed, functions = subjects(connection), removed_before(connection), shadowing(connection)
+    uncovered = [table.name for table in tables if not table.id_column]
+    return Trail(seals, anchor, held, states, removed, uncovered, functions)
 
 
 def problems(trail: Trail) -> Iterator[Problem]:
@@ -82,6 +85,8 @@ def problems(trail: Trail) -> Iterator[Problem]:
         seen.add(seal.subject)
         before = seal
     yield from _end(trail)
+    for name in trail.shadowing:
+        yield Problem(f"the function main.{name} was added: where this database is in use, it stands for DuckDB's own")
     for name in trail.uncovered:
         yield Problem(f"audit.{name} has none of the columns by which rows are sealed", table=name)
     for subject in trail.unsealed:

@@ -4,11 +4,12 @@ import argparse
 from dataclasses import dataclass, field
 from typing import Any
 
+from loader.apart import shadowing
 from loader.audit import now
 from loader.command import OneLineParser, guarded
 from loader.config import Settings, load_settings
 from loader.console import Console
-from loader.errors import OK, SOME_RECORDS
+from loader.errors import OK, SOME_RECORDS, Refused
 from loader.lock import run_lock
 from loader.seals import Seal
 from loader.trail.removal import Fate, fates, remove, remove_files
@@ -63,6 +64,11 @@ def _main(options: argparse.Namespace) -> int:
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
     warehouse.rows("select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
+    with warehouse.apart() as connection:
+        if functions := shadowing(connection):
+            raise Refused(
+                f"{warehouse.path}: the function main.{functions[0]} was added; run: python -m loader audit-verify"
+            )
     pruned = _prune(warehouse, settings, console) if options.yes else _look(warehouse, settings)
     _print(console, settings, pruned, done=options.yes)
     console.summary(_object(settings, pruned, done=options.yes))

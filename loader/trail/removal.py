@@ -88,7 +88,7 @@ def _delete(connection: Any, found: Plan) -> None:
         going = [removal.subject for removal in found.removals if table.name in removal.tables]
         if going:
             connection.execute(
-                f"delete from audit.{table.name} where {table.id_column} in (select unnest(?))",  # noqa: S608
+                f"delete from {table.relation} where {table.id_column} in (select unnest(?))",  # noqa: S608
                 [[subject.id for subject in going]],
             )
 

@@ -156,7 +156,7 @@ def _last_rows(connection: Any, tables: list[Table]) -> dict[str, set[str]]:
     for table in tables:
         columns = _LAST_OF.get(table.name, ())
         if columns and set(columns) <= set(table.columns):
-            query = f"select arg_max(run_id, rowid) as run_id from audit.{table.name} group by {', '.join(columns)}"  # noqa: S608
+            query = f"select arg_max(run_id, rowid) as run_id from {table.relation} group by {', '.join(columns)}"  # noqa: S608
             found[table.name] = {row["run_id"] for row in fetch(connection, query)}
     return found
 
