@@ -5,8 +5,9 @@ from array import array
 from dataclasses import dataclass
 from typing import Any
 
-from loader.audit import DELIVERY_COUNTS
+from loader.audit import DELIVERY_COUNTS, Journal
 from loader.card import Card
+from loader.errors import Refused
 from loader.warehouse import Row, Warehouse, fetch, insert
 
 POSTING_STARTED, POSTING_ENDED = "posting_started", "posting_ended"
@@ -70,25 +71,45 @@ class Plan:
     there: int
 
 
-def close_unfinished(warehouse: Warehouse, entity: str) -> list[Row]:
+def close_unfinished(warehouse: Warehouse, journal: Journal) -> list[Row]:
     """Account for every record of the runs that began to post and never ended; return their rows of `fct_runs`.
 
     The caller holds the run lock, so no such run is alive. A record with an intent and no outcome is `unknown`: it may
-    have been sent. All others without an outcome were never sent.
+    have been sent. All others without an outcome were never sent. That this run has closed them is kept with it.
+
+    Raises:
+        Refused: what such a run has kept of its beginning is not what a run writes.
+
     """
     with warehouse.connection() as connection:
         closed = []
-        for opened in opened_runs(connection, entity):
-            run_id = opened["run_id"]
+        for opened in opened_runs(connection, journal.entity):
+            run_id, begun = opened["run_id"], _begun(warehouse, opened)
+            journal.note("unfinished_run_closed", unfinished_run_id=run_id)
             connection.execute(keep_unknown_query(), [_ENDED, run_id])
             connection.execute(keep_not_attempted_query(), [run_id])
-            row = json.loads(opened["details"]) | dict.fromkeys(DELIVERY_COUNTS, 0)
+            row = begun | dict.fromkeys(DELIVERY_COUNTS, 0)
             row |= {f"{result}_records": records for result, records in _counts(connection, run_id).items()}
             row |= {"end_time": opened["end_time"], "stopped_because": _ENDED}
             row["closes"] = row["ready_records"] == sum(row[name] for name in DELIVERY_COUNTS)
             insert(connection, "fct_runs", [row])
             closed.append(row)
+        if closed:
+            insert(connection, "fct_run_events", journal.taken())
         return closed
+
+
+def _begun(warehouse: Warehouse, opened: Row) -> Row:
+    try:
+        begun: Row = json.loads(opened["details"] or "")
+    except ValueError:
+        begun = {}
+    if not isinstance(begun, dict) or not isinstance(begun.get("ready_records"), int):
+        raise Refused(
+            f"{warehouse.path}: the event posting_started of run {opened['run_id']} is not one that a run writes; "
+            "run: python -m loader audit-verify"
+        )
+    return begun
 
 
 def opened_runs(connection: Any, entity: str) -> list[Row]:

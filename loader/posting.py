@@ -52,12 +52,11 @@ def post(run: Run, target: Target) -> None:
 def _prepared(run: Run) -> Plan:
     row, warehouse = opened_row(run), run.warehouse
     with step(Step.CLOSE_UNFINISHED):
-        for dead in close_unfinished(warehouse, row["entity_type"]):
+        for dead in close_unfinished(warehouse, run.journal):
             run.console.notice(
                 f"run {dead['run_id']} ended without finishing: {dead['unknown_records']} unknown, "
                 f"{dead['not_attempted_records']} not attempted; what is unknown is settled first"
             )
-            run.journal.note("unfinished_run_closed", unfinished_run_id=dead["run_id"])
     run.journal.note(POSTING_STARTED, **row)
     with step(Step.CARRY_OVER):
         before = carry_over(warehouse, row, run.job.card, run.journal.taken(), retry_failed=run.job.retry_failed)

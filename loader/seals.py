@@ -4,18 +4,21 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from loader.anchor import Anchor, read_anchor, write_anchor
 from loader.audit import now
 from loader.errors import EtlError, Interrupted
-from loader.subjects import RECEIPT, SEALS, Content, Subject, audit_tables, contents, subjects
+from loader.subjects import OPEN_RUN, RECEIPT, SEALS, Content, Subject, audit_tables, contents, subjects
 from loader.warehouse import Row, Warehouse, fetch, insert
 
 _CHAIN = "select {} from audit.fct_seals order by number, rowid"
 _LAST = "select {} from audit.fct_seals order by number desc nulls last limit 1"
 _SEALED = "select kind, subject_id from audit.fct_seals"
+# A probe is settling for a while, the file or a long hashing is waited for, and clocks are corrected: what ended this
+# long before a seal may still have missed it.
+_OVERTAKES = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def seal_audit(warehouse: Warehouse, notify: Callable[[str], None]) -> Seal | No
     """
     warehouse.rows("select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
     with warehouse.connection() as connection:
-        last = seal_finished(connection)
+        last = seal_finished(connection, notify)
         before = known(connection, read_anchor(warehouse.path))
     if last:
         note(warehouse, last, notify, before=before)
@@ -82,21 +85,48 @@ def seal_or_tell(warehouse: Warehouse, notify: Callable[[str], None]) -> Seal | 
         return None
 
 
-def seal_finished(connection: Any) -> Seal | None:
-    """Seal, on an open connection, every run and invocation that is at rest and has none; return the last seal."""
+def seal_finished(connection: Any, notify: Callable[[str], None]) -> Seal | None:
+    """Seal, on an open connection, every run and invocation that is at rest and has none; return the last seal.
+
+    A run that stands open is noted, once, with a seal of its own kind. What should have been sealed long ago was put in
+    since, so it is left as it is and `notify` is called.
+    """
     sealed = {Subject(row["kind"], row["subject_id"]) for row in fetch(connection, _SEALED)}
-    waiting = {
-        subject: state
-        for subject, state in subjects(connection).items()
-        if subject not in sealed and _is_at_rest(subject, state)
-    }
-    return add_seals(connection, sorted(waiting, key=lambda subject: (waiting[subject]["ended"], subject)))
+    last, moment = _last(connection), now()
+    chosen, late = [], []
+    for subject, state in sorted(
+        subjects(connection).items(), key=lambda found: (str(found[1]["ended"]), str(found[0]))
+    ):
+        if subject not in sealed and _is_whole(subject, state):
+            known_open = _opened(subject) in sealed
+            if last and last.sealed_at <= moment and is_late(state, last, known_open=known_open):
+                late.append(subject)
+            elif not state["is_open"]:
+                chosen.append(subject)
+            elif not known_open:
+                chosen.append(_opened(subject))
+    if late:
+        notify(
+            f"{late[0]} has no seal, though it ended before seal {last.number if last else 0} was made "
+            f"({len(late)} such): not sealed; run: python -m loader audit-verify"
+        )
+    return add_seals(connection, chosen)
+
+
+def is_late(state: Row, last: Seal, *, known_open: bool) -> bool:
+    """Tell whether what has no seal was there, or open, too early for that; `known_open`: a seal notes it as open."""
+    was_open = state["is_open"] or state["closed_at"] is not None
+    moment = state["ended"]
+    if was_open and not known_open:
+        moment = state["opened"]
+    elif was_open:
+        moment = state["closed_at"] or last.sealed_at
+    return moment is None or bool(last.sealed_at and moment < last.sealed_at - _OVERTAKES)
 
 
 def add_seals(connection: Any, chosen: Sequence[Subject]) -> Seal | None:
     """Append the seals of these subjects, in this order, on an open connection; return the last seal there is."""
-    found = fetch(connection, _LAST.format(_COLUMNS))
-    last = Seal(**found[0]) if found else None
+    last = _last(connection)
     if not chosen:
         return last
     tables = [table for table in audit_tables(connection) if table.id_column]
@@ -132,10 +162,20 @@ def note(warehouse: Warehouse, last: Seal, notify: Callable[[str], None], *, bef
     write_anchor(warehouse.path, Anchor(last.number, last.seal))
 
 
-def _is_at_rest(subject: Subject, state: Row) -> bool:
-    """Tell whether a run is to seal it: not what is still to get rows, nor what no run of ours can have left so."""
-    is_whole = subject.id is not None and state["ended"] is not None
-    return is_whole and not (state["is_open"] or state["is_settling"]) and subject.kind != RECEIPT
+def _is_whole(subject: Subject, state: Row) -> bool:
+    """Tell whether a run may seal it: not what is still to get rows, nor what no run of ours can have left so."""
+    return (
+        subject.id is not None and state["ended"] is not None and not state["is_settling"] and subject.kind != RECEIPT
+    )
+
+
+def _opened(subject: Subject) -> Subject:
+    return Subject(OPEN_RUN, subject.id)
+
+
+def _last(connection: Any) -> Seal | None:
+    found = fetch(connection, _LAST.format(_COLUMNS))
+    return Seal(**found[0]) if found else None
 
 
 def _next(last: Seal | None, subject: Subject, content: Content) -> Seal:

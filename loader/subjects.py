@@ -7,9 +7,12 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from loader.apart import ATTACHED, literal, quoted
+from loader.audit import now
 from loader.warehouse import Row, fetch
 
 RUN, INVOCATION, RECEIPT = "run", "invocation", "receipt"
+# That a run stood open when others were sealed; what it holds is sealed when it is closed.
+OPEN_RUN = "open run"
 SEALS = "fct_seals"
 # The column that says what a row belongs to: the first of these that its table has.
 ID_COLUMNS = {"run_id": RUN, "invocation_id": INVOCATION, "receipt_id": RECEIPT}
@@ -26,24 +29,29 @@ _TABLES = """
 # its own writes its rows without the run lock, one table after the other: for a while it is settling.
 _SUBJECTS = """
     with runs as (
-        select run_id, min(event_time) as began, max(event_time) as ended, bool_or(action = 'posting_started') as posted
+        select run_id, min(event_time) as began, max(event_time) as ended,
+            min(event_time) filter (action = 'posting_started') as opened
         from audit.fct_run_events group by run_id
     ),
     probes as (
         select run_id, min(checked_at) as began, max(checked_at) as ended
         from audit.fct_probe_checks anti join runs using (run_id) group by run_id
     ),
-    closed as (select run_id, bool_and(exit_code is null) as by_another from audit.fct_runs group by run_id)
-    select 'run' as kind, run_id as subject_id, began, ended, posted and by_another is null as is_open,
-        coalesce(by_another, false) as by_another, false as is_settling
-    from runs left join closed using (run_id)
+    closings as (
+        select try_cast(details as json) ->> 'unfinished_run_id' as run_id, min(event_time) as closed_at
+        from audit.fct_run_events where action = 'unfinished_run_closed' group by all
+    )
+    select 'run' as kind, run_id as subject_id, began, ended, opened, closed_at,
+        opened is not null and run_id not in (select run_id from audit.fct_runs where run_id is not null) as is_open,
+        false as is_settling
+    from runs left join closings using (run_id)
     union all
-    select 'run', run_id, began, ended, false, false, ended > now() at time zone 'UTC' - interval 5 minute from probes
+    select 'run', run_id, began, ended, null, null, false, ended > $now - interval 5 minute from probes
     union all
-    select 'invocation', invocation_id, min(started_at), max(finished_at), false, false, false
+    select 'invocation', invocation_id, min(started_at), max(finished_at), null, null, false, false
     from audit.fct_dbt_invocations group by invocation_id
     union all
-    select 'receipt', receipt_id, min(pruned_at), max(pruned_at), false, false, false
+    select 'receipt', receipt_id, min(pruned_at), max(pruned_at), null, null, false, false
     from audit.fct_receipts group by receipt_id
 """
 
@@ -92,9 +100,11 @@ def audit_tables(connection: Any) -> list[Table]:
 def subjects(connection: Any) -> dict[Subject, Row]:
     """Return every run, probe, invocation and receipt: began, ended (UTC) and its state.
 
-    `is_open`: the next import closes it. `by_another`: one has. `is_settling`: its rows may not all be there yet.
+    `opened`: when it began to post. `is_open`: the next import closes it. `closed_at`: when another run did.
+    `is_settling`: its rows may not all be there yet.
     """
-    return {Subject(row["kind"], row["subject_id"]): row for row in fetch(connection, _SUBJECTS)}
+    found = fetch(connection, _SUBJECTS, {"now": now()})
+    return {Subject(row["kind"], row["subject_id"]): row for row in found}
 
 
 def contents(

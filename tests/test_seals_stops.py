@@ -25,7 +25,7 @@ connection.execute(
     "insert into audit.fct_run_events by name select * replace ('20990101T000000Z-000000' as run_id, "
     "timestamp '2099-01-01' as event_time) from audit.fct_run_events where action = 'run_started' limit 1"
 )
-seal = seal_finished(connection)
+seal = seal_finished(connection, print)
 connection.execute("commit")
 write_anchor(Path(sys.argv[1]), Anchor(seal.number, seal.seal))
 os.kill(os.getpid(), signal.SIGKILL)

@@ -4,17 +4,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from loader.anchor import Anchor
 from loader.apart import shadowing
-from loader.seals import Seal, chain
-from loader.subjects import RECEIPT, Content, Subject, audit_tables, contents, subjects
+from loader.seals import Seal, chain, is_late
+from loader.subjects import OPEN_RUN, RECEIPT, Content, Subject, audit_tables, contents, subjects
 from loader.warehouse import Row, fetch
-
-# A probe writes its rows without the run lock, and clocks are corrected.
-_OVERTAKES = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -147,11 +143,12 @@ def _never_sealed(trail: Trail, subject: Subject) -> Iterator[Problem]:
         yield Problem(f"rows of no known {subject.kind}, in {tables}", subject=subject)
     elif subject.kind == RECEIPT:
         yield Problem("it was not written by prune: it has no seal", subject=subject)
-    elif trail.seals and not state["is_open"] and not state["by_another"]:
-        last = trail.seals[-1]
-        if state["ended"] is None or (last.sealed_at and state["ended"] < last.sealed_at - _OVERTAKES):
+    elif trail.seals:
+        last, known_open = trail.seals[-1], any(seal.subject == (OPEN_RUN, subject.id) for seal in trail.seals)
+        if is_late(state, last, known_open=known_open):
+            what = "it stood open, or ended," if state["opened"] else "it ended"
             yield Problem(
-                f"it has no seal, though it ended before seal {last.number} was made: its rows were added, in {tables}",
+                f"it has no seal, though {what} before seal {last.number} was made: its rows were added, in {tables}",
                 subject=subject,
             )
 

@@ -36,7 +36,7 @@ def remove(
     """
     anchor = read_anchor(warehouse.path)
     with warehouse.connection() as connection:
-        last = seal_finished(connection)
+        last = seal_finished(connection, notify)
         found = plan(connection, moment, days)
         receipt_id = new_run_id() if found.removals else None
         if receipt_id:
