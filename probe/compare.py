@@ -19,7 +19,7 @@ def differences(card: Card, schema: CreateSchema) -> list[Finding]:
     found = [*_body_differences(card, schema)]
     for field in card.fields:
         theirs = schema.properties.get(field.name)
-        if theirs is None:
+        if theirs is None or theirs.read_only:
             found.append(_unknown(field, schema))
             continue
         is_text = not theirs.types or "string" in theirs.types
@@ -48,7 +48,10 @@ def _body_differences(card: Card, schema: CreateSchema) -> Iterator[Finding]:
 
 
 def _unknown(field: Field, schema: CreateSchema) -> Finding:
-    message = f"the API does not know {field.name}, so would {'refuse' if schema.is_closed else 'drop'} it"
+    loses = "refuse" if schema.is_closed else "drop"
+    message = f"the API does not know {field.name}, so would {loses} it"
+    if field.name in schema.properties:
+        message = f"the API only answers with {field.name} (readOnly), so would ignore it"
     lost = "would be refused" if schema.is_closed else "would lose it without a word"
     return Finding(Kind.FIELD_UNKNOWN, BREAKING, message, field.name, effect=lost)
 
@@ -94,7 +97,11 @@ def _enum(field: Field, theirs: Property) -> Iterator[Finding]:
 
 
 def _limit(field: Field, theirs: Property) -> Iterator[Finding]:
-    if field.max_length is None or field.enum_values is not None:
+    longest = _longest(field)
+    if longest is not None and theirs.max_length is not None and theirs.max_length < longest:
+        message = f"the API allows {field.name} {theirs.max_length} characters, the card sends {longest}"
+        yield Finding(Kind.LIMIT_LOWERED, BREAKING, message, field.name, theirs.max_length)
+    if longest is not None or field.max_length is None:
         return
     if theirs.max_length is None:
         message = f"the API names no limit of {field.name}, the card {field.max_length}"
@@ -104,6 +111,14 @@ def _limit(field: Field, theirs: Property) -> Iterator[Finding]:
         lowered = theirs.max_length < field.max_length
         kind, severity = (Kind.LIMIT_LOWERED, BREAKING) if lowered else (Kind.LIMIT_RAISED, NOTICE)
         yield Finding(kind, severity, message, field.name, theirs.max_length)
+
+
+def _longest(field: Field) -> int | None:
+    """Return the length of the longest text of a field whose texts are known, None where any text may come."""
+    if field.enum_values is not None:
+        return max(map(len, field.enum_values), default=0)
+    # A card's date may also be a date-time, in seconds and with a zone as the shortest of them.
+    return len("2026-01-15T09:30:00Z") if field.format == "date" and field.max_length is None else None
 
 
 def _beyond_the_card(field: Field, theirs: Property) -> Iterator[Finding]:

@@ -8,12 +8,13 @@ from typing import Any
 
 from loader.card import Card
 from probe.finding import shown
+from probe.parameters import required_parameters
 from probe.resolver import PathMoved, Resolver, Schema, Unreadable, limit, types
 
 JSON_TYPE = "application/json"
 _CLOSED = ("additionalProperties", "unevaluatedProperties")
-# OpenAPI ignores parameters of these names: a security scheme and the body's media type say what they are.
-_IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
+# They limit which fields may come together, of which the card says nothing.
+_BEYOND = ("maxProperties", "minProperties", "propertyNames")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Property:
     min_length: int
     pattern: str | None
     enum_values: tuple[str, ...] | None
+    read_only: bool = False
+
+    def contract(self) -> dict[str, Any]:
+        """Return it for the contract; being read-only only where it is."""
+        return {key: value for key, value in asdict(self).items() if key != "read_only" or value}
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class CreateSchema:
             "path": self.path,
             "required": sorted(self.required),
             "is_closed": self.is_closed,
-            "properties": {name: asdict(self.properties[name]) for name in sorted(self.properties) if name in sent},
+            "properties": {name: self.properties[name].contract() for name in sorted(self.properties) if name in sent},
         }
 
 
@@ -86,6 +92,8 @@ def create_schema(document: Any, card: Card) -> CreateSchema:
     bodies = [option for option in resolver.options(body) if option.get("type") != "null"]
     if len(bodies) != 1:
         raise Unreadable(f"the body of POST {path} is one of {len(bodies)} schemas")
+    if reason := _not_compared(bodies[0]):
+        raise Unreadable(f"the body of POST {path} {reason}")
     described, required = bodies[0].get("properties"), bodies[0].get("required", [])
     if not isinstance(described, dict) or not described:
         raise Unreadable(f"the body of POST {path} has no properties")
@@ -96,8 +104,16 @@ def create_schema(document: Any, card: Card) -> CreateSchema:
         frozenset(required),
         {name: _property(resolver, schema) for name, schema in described.items()},
         any(bodies[0].get(key) is False for key in _CLOSED),
-        _required_parameters(resolver, document["paths"][path]),
+        required_parameters(resolver, document["paths"][path]),
     )
+
+
+def _not_compared(body: Schema) -> str | None:
+    """Return why a body cannot be compared as a set of fields, None where it can."""
+    if "type" in body and "object" not in types(body["type"]):
+        return "is not an object"
+    beyond = next((key for key in _BEYOND if key in body), None)
+    return beyond and f"has {beyond!r}, which is not compared"
 
 
 def _body(resolver: Resolver, item: Any) -> Any:
@@ -110,24 +126,6 @@ def _body(resolver: Resolver, item: Any) -> Any:
         return None
     media = next((value for key, value in node.items() if key.partition(";")[0].strip().lower() == JSON_TYPE), None)
     return media.get("schema", True) if isinstance(media, dict) else None
-
-
-def _required_parameters(resolver: Resolver, item: Any) -> tuple[str, ...]:
-    """Return the parameters that a path's POST requires; those of the operation come before those of the path."""
-    item = resolver.follow(item)
-    found: dict[tuple[str, str], bool] = {}
-    for node in (item, resolver.follow(item["post"])):
-        listed = node.get("parameters", [])
-        if not isinstance(listed, list):
-            raise Unreadable("its 'parameters' is malformed: not a list")
-        for entry in listed:
-            parameter = resolver.follow(entry)
-            if not isinstance(parameter, dict):
-                raise Unreadable("a parameter in it is not an object")
-            place, name = (str(parameter.get(key, "")) for key in ("in", "name"))
-            is_ignored = place == "path" or (place == "header" and name.lower() in _IGNORED_HEADERS)
-            found[place, name] = parameter.get("required") is True and not is_ignored
-    return tuple(sorted(f"{place} {name}" for (place, name), is_required in found.items() if is_required))
 
 
 def _elsewhere(document: Any, resolver: Resolver, card: Card) -> str:
@@ -154,6 +152,7 @@ def _property(resolver: Resolver, schema: Any) -> Property:
         min_length=_loosest(texts, "minLength", min) or 0,
         pattern=next((str(option["pattern"]) for option in texts if "pattern" in option), None),
         enum_values=None if not enums or None in enums else _united(enum for enum in enums if enum is not None),
+        read_only=any(option.get("readOnly") is True for option in options),
     )
 
 

@@ -35,6 +35,8 @@ from tests.test_drift import findings
         (lambda of: schemas(of).update(IncidentCreate={"$ref": f"{PREFIX}IncidentCreate"}), "", "refers to itself"),
         (lambda of: schemas(of).update(IncidentType={"allOf": [{"$ref": f"{PREFIX}IncidentType"}]}), "", "to itself"),
         (lambda of: body(of).pop("properties"), "", "has no properties"),
+        (lambda of: body(of).update(type="array"), "", "is not an object"),
+        (lambda of: body(of).update(maxProperties=3), "", "has 'maxProperties'"),
         (lambda of: body(of).update(properties={}), "", "has no properties"),
         (setting("title", None), "", "is not an object"),
         (setting("title", {"not": {"type": "null"}}), "", "uses 'not'"),
