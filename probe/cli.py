@@ -1,10 +1,10 @@
 """The contract probe command: four checks, the runbook's JSON on standard output, the particulars on standard error."""
 
 import argparse
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from loader.address import safe_address
 from loader.api import Api
@@ -12,13 +12,13 @@ from loader.card import Card, entities, read_card
 from loader.command import OneLineParser, entity_option, guarded
 from loader.config import load_settings
 from loader.console import Console
-from loader.errors import OK, ApiUnavailable, Refused
+from loader.errors import OK, ApiUnavailable, Refused, StoppedEarly
 from loader.job import new_run_id
 from loader.tokens import run_tokens
 from loader.warehouse import Warehouse
 from probe.offline import compare_file
 from probe.probe import Outcome, Where, probe, probe_reader
-from probe.report import contract_lines, finding_object, keep_where_possible, lines, summary_object, write
+from probe.report import contract_lines, finding_object, keep_where_possible, lines, since_object, summary_object, write
 
 _EPILOG = """\
 examples:
@@ -73,7 +73,7 @@ def _offline(path: Path, card: Card) -> int:
     outcome = Outcome.VERIFIED if check.passed else Outcome.FAILED
     _say(console, lines([check]))
     found = {"findings": [finding_object(check.name, finding) for finding in check.findings]}
-    print(json.dumps(summary_object([check], outcome) | found, indent=2))
+    _print(summary_object([check], outcome) | found, "nothing else was written")
     return OK if check.passed else ApiUnavailable.exit_code
 
 
@@ -104,8 +104,15 @@ def _online(name: str, card: Card) -> int:
     _say(console, lines(probed.checks))
     _say(console, contract_lines(probed))
     console.notice(f"wrote {file.path}")
-    print(json.dumps(summary_object(probed.checks, probed.outcome), indent=2))
+    _print(summary_object(probed.checks, probed.outcome) | since_object(probed), f"all of it is in {file.path}")
     return OK if probed.outcome is Outcome.VERIFIED else ApiUnavailable.exit_code
+
+
+def _print(document: dict[str, Any], kept: str) -> None:
+    try:
+        Console(as_json=True).summary(document)
+    except StoppedEarly as error:
+        raise StoppedEarly(f"{str(error).partition(';')[0]}; {kept}") from error
 
 
 def _say(console: Console, texts: Iterable[str]) -> None:

@@ -33,6 +33,13 @@ def summary_object(checks: Sequence[Check], outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def since_object(probed: Probed) -> dict[str, Any]:
+    """Return what has changed since the contract that was verified last; nothing where nothing has."""
+    if not probed.last or not probed.changes:
+        return {}
+    return {"changed_since": _iso(probed.last.verified_at), "changes": probed.changes}
+
+
 def lines(checks: Sequence[Check]) -> Iterator[str]:
     """Yield one line per check, under a failed one the line that asks the same, and one per further difference."""
     for check in checks:

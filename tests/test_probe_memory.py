@@ -51,6 +51,7 @@ def test_a_contract_is_kept_when_it_is_verified_and_another(own: Home, api: Api)
     assert last(own)["contract"]["last_verified"] is None
     first = last(own)["contract"]["fingerprint"]
     again = own.probe("staging")
+    assert json.loads(again.stdout).keys() == {"outcome", "all_passed", "summary"}
     assert "nothing has changed since the contract verified at" in again.stderr
     assert last(own)["contract"]["last_verified"]["fingerprint"] == first
     assert contracts(own) == [300]
@@ -62,7 +63,10 @@ def test_a_contract_is_kept_when_it_is_verified_and_another(own: Home, api: Api)
     assert last(own)["contract"]["changes"] == ["title: max length was 300, is 200"]
     assert contracts(own) == [300], "what is not verified is not kept"
     api.answers["/openapi.json"] = changed(RAISED)
-    assert own.probe("staging").returncode == 0
+    accepted = own.probe("staging")
+    assert accepted.returncode == 0
+    assert json.loads(accepted.stdout)["changes"] == ["title: max length was 300, is 400"]
+    assert json.loads(accepted.stdout)["changed_since"] in accepted.stderr
     assert contracts(own) == [300, 400]
     kept = own.query("select run_id, fingerprint, verified_at::date = current_date from audit.fct_contracts")
     assert kept[1] == (last(own)["run_id"], last(own)["contract"]["fingerprint"], True)

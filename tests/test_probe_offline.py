@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,18 @@ def test_a_document_that_cannot_be_compared_is_never_a_pass(saved: Path, capsys:
     out, err = capsys.readouterr()
     assert (json.loads(out)["outcome"], err.count("\n")) == ("FAILED", 1)
     assert err.startswith("FAILED create_contract: the document cannot be compared")
+
+
+def test_an_output_that_takes_nothing_is_one_line(empty_home: Home, saved: Path):
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "probe", "--openapi", str(saved)],
+            env=empty_home.variables(), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1].startswith("error: standard output cannot be written (No space left on device)")
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "device", "large", "nul", "line", "both"])
