@@ -81,12 +81,13 @@ def _notice(token: Described, tokens: Tokens, need: Callable[[], Need | None]) -
     left = token.expires_at - time.time()
     if left <= 0:
         message = f"the token expired {duration(left)} ago by this clock, yet the API takes it: check the clock"
-        return Finding(Kind.ACCEPTED_THOUGH_EXPIRED, Severity.NOTICE, message)
-    message = f"the token expires in {duration(left)}"
+        return Finding(Kind.ACCEPTED_THOUGH_EXPIRED, Severity.NOTICE, message, is_urgent=True)
+    message, is_short = f"the token expires in {duration(left)}", False
     if tokens.is_renewable:
         message += f"; {TOKEN_COMMAND_VARIABLE} gives the next one"
     elif needed := need():
         message += f", an import of {needed.records} needs about {duration(needed.seconds)}"
-        if needed.seconds > left:
+        is_short = needed.seconds > left
+        if is_short:
             message += f": set {TOKEN_COMMAND_VARIABLE}, or run the import again with another token when it stops"
-    return Finding(Kind.EXPIRES, Severity.NOTICE, message)
+    return Finding(Kind.EXPIRES, Severity.NOTICE, message, is_urgent=is_short)

@@ -52,7 +52,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference. `value` is what it is about, as an enum value; `effect` what becomes of the records hit."""
+    """One difference. `value` is what it is about, as an enum value; `effect` what becomes of the records hit.
+
+    `is_urgent` is a notice that an import tells while it can still be heeded.
+    """
 
     kind: Kind
     severity: Severity
@@ -60,6 +63,7 @@ class Finding:
     field: str | None = None
     value: str | int | None = None
     effect: str = "would be refused"
+    is_urgent: bool = False
     hit: Hit | None = None
 
     @property

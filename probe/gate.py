@@ -33,6 +33,10 @@ def probe_or_refuse(run: Run, tokens: Tokens) -> Callable[[], None]:
         probed.refuse_production()
         raise ApiUnavailable(_refusal(probed))
 
+    for _, finding in probed.findings:
+        if finding.is_urgent:
+            run.console.notice(finding.message)
+
     def keep_result() -> None:
         keep(probed, file)
         passed = sum(check.passed for check in probed.checks)
