@@ -37,7 +37,7 @@ def read_anchor(database: Path) -> Anchor | None:
         return None
     except OSError as error:
         raise Refused(f"{path}: cannot be read ({error.strerror}); make it readable for its owner") from error
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return Anchor(0, "")
 
 

@@ -1,6 +1,5 @@
 """The dbt-duckdb plugin of profiles.yml: a plain `dbt build` creates its database for its owner alone too."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ class Plugin(BasePlugin):
     """Named so by dbt-duckdb. It acts just before dbt opens the database."""
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:  # noqa: ARG002 - dbt-duckdb's own
-        """Set the umask; tighten the database, and the logs and compiled queries, which may quote cells."""
+        """Set the umask; tighten the database, and the project's logs and compiled queries, which may quote cells."""
         private_umask()
         database = Path(creds.path)
         database.parent.mkdir(parents=True, exist_ok=True)
         tighten_database(database)
-        for variable, folder in (("DBT_LOG_PATH", "logs"), ("DBT_TARGET_PATH", "target")):
-            tighten(Path(os.environ.get(variable) or ROOT / folder))
+        for folder in ("logs", "target"):
+            tighten(ROOT / folder)

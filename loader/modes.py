@@ -12,11 +12,11 @@ PRIVATE_UMASK = _OTHERS
 def tighten(path: Path) -> None:
     """Take away what others may do with a file or folder that an earlier version or another program has made.
 
-    What is not ours, or not there, stays as it is.
+    What is not ours, or not there, stays as it is, and so does a folder that others are to write to, as `/tmp`.
     """
     with suppress(OSError):
         mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & _OTHERS:
+        if mode & _OTHERS and not mode & stat.S_ISVTX:
             path.chmod(mode & ~_OTHERS)
 
 

@@ -41,9 +41,14 @@ class Seal:
 
     @property
     def tables(self) -> Content:
-        """Return what was sealed, table by table."""
-        tables: Content = json.loads(self.content)
-        return tables
+        """Return what was sealed, table by table; what is of another form seals nothing."""
+        try:
+            tables = dict(json.loads(self.content))
+        except (ValueError, TypeError):
+            return {}
+        return {
+            name: part for name, part in tables.items() if isinstance(part, dict) and isinstance(part.get("rows"), int)
+        }
 
     def computed(self) -> str:
         """Return the seal that belongs to the other columns."""

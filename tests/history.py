@@ -6,6 +6,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from loader.anchor import anchor_path, read_anchor
+from loader.anchor import Anchor, anchor_path, read_anchor, write_anchor
 from loader.audit import now
-from loader.seals import seal_audit
+from loader.seals import chain, seal_audit
+from loader.subjects import OPEN_RUN, RUN, Subject, subjects
 from loader.trail.proof import Problem, problems, read_trail
 from loader.trail.removal import remove, remove_files
 from loader.trail.retention import Plan, plan
-from loader.warehouse import Warehouse
+from loader.warehouse import Warehouse, insert
 from sandbox.process import running_sandbox
 from tests.forked import killed
 from tests.support import Home, new_home
@@ -127,6 +129,20 @@ def aged(home: Home, days: Callable[[str], int]) -> None:
                 if moved:
                     connection.execute(f"update audit.{table} set {', '.join(moved)} where {key} = ?", [subject])  # noqa: S608
     sealed(home)
+    _seal_at_their_end(home)
+
+
+def _seal_at_their_end(home: Home) -> None:
+    with duckdb.connect(str(home.database)) as connection:
+        seals, states = chain(connection), subjects(connection)
+        connection.execute("delete from audit.fct_seals")
+        last = ""
+        for seal in seals:
+            ended = states[Subject(RUN if seal.kind == OPEN_RUN else seal.kind, seal.subject_id)]["ended"]
+            moved = replace(seal, sealed_at=ended, previous_seal=last)
+            last = moved.computed()
+            insert(connection, "fct_seals", [asdict(replace(moved, seal=last))])
+    write_anchor(home.database, Anchor(len(seals), last))
 
 
 def _count(connection: Any, table: str) -> int:

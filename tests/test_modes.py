@@ -4,8 +4,9 @@ import stat
 import sys
 from pathlib import Path
 
+from loader.modes import tighten
 from sandbox.process import Sandbox
-from tests.support import Home
+from tests.support import ROOT, Home
 
 
 def open_to_others(*folders: Path) -> dict[str, str]:
@@ -34,11 +35,23 @@ def test_a_command_that_only_reads_tightens_it_too(home: Home):
 
 
 def test_dbt_alone_creates_its_database_for_its_owner(empty_home: Home):
-    folder, logs, target = (empty_home.folder / name for name in ("data", "logs", "target"))
+    folder, target = (empty_home.folder / name for name in ("data", "target"))
+    target.mkdir(mode=0o755)
     variables = {"ETL_DATABASE": str(folder / "etl.duckdb"), "DBT_TARGET_PATH": str(target)}
     command = 'umask 0; exec "$0" --quiet seed --select issue_codes'
     done = empty_home.run(["bash", "-c", command, Path(sys.executable).parent / "dbt"], **variables)
     assert done.returncode == 0, done.stdout
     assert open_to_others(folder) == {}
-    # dbt opens these before it loads the plugin, so their files are as open as the umask says: their folders are not.
-    assert [oct(stat.S_IMODE(path.stat().st_mode)) for path in (logs, target)] == ["0o700", "0o700"]
+    # What a variable names is whoever's it is, a folder of all programs perhaps.
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
+    ours = [path for path in (ROOT / "logs", ROOT / "target") if path.exists()]
+    assert [path for path in ours if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
+
+
+def test_a_folder_that_all_may_write_to_stays_so(tmp_path: Path):
+    tmp_path.chmod(0o1777)
+    tighten(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+    tmp_path.chmod(0o777)
+    tighten(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700

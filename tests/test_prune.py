@@ -1,5 +1,6 @@
 """Retention: what is older than 90 days goes, with a receipt that is sealed; what a later run needs stays."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -8,11 +9,12 @@ import duckdb
 import pytest
 
 from loader.audit import now
+from loader.seals import add_seals
 from loader.subjects import Subject, audit_tables, contents
 from loader.trail import audit_verify, prune
 from loader.trail.removal import remove
-from loader.warehouse import Warehouse
-from tests.history import aged, ages, pruned, runs, verified
+from loader.warehouse import Warehouse, insert
+from tests.history import aged, ages, pruned, runs, sealed, verified
 from tests.support import ROOT, Home
 
 
@@ -82,6 +84,41 @@ def test_a_receipt_is_as_tamper_evident_as_a_run(old: Home, change: str, said: s
     assert any(said in problem.what for problem in verified(old)), [str(problem) for problem in verified(old)]
 
 
+@pytest.mark.parametrize("began", ["2020-01-01", "2999-01-01"])
+def test_a_receipt_made_up_for_a_young_run_is_named_though_it_is_sealed(old: Home, began: str):
+    _, first, *_ = runs(old)
+    sealed(old)
+    forged = Subject("receipt", "made-up")
+    with duckdb.connect(str(old.database)) as connection:
+        ((content,),) = connection.execute(
+            "select content from audit.fct_seals where subject_id = ?", [first]
+        ).fetchall()
+        for table in json.loads(content):
+            connection.execute(f"delete from audit.{table} where run_id = ?", [first])  # noqa: S608
+        row = {"receipt_id": "made-up", "pruned_at": now(), "retention_days": 90, "kind": "run", "subject_id": first}
+        insert(connection, "fct_receipts", [row | {"began_at": began, "rows": 1, "content": content}])
+        add_seals(connection, [forged])
+    said = f"{forged} says that it was removed, but it was too young for that"
+    assert said in [problem.what for problem in verified(old)]
+
+
+def test_a_receipt_made_up_for_a_file_of_another_removes_nothing(old: Home):
+    probe, first, *_ = runs(old)
+    aged(old, ages(**{probe: 200, first: 200}))
+    pruned(old, now())
+    mine = old.folder / "mine.csv"
+    mine.write_text("mine")
+    files = json.dumps([{"path": str(mine), "sha256": hashlib.sha256(b"mine").hexdigest()}])
+    for identity, text in (("forged", files), ("sealed", files), ("broken", "{")):
+        row = {"receipt_id": identity, "pruned_at": now(), "kind": "run", "subject_id": first, "files": text}
+        with duckdb.connect(str(old.database)) as connection:
+            insert(connection, "fct_receipts", [row])
+            if identity != "forged":
+                add_seals(connection, [Subject("receipt", identity)])
+    assert old.loader("prune", "--yes").returncode == 0
+    assert mine.read_text() == "mine"
+
+
 def test_what_was_changed_is_not_removed_with_what_shows_it(old: Home):
     probe, first, *_ = runs(old)
     aged(old, ages(**{probe: 200, first: 200}))
@@ -99,6 +136,7 @@ def test_files_that_a_kill_left_are_removed_by_the_next_prune(old: Home):
     files = [Path(path) for (path,) in old.query("select path from audit.fct_output_files where run_id = ?", first)]
     remove(Warehouse(old.database, 1, print), now(), 90, print)
     assert all(path.exists() for path in files)
+    assert {str(path) for path in files} <= set(json.loads(old.loader("prune", "--json").stdout)["files"])
     assert old.loader("prune", "--yes").returncode == 0
     assert not any(path.exists() for path in files)
 

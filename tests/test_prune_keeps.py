@@ -25,6 +25,24 @@ def test_a_run_that_left_unknown_records_stays_until_another_has_settled_them(ol
     assert open_ones.kept[Subject("run", killed_run)] == "has records whose fate is unknown"
 
 
+def test_what_was_created_before_it_became_unknown_is_not_settled_by_that(old: Home):
+    _, first, second, _ = runs(old)
+    aged(old, lambda _run: 300)
+    old.query("update audit.fct_import_records set result = 'unknown' where run_id = ?", second)
+    assert planned(old).kept[Subject("run", second)] == "has records whose fate is unknown"
+    old.query("update audit.fct_import_records set result = 'unknown' where run_id = ?", first)
+    old.query("update audit.fct_import_records set result = 'exists' where run_id = ?", second)
+    kept = planned(old).kept
+    assert "has records whose fate is unknown" not in kept.values()
+
+
+def test_what_was_sealed_later_than_it_is_old_stays(old: Home):
+    _, first, *_ = runs(old)
+    aged(old, ages(**{first: 91}))
+    old.query("update audit.fct_seals set sealed_at = sealed_at + interval 2 day where subject_id = ?", first)
+    assert planned(old).kept[Subject("run", first)] == "sealed after that day"
+
+
 def test_a_young_run_keeps_the_old_one_that_settles_its_unknown_records(old: Home):
     probe, first, second, killed_run = runs(old)
     aged(old, ages(**{probe: 300, first: 300, second: 300}))

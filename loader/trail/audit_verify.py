@@ -15,6 +15,7 @@ from loader.config import load_settings
 from loader.console import Console
 from loader.errors import OK, SOME_RECORDS, Refused
 from loader.seals import Seal
+from loader.subjects import RECEIPT
 from loader.trail.proof import Problem, Trail, problems, read_trail
 from loader.warehouse import Warehouse, fetch
 
@@ -120,13 +121,16 @@ def _print(console: Console, trail: Trail, found: list[Problem], expected: str |
     if len(found) > _SHOWN:
         console.line(f"... and {len(found) - _SHOWN} more, all of them with --json")
     _print_counts(console, trail)
+    noted = next((seal.number or 0 for seal in trail.seals if _is(seal, expected)), 0)
     for seal in trail.seals:
-        if _is(seal, expected) or seal is trail.seals[-1]:
+        is_later = expected is not None and seal.kind == RECEIPT and (seal.number or 0) > noted
+        if _is(seal, expected) or is_later or seal is trail.seals[-1]:
             console.line(f"seal {seal.number}, {seal.subject}, of {seal.sealed_at} UTC: {seal.seal}")
     if found:
         console.line("next: keep this database and its .seal file as they are; RUNBOOK.md, 6b, says what it can mean")
     else:
-        console.line("proven: no audit row was changed, added or removed since it was sealed")
+        of = " of the runs that were not removed" if trail.removed else ""
+        console.line(f"proven: no audit row{of} was changed, added or removed since it was sealed")
 
 
 def _print_counts(console: Console, trail: Trail) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from loader.anchor import Anchor
@@ -11,6 +12,9 @@ from loader.apart import shadowing
 from loader.seals import Seal, chain, is_late
 from loader.subjects import OPEN_RUN, RECEIPT, Content, Subject, audit_tables, contents, subjects
 from loader.warehouse import Row, fetch
+
+_RECEIPTS = "select receipt_id, kind, subject_id, began_at, pruned_at, retention_days from audit.fct_receipts"
+_LEAST = timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Trail:
     removed: dict[Subject, Content]
     uncovered: list[str]
     shadowing: list[str] = field(default_factory=list)
+    receipts: list[Row] = field(default_factory=list)
 
     @property
     def unsealed(self) -> list[Subject]:
@@ -65,8 +70,9 @@ def read_trail(
                 held.setdefault(subject, {}).update(content)
     with reading() as connection:
         states, removed, functions = subjects(connection), removed_before(connection), shadowing(connection)
+        receipts = fetch(connection, _RECEIPTS)
     uncovered = [table.name for table in tables if not table.id_column]
-    return Trail(seals, anchor, held, states, removed, uncovered, functions)
+    return Trail(seals, anchor, held, states, removed, uncovered, functions, receipts)
 
 
 def problems(trail: Trail) -> Iterator[Problem]:
@@ -81,6 +87,7 @@ def problems(trail: Trail) -> Iterator[Problem]:
         seen.add(seal.subject)
         before = seal
     yield from _end(trail)
+    yield from _receipts(trail)
     for name in trail.shadowing:
         yield Problem(f"the function main.{name} was added: where this database is in use, it stands for DuckDB's own")
     for name in trail.uncovered:
@@ -115,6 +122,19 @@ def row_problems(trail: Trail, seal: Seal) -> Iterator[Problem]:
             if counts[0] == counts[1]:
                 what = f"{table}: {counts[0]:,} rows as sealed, but not the same"
             yield Problem(what, seal.number, seal.subject, table, *counts)
+
+
+def _receipts(trail: Trail) -> Iterator[Problem]:
+    """Hold every receipt against the seal of what it says was old enough to go, and against its own."""
+    sealed = {seal.subject: seal.sealed_at for seal in trail.seals}
+    for row in trail.receipts:
+        subject, receipt = Subject(row["kind"], row["subject_id"]), Subject(RECEIPT, row["receipt_id"])
+        moments = [row["began_at"], sealed.get(subject), row["pruned_at"], sealed.get(receipt)]
+        least = max(_LEAST, timedelta(days=min(row["retention_days"] or 0, 36_500)))
+        if None in moments or (row["retention_days"] or 0) < _LEAST.days:
+            yield Problem(f"{receipt} does not say when it was old enough to be removed", subject=subject)
+        elif moments[2] - max(moments[:2]) < least or moments[2] > moments[3]:
+            yield Problem(f"{receipt} says that it was removed, but it was too young for that", subject=subject)
 
 
 def _end(trail: Trail) -> Iterator[Problem]:

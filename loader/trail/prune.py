@@ -12,7 +12,7 @@ from loader.console import Console
 from loader.errors import OK, SOME_RECORDS, Refused
 from loader.lock import run_lock
 from loader.seals import Seal
-from loader.trail.removal import Fate, fates, remove, remove_files
+from loader.trail.removal import Fate, fates, left_over, remove, remove_files
 from loader.trail.retention import ALTERED, Plan, plan
 from loader.warehouse import Warehouse
 
@@ -78,7 +78,9 @@ def _main(options: argparse.Namespace) -> int:
 def _look(warehouse: Warehouse, settings: Settings) -> Pruned:
     with warehouse.connection(read_only=True) as connection:
         found = plan(connection, now(), settings.retention_days)
-    return Pruned(found, fates(found))
+        files = fates(found)
+        files[Fate.REMOVED] += left_over(connection)
+    return Pruned(found, files)
 
 
 def _prune(warehouse: Warehouse, settings: Settings, console: Console) -> Pruned:

@@ -5,6 +5,7 @@ A kill between the two leaves files that their receipt names: the next `prune --
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
@@ -13,10 +14,10 @@ from typing import Any
 
 from loader.anchor import read_anchor
 from loader.job import new_run_id
-from loader.seals import Seal, add_seals, known, note, seal_finished
-from loader.subjects import RECEIPT, Subject, audit_tables
-from loader.trail.retention import Plan, Removal, files_of, plan
-from loader.warehouse import Row, Warehouse, insert
+from loader.seals import Seal, add_seals, chain, known, note, seal_finished
+from loader.subjects import RECEIPT, Subject, audit_tables, contents
+from loader.trail.retention import Plan, Removal, plan
+from loader.warehouse import Row, Warehouse, fetch, insert
 
 
 class Fate(Enum):
@@ -52,14 +53,43 @@ def remove(
 
 def remove_files(warehouse: Warehouse) -> list[str]:
     """Remove every report file that a receipt names and that is what the run wrote; return what could not be."""
+    with warehouse.connection(read_only=True) as connection:
+        named = left_over(connection)
     failed = []
-    for path, sha256 in files_of(warehouse.rows("select files from audit.fct_receipts order by pruned_at")):
-        if file_fate(path, sha256) is Fate.REMOVED:
-            try:
-                Path(path).unlink(missing_ok=True)
-            except OSError as error:
-                failed.append(f"{path}: {error.strerror}")
+    for path in named:
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            failed.append(f"{path}: {error.strerror}")
     return failed
+
+
+def left_over(connection: Any) -> list[str]:
+    """Return the report files that should be gone: a receipt that is as it was sealed names them.
+
+    They have the name of a report of the run that was removed, and the content that the run wrote.
+    """
+    held = contents(connection, [table for table in audit_tables(connection) if table.name == "fct_receipts"])
+    proven = {
+        seal.subject_id
+        for seal in chain(connection)
+        if seal.kind == RECEIPT and seal.seal == seal.computed() and seal.tables == held.get(seal.subject)
+    }
+    found = []
+    for row in fetch(connection, "select receipt_id, subject_id, files from audit.fct_receipts order by pruned_at"):
+        name = re.compile(rf"[a-z0-9_]+_{re.escape(row['subject_id'] or '')}\.(csv|json)")
+        for path, sha256 in _named(row["files"]) if row["receipt_id"] in proven else []:
+            if name.fullmatch(Path(path).name) and file_fate(path, sha256) is Fate.REMOVED:
+                found.append(path)
+    return found
+
+
+def _named(files: str | None) -> list[tuple[str, str]]:
+    """Return the path and SHA-256 of every file of a receipt; a text that is not of that form names none."""
+    try:
+        return [(str(file["path"]), str(file["sha256"])) for file in json.loads(files or "[]")]
+    except (ValueError, TypeError, KeyError):
+        return []
 
 
 def fates(found: Plan) -> dict[Fate, list[str]]:

@@ -1,6 +1,5 @@
 """What `prune` may remove: what began before the retention, but nothing that a later run still needs."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from loader.subjects import INVOCATION, RECEIPT, RUN, Content, Subject, Table, a
 from loader.trail.proof import Trail, removed_before, row_problems
 from loader.warehouse import Row, fetch
 
+SEALED_LATER = "sealed after that day"
 UNFINISHED, NEEDED, ALTERED = "unfinished", "needed by a run that is kept", "not as it was sealed: run audit-verify"
 # Kept runs with the reason; what `history` makes of them is not to change.
 _KEPT_RUNS = {
@@ -20,6 +20,7 @@ _KEPT_RUNS = {
             inner join audit.fct_runs as others on settled.run_id = others.run_id
             where settled.result in ('created', 'exists') and settled.reference_number = lost.reference_number
                 and settled.entity_type = lost.entity_type and others.address is not distinct from runs.address
+                and others.rowid > runs.rowid
         )
     """,
     "left something open that the next run of its file goes on with": """
@@ -106,7 +107,7 @@ def plan(connection: Any, moment: datetime, days: int) -> Plan:
         for row in fetch(connection, "select kind, subject_id, began_at from audit.fct_receipts")
     } | {subject: state["began"] for subject, state in states.items()}
     old = {subject for subject in began if subject.kind != RECEIPT and began[subject] and began[subject] < before}
-    kept = _kept(connection, states, old)
+    kept = _kept(connection, states, old, before)
     tables = [table for table in audit_tables(connection) if table.id_column]
     chosen = sorted(old - set(kept), key=lambda subject: (began[subject], subject))
     held = contents(connection, tables, chosen)
@@ -122,12 +123,16 @@ def plan(connection: Any, moment: datetime, days: int) -> Plan:
     return Plan(before, removals, {subject: reason for subject, reason in sorted(kept.items()) if subject in old})
 
 
-def _kept(connection: Any, states: dict[Subject, Row], old: set[Subject]) -> dict[Subject, str]:
+def _kept(connection: Any, states: dict[Subject, Row], old: set[Subject], before: datetime) -> dict[Subject, str]:
     """Return what is kept whatever its age, and what that needs; what is younger needs older ones as well."""
     kept = {subject: UNFINISHED for subject, state in states.items() if state["is_open"]}
     for reason, query in _KEPT_RUNS.items():
         for row in fetch(connection, query):
             kept.setdefault(Subject(RUN, row["run_id"]), reason)
+    # What a receipt says of an age is held against the seal: that alone nobody can make older.
+    in_time = {seal.subject for seal in chain(connection) if seal.sealed_at and seal.sealed_at <= before}
+    for subject in old - in_time:
+        kept.setdefault(subject, SEALED_LATER)
     young = {subject.id for subject in states if subject.kind == RUN and subject not in old}
 
     def runs() -> list[str | None]:
@@ -167,8 +172,3 @@ def _files(connection: Any, chosen: list[Subject]) -> dict[str, list[tuple[str, 
     for row in fetch(connection, query, [[subject.id for subject in chosen if subject.kind == RUN]]):
         files.setdefault(row["run_id"], []).append((row["path"], row["sha256"]))
     return files
-
-
-def files_of(rows: list[Row]) -> list[tuple[str, str]]:
-    """Return the path and SHA-256 of every file that these rows of `fct_receipts` name."""
-    return [(file["path"], file["sha256"]) for row in rows for file in json.loads(row["files"] or "[]")]
