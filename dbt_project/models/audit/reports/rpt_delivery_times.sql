@@ -27,8 +27,8 @@ minutes as (
 delivery_times as (
     select
         * exclude (seconds),
-        -- The first and the last minute of a run are seldom whole; a second is the shortest span with a rate.
-        round(60 * requests / greatest(seconds, 1), 1) as requests_per_minute
+        -- The first and the last minute of a run are seldom whole: there is one gap fewer than requests between these.
+        if(requests > 1, round(60 * (requests - 1) / greatest(seconds, 1), 1), null) as requests_per_minute
     from minutes
 )
 

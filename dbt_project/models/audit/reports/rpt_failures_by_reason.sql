@@ -33,7 +33,7 @@ reasons as (
         status_code,
         error_code,
         nullif(fields, '') as field,
-        case when fields = '' then regexp_replace(left(error_message, 300), '"[^"]*"|''[^'']*''|\d+', '…', 'g') end
+        case when fields = '' then left(regexp_replace(error_message, '"[^"]*"|''[^'']*''|\d+', '…', 'g'), 300) end
             as words,
         count(*) as records,
         arg_min(reference_number, record_number) as example_reference,

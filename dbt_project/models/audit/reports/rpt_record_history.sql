@@ -49,7 +49,8 @@ history as (
         issues.errors,
         issues.warnings,
         fates.attempts as requests,
-        coalesce(answers.answers, fates.status_code::varchar) as answers,
+        -- A record that this run did not send has the status of the run that did.
+        case when fates.attempts > 0 then coalesce(answers.answers, fates.status_code::varchar) end as answers,
         fates.result as outcome,
         fates.confirmed_by,
         fates.api_id,
