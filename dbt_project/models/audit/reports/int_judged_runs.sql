@@ -1,11 +1,4 @@
-with runs as (
-    select
-        *,
-        rowid as place
-    from {{ ref('fct_runs') }}
-),
-
-events as (
+with events as (
     select
         *,
         rowid as place
@@ -20,9 +13,9 @@ finished as (
         environment,
         source_file,
         start_time,
-        place as place_of_end,
+        rowid as place_of_end,
         false as is_unfinished
-    from runs
+    from {{ ref('fct_runs') }}
 ),
 
 unfinished as (
@@ -36,7 +29,7 @@ unfinished as (
         null::bigint as place_of_end,
         true as is_unfinished
     from events
-    where action = 'posting_started' and run_id not in (select run_id from runs)
+    where action = 'posting_started' and run_id not in (select run_id from finished)
 ),
 
 judged as (
