@@ -1,7 +1,8 @@
 """A long history of imports, written straight into the audit tables of a built database; always the same rows.
 
 A file is imported twice: the second time what was created exists, what was unknown or left is created, and what was
-refused is refused again. Beside its ready records each file has one invalid record for fifty.
+refused is refused again. Beside its ready records each file has one invalid record for fifty, all of them with the same
+reference.
 """
 
 import duckdb
@@ -19,7 +20,7 @@ RECORDS = """
     create temp view history_records as
     select
         runs.*, 'incident' as entity_type, number as record_number, number + 1 as line_number,
-        printf('H-%05d-%07d', file, number) as reference_number, sha256(file || '-' || number) as record_hash,
+        printf('H-%05d-%07d', file, least(number, {ready} + 1)) as reference_number, sha256(file || '-' || number) as record_hash,
         number > {ready} as is_invalid,
         case
             when number % 50 = 3 then 'failed'
