@@ -1,11 +1,13 @@
 """One check of the probe as a value, and what an answer that is not the expected one is in words."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from loader.api import Answer
+from loader.config import TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE
 from loader.retry import api_message
 from probe.finding import Finding
 
@@ -64,5 +66,7 @@ def described(answer: Answer) -> str:
 def curl(url: str, *, with_token: bool = False) -> str:
     """Return a line for bash that asks the same; the token stays in its variable, and out of the list of processes."""
     if with_token:
-        return f"curl -sS -i -H @- '{url}' <<< \"Authorization: Bearer $QGP_API_TOKEN\""
+        has_command_alone = not os.environ.get(TOKEN_VARIABLE) and os.environ.get(TOKEN_COMMAND_VARIABLE)
+        token = f'$(eval "${TOKEN_COMMAND_VARIABLE}")' if has_command_alone else f"${TOKEN_VARIABLE}"
+        return f"curl -sS -i -H @- '{url}' <<< \"Authorization: Bearer {token}\""
     return f"curl -sS -i '{url}'"
