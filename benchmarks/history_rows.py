@@ -20,7 +20,8 @@ RECORDS = """
     create temp view history_records as
     select
         runs.*, 'incident' as entity_type, number as record_number, number + 1 as line_number,
-        printf('H-%05d-%07d', file, least(number, {ready} + 1)) as reference_number, sha256(file || '-' || number) as record_hash,
+        printf('H-%05d-%07d', file, least(number, {ready} + 1)) as reference_number,
+        sha256(file || '-' || number) as record_hash,
         number > {ready} as is_invalid,
         case
             when number % 50 = 3 then 'failed'
