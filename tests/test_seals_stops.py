@@ -103,7 +103,8 @@ def test_a_kill_before_the_seal_leaves_what_the_next_run_seals(trail: Home):
 
 def test_a_kill_between_the_seal_and_its_note_is_nothing(trail: Home):
     noted = read_anchor(trail.database)
-    trail.query("insert into audit.fct_probe_checks by name select 'p' as run_id, timestamp '2020-01-01' as checked_at")
+    moment = "now() at time zone 'UTC' - interval 10 minute"
+    trail.query(f"insert into audit.fct_probe_checks by name select 'p' as run_id, {moment} as checked_at")
     sealed(trail)
     assert noted is not None
     write_anchor(trail.database, noted)

@@ -138,7 +138,7 @@ def test_an_import_to_a_server_that_echoes_it(importing: Home, caplog: pytest.Lo
 
 
 def test_a_defect_of_ours_is_a_traceback_without_it(importing: Home):
-    importing.query("alter table audit.fct_import_records drop column error_message")
+    importing.query("alter table audit.fct_import_records alter column error_message type integer")
     with hostile_server(only(LIST, by_record, "POST")) as server:
         done = aimed(importing, server).loader("--import")
     assert done.returncode == 1
