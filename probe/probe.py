@@ -23,8 +23,6 @@ from probe.finding import Finding, Kind, Severity
 from probe.memory import Verified
 from probe.openapi import fingerprint
 
-# What is shorter is no secret, and would take letters out of every word.
-_TOKEN_CHARACTERS = 8
 _READ_WAIT_SECONDS = 2.0
 Found = TypeVar("Found")
 
@@ -120,9 +118,8 @@ def probe(where: Where, *, bound: bool) -> Probed:
     # An import may take no database that cannot be read for one without a contract in it.
     passing, reader = (GateClosed, where.warehouse) if bound else (EtlError, where.reader)
     last = _or_none(lambda: memory.last_verified(reader, asking.address, card), passing)
-    hide = where.tokens.hide if len(where.tokens.current()[1]) >= _TOKEN_CHARACTERS else str
-    contract = _scrubbed(checked.contract, hide)
-    checks = [_hidden(_with_records(check, where, build), hide) for check in checked.checks]
+    contract = checked.contract
+    checks = [_with_records(check, where, build) for check in checked.checks]
     if bound and last and contract and checks[-1].passed and fingerprint(contract) != last.fingerprint:
         checks[-1] = _moved(checks[-1], where, last, contract)
     return Probed(where, tuple(checks), contract, last, build, checked.is_production, not_counted)
@@ -169,21 +166,6 @@ def _moved(check: Check, where: Where, last: Verified, contract: dict[str, Any])
         curl=f"curl -sS -i '{where.api.address}/openapi.json'",
         findings=(finding, *check.findings),
     )
-
-
-def _hidden(check: Check, hide: Callable[[str], str]) -> Check:
-    """Return the check without any token: an API may put what it was sent into any text of its document."""
-    findings = tuple(replace(finding, message=hide(finding.message)) for finding in check.findings)
-    return replace(check, found=hide(check.found), findings=findings)
-
-
-def _scrubbed(value: Any, hide: Callable[[str], str]) -> Any:
-    """Return a part of a document without any token in its texts."""
-    if isinstance(value, str):
-        return hide(value)
-    if isinstance(value, dict):
-        return {hide(key): _scrubbed(entry, hide) for key, entry in value.items()}
-    return [_scrubbed(entry, hide) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _or_none(read: Callable[[], Found], passing: type[EtlError] = EtlError) -> Found | None:
