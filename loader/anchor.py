@@ -1,12 +1,11 @@
 """The last seal, noted in a file beside the database: seals that are cut off the end of the chain are missed by it."""
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from loader.errors import Refused, StoppedEarly
+from loader.whole import write_file
 
 
 @dataclass(frozen=True)
@@ -42,24 +41,15 @@ def read_anchor(database: Path) -> Anchor | None:
 
 
 def write_anchor(database: Path, anchor: Anchor) -> None:
-    """Write the file whole, to the disk, under a name of its own first: no reader sees half of it.
+    """Write the file whole.
 
     Raises:
         StoppedEarly: the folder or the disk does not take it.
 
     """
-    path = anchor_path(database)
+    path, text = anchor_path(database), json.dumps(asdict(anchor)) + "\n"
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".tmp")
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(anchor)) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_file(path, lambda file: file.write(text.encode()))
     except OSError as error:
         raise StoppedEarly(
             f"{path}: cannot be written ({error.strerror}); free the disk, then run the same command again"

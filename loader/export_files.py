@@ -1,17 +1,17 @@
 """Output files: each written whole or not at all, its SHA-256 taken of the bytes that reach the disk."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from io import BufferedRandom
 from pathlib import Path
 from typing import BinaryIO
 
 from loader.audit import now
 from loader.errors import StoppedEarly
 from loader.warehouse import Row, Warehouse
+from loader.whole import write_file
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class OutputFile:
 
 
 def write_whole(kind: str, path: Path, write: Callable[[BinaryIO], int | None]) -> OutputFile:
-    """Let `write` fill a temporary file, flush it to the disk and rename it, so that no reader sees half of it.
+    """Let `write` fill a file that is written whole or not at all, and take its SHA-256.
 
     Args:
         kind: what the file is, as `fct_output_files` names it.
@@ -38,21 +38,15 @@ def write_whole(kind: str, path: Path, write: Callable[[BinaryIO], int | None]) 
         StoppedEarly: the folder or the disk does not take it.
 
     """
+
+    def fill(file: BufferedRandom) -> tuple[int | None, str, int]:
+        records = write(file)
+        file.flush()
+        file.seek(0)
+        return records, hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        temporary = Path(name)
-        with os.fdopen(descriptor, "w+b") as file:
-            try:
-                records = write(file)
-                file.flush()
-                os.fsync(file.fileno())
-                file.seek(0)
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                size = file.tell()
-                temporary.rename(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        records, sha256, size = write_file(path, fill)
     except OSError as error:
         raise StoppedEarly(
             f"{path}: cannot be written ({error.strerror}); the audit tables hold everything: "
