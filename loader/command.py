@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from loader.console import Console, printable
-from loader.errors import EtlError, Refused, StoppedEarly
+from loader.console import printable
+from loader.errors import EtlError, Refused
 from loader.modes import private_umask
 
 
@@ -46,26 +46,6 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise Refused in place of printing the usage."""
         raise Refused(f"{message}; see {self.prog} --help")
-
-
-class Page(Console):
-    """Of a command whose only product is what it writes: where that cannot be written, the command has failed."""
-
-    def _print(self, text: str) -> None:
-        try:
-            self._rich.print(text)
-        except OSError as error:
-            silence_output()
-            raise StoppedEarly(
-                f"standard output cannot be written ({error.strerror}); free its disk, then run the same command again"
-            ) from error
-
-
-def silence_output() -> None:
-    """Let what is still to be written to standard output go nowhere; Python would write it at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 def entity_option(command: argparse.ArgumentParser, known: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from loader.progress import Meter, bar, lines
 class _Rich(RichConsole):
     def on_broken_pipe(self) -> None:
         """Go on in silence."""
-        _silence(sys.stdout)
+        silence(sys.stdout)
 
 
 class Console:
@@ -36,7 +36,7 @@ class Console:
         try:
             self._rich.print(text)
         except OSError:
-            _silence(sys.stdout)
+            silence(sys.stdout)
 
     def paragraph(self, text: str, indent: int) -> None:
         """Write a long text: wrapped to the width of a terminal, one line otherwise."""
@@ -55,7 +55,7 @@ class Console:
         try:
             print(printable(text), file=sys.stderr, flush=True)
         except OSError:
-            _silence(sys.stderr)
+            silence(sys.stderr)
 
     def summary(self, summary: dict[str, Any]) -> None:
         """Write the summary object alone, where JSON was asked for.
@@ -69,7 +69,7 @@ class Console:
         try:
             print(json.dumps(summary, indent=2, default=str), flush=True)
         except OSError as error:
-            _silence(sys.stdout)
+            silence(sys.stdout)
             raise StoppedEarly(
                 f"standard output cannot be written ({error.strerror}); the run is in audit and in its files"
             ) from error
@@ -101,7 +101,20 @@ class Console:
         return self._rich.is_terminal and not self._as_json
 
 
-def _silence(stream: TextIO) -> None:
+class Page(Console):
+    """Of a command whose only product is what it writes: where that cannot be written, the command has failed."""
+
+    def _print(self, text: str) -> None:
+        try:
+            self._rich.print(text)
+        except OSError as error:
+            silence(sys.stdout)
+            raise StoppedEarly(
+                f"standard output cannot be written ({error.strerror}); free its disk, then run the same command again"
+            ) from error
+
+
+def silence(stream: TextIO) -> None:
     """Let what is still to be written go nowhere: nobody reads it any more, or the disk of its log is full.
 
     A run does not end for that: `audit` has all of it.

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from loader.card import read_card
-from loader.command import OneLineParser, Page, guarded
+from loader.command import OneLineParser, guarded
 from loader.config import load_settings
+from loader.console import Page
 from loader.errors import OK, NotFound
 from loader.trail.explain_find import Trail, find, open_trail
 from loader.trail.explain_life import read_sources, standing, tell

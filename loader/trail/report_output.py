@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from loader.command import silence_output
+from loader.console import silence
 from loader.errors import Refused, StoppedEarly
 from loader.export_files import write_whole
 
@@ -51,6 +51,6 @@ def put(path: Path | None, write: Callable[[BinaryIO], int | None]) -> None:
             shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
         except OSError as error:
-            silence_output()
+            silence(sys.stdout)
             if not isinstance(error, BrokenPipeError):
                 raise StoppedEarly(f"standard output cannot be written ({error.strerror}); name a file") from error

@@ -3,8 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from loader.command import OneLineParser, Page, guarded
+from loader.command import OneLineParser, guarded
 from loader.config import load_settings
+from loader.console import Page
 from loader.errors import OK, SOME_RECORDS
 from loader.trail.status_facts import read_facts
 from loader.trail.status_next import next_command, waiting
