@@ -2,21 +2,22 @@
 
 from pathlib import Path
 
-from loader.dialect import Dialect
 from loader.errors import GateClosed
 from loader.job import DRY_RUN, IMPORT, Run
-from loader.typed import command_line, dialect_flags, shown
+from loader.typed import command_line, dialect_flags, rejected_flags, shown
 from loader.warehouse import Row
 
 
 def next_step(run: Run, row: Row, rejected: Path) -> str:
     """Return what to do after a run; `row` is its row of `fct_runs`, `rejected` its file of rejected records."""
-    if isinstance(run.closed_by, GateClosed):
+    if isinstance(run.closed_by, GateClosed) and run.job.source:
         return "next: dbt build"
+    if isinstance(run.closed_by, GateClosed):
+        # `dbt build` alone would land what ETL_SOURCE names, which can be another file.
+        again = command_line(row, f"--{row['mode']}", row["source_file"], dialect_flags(run.job.dialect))
+        return f"next: {again}"
     if run.closed_by:
-        # The file that is given back is comma-separated UTF-8, whatever the source and the environment say.
-        plain = "" if run.job.dialect == Dialect() else dialect_flags(Dialect(encoding="utf-8"))
-        again = command_line(row, "--validate-only", rejected, plain)
+        again = command_line(row, "--validate-only", rejected, rejected_flags(run.job.dialect))
         return f"next: correct {shown(rejected)} and give it back:\n  {again}"
     if row["mode"] != IMPORT:
         mode = "--import" if row["mode"] == DRY_RUN else "--dry-run"

@@ -23,18 +23,25 @@ def dialect_flags(dialect: Dialect) -> str:
     return f" --delimiter {shlex.quote(dialect.delimiter)}{encoding}"
 
 
+def rejected_flags(dialect: Dialect) -> str:
+    """Return the flags for a file of rejected records of a source in this dialect.
+
+    It is comma-separated UTF-8, whatever the source and the environment say.
+    """
+    return "" if dialect == Dialect() else dialect_flags(Dialect(encoding="utf-8"))
+
+
 def again(run: Mapping[str, Any], mode: str, rejected: str | None = None) -> str:
     """Return the pipeline command for what a run has read, or for its file of rejected records.
 
-    `run` is one of `read_runs`. That file is comma-separated UTF-8, whatever the source and the environment say.
+    `run` is one of `read_runs`.
     """
     environment, file = run["environment"] or "staging", rejected or run["source_file"]
     if not file:
         return f"python -m loader --environment {environment} {mode}"
     dialect = Dialect(run.get("delimiter") or ",", run.get("encoding") or None)
-    if rejected and dialect != Dialect():
-        dialect = Dialect(encoding="utf-8")
-    return command_line({**run, "environment": environment}, mode, file, dialect_flags(dialect))
+    flags = rejected_flags(dialect) if rejected else dialect_flags(dialect)
+    return command_line({**run, "environment": environment}, mode, file, flags)
 
 
 def shown(path: str | Path) -> str:

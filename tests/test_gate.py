@@ -160,6 +160,9 @@ def test_a_validation_is_a_gate_without_anything_to_post(home: Home, sandbox: Sa
     kind = "select table_type from information_schema.tables where table_name = 'fct_incident_payload'"
     assert home.query(kind) == [("VIEW",)]
     assert "only validated the file; add --source FILE" in refused(home, sandbox)
+    assert f"next: python scripts/etl/pipeline.py --environment staging --import --source {source}" in (
+        home.loader("--import").stdout
+    )
     assert home.loader("--dry-run").returncode == 0
     home.query("update staging.stg_incident set title = 'another'")
     assert "has changed since its tests ran" in refused(home, sandbox)
