@@ -53,7 +53,8 @@ class Trail:
         if result != "not_attempted":
             self.insert("fct_intents", record)
         if result != "sent":
-            self.insert("fct_import_records", record | {"result": result, "error_message": "no"})
+            outcome = {"result": result, "error_message": "no", "attempts": result != "not_attempted"}
+            self.insert("fct_import_records", record | outcome)
         if verdict:
             compared = {key: value for key, value in record.items() if key != "record_hash"}
             compared |= {"result": result, "is_ours": result == "created", "verdict": verdict}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import duckdb
 import pytest
 
 from sandbox.process import Sandbox, running_sandbox
+from tests.invented import Trail
 from tests.past import FIRST_RUN, LOST, REFUSED, RETRIED, live
 from tests.support import ROOT, Home, new_home
 
@@ -91,6 +93,14 @@ def test_a_record_s_history_is_that_of_the_server(past: tuple[duckdb.DuckDBPyCon
     # The server knows what it answered, even where the answer never arrived.
     logged[LOST][0] = None
     assert told == logged
+
+
+def test_a_lost_answer_is_told_where_it_is_the_only_one(tmp_path: Path, built: Path):
+    shutil.copy(built, tmp_path / "etl.duckdb")
+    trail = Trail(tmp_path / "etl.duckdb")
+    trail.run("a.csv", A="unknown", B="not_attempted")
+    told = trail.connection.execute("select reference_number, answers from audit.rpt_record_history order by all")
+    assert told.fetchall() == [("A", "none"), ("B", None)]
 
 
 def test_every_request_is_in_its_minute(past: tuple[duckdb.DuckDBPyConnection, Sandbox]):

@@ -50,7 +50,7 @@ history as (
         issues.warnings,
         fates.attempts as requests,
         -- A record that this run did not send has the status of the run that did.
-        case when fates.attempts > 0 then coalesce(answers.answers, fates.status_code::varchar) end as answers,
+        case when fates.attempts > 0 then coalesce(answers.answers, fates.status_code::varchar, 'none') end as answers,
         fates.result as outcome,
         fates.confirmed_by,
         fates.api_id,
