@@ -22,11 +22,19 @@ from loader.trail.proof import Problem, problems, read_trail
 from loader.trail.removal import remove, remove_files
 from loader.trail.retention import Plan, plan
 from loader.warehouse import Warehouse, insert
-from sandbox.process import running_sandbox
+from sandbox.process import Sandbox, running_sandbox
 from tests.forked import killed
 from tests.support import Home, new_home
 
 TIMES = ("DATE", "TIMESTAMP")
+
+
+def probed(folder: Path, built: Path, sandbox: Sandbox) -> Home:
+    """Return a home whose API was probed ten minutes ago, long enough for a seal."""
+    home = new_home(folder, built, QGP_STAGING_API_URL=sandbox.url, QGP_API_TOKEN=sandbox.token())
+    assert home.probe("staging").returncode == 0
+    home.query("update audit.fct_probe_checks set checked_at = checked_at - interval 10 minute")
+    return home
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +42,7 @@ def sealed_history(workplace: Path, built: Path, tmp_path_factory: pytest.TempPa
     """Return a home after a probe, an import, a refused run and a dry-run, whose sandbox is still running."""
     database = tmp_path_factory.mktemp("seals") / "sandbox.sqlite"
     with running_sandbox(database, "--environment", "staging") as sandbox:
-        variables = {"QGP_STAGING_API_URL": sandbox.url, "QGP_API_TOKEN": sandbox.token()}
-        home = new_home(workplace / "seals_history", built, **variables)
-        assert home.probe("staging").returncode == 0
-        home.query("update audit.fct_probe_checks set checked_at = checked_at - interval 10 minute")
+        home = probed(workplace / "seals_history", built, sandbox)
         assert home.loader("--import", "--verify").returncode == 0
         assert home.loader("--import", QGP_API_TOKEN="refused").returncode == 3  # noqa: S106 - no token of anything
         assert home.loader("--dry-run").returncode == 0
@@ -55,10 +60,7 @@ def long_history(workplace: Path, built: Path, tmp_path_factory: pytest.TempPath
     """Return a home after a probe and three imports of the same file, the last of them killed while it posted."""
     database = tmp_path_factory.mktemp("prune") / "sandbox.sqlite"
     with running_sandbox(database, "--environment", "staging") as sandbox:
-        variables = {"QGP_STAGING_API_URL": sandbox.url, "QGP_API_TOKEN": sandbox.token()}
-        home = new_home(workplace / "prune_history", built, **variables)
-        assert home.probe("staging").returncode == 0
-        home.query("update audit.fct_probe_checks set checked_at = checked_at - interval 10 minute")
+        home = probed(workplace / "prune_history", built, sandbox)
         assert home.loader("--import").returncode == 0
         assert home.loader("--import").returncode == 0
         killed(home, "before:commit_outcomes", "--environment", "staging")
