@@ -6,8 +6,8 @@ file; a quoted cell may contain line breaks and doubled quotes; an unquoted cell
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from mmap import mmap
+from typing import NamedTuple
 
 _LINE_END = re.compile(rb"\r?\n\Z")
 _BLANK_LINES = re.compile(rb"\n++|(?:\r\n)++")
@@ -15,9 +15,8 @@ _REST_OF_LINE = re.compile(rb"[^\n]*+(?:\n|\Z)")
 # Before Python 3.11.5 a possessive group that fails behind its first literals leaves the scan where it failed (CPython
 # issue 106052), so none here can: each is entered by literals, and what follows them always matches.
 _QUOTED = rb'"[^"]*+(?:""[^"]*+)*+"'
-_QUOTED_ON_ONE_LINE = rb'"[^"\r\n]*+(?:""[^"\r\n]*+)*+"'
-# The records that one match may take: it keeps its place at each of them, which is memory.
-_MOST_LINES = 4096
+# The records that one match may take, and their bytes: it keeps its place at each of them, which is memory.
+_MOST_RECORDS, _MOST_BYTES = 4096, 1_000_000
 # How far ahead a file that is not UTF-8 throughout is looked at: a byte is decoded once, not once per record.
 _CHECKED_BYTES = 1 << 16
 _END = rb"(?:\r\n|\n|\Z)"
@@ -36,22 +35,20 @@ class Grammar:
         blank = b"" if width == 1 else b"?"
         plain = rb'[^"%b\r\n]++' % sign
         cell = rb"(?:%b|%b)%b" % (plain, _QUOTED, blank)
-        short = rb"(?:%b|%b)%b" % (plain, _QUOTED_ON_ONE_LINE, blank)
         self.delimiter = delimiter
         self.width = width
-        self.lines = re.compile(rb"(?:%b(?:%b%b){%d}\r?\n){1,%d}" % (short, sign, short, width - 1, _MOST_LINES))
+        self.records = re.compile(rb"(?:%b(?:%b%b){%d}\r?\n){1,%d}" % (cell, sign, cell, width - 1, _MOST_RECORDS))
         self.exact = re.compile(rb"(%b(?:%b%b){%d})%b" % (cell, sign, cell, width - 1, _END))
         self.record = re.compile(rb"(%b(?:%b%b)*+)%b" % (cell, sign, cell, _END))
         self.cell = re.compile(rb"(?:%b|%b)?" % (plain, _QUOTED))
         self.quoted = re.compile(_QUOTED)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     r"""Consecutive records, or blank lines (`records` is 0), from record `number` and `line` on, both from 1.
 
     `text` is their bytes; well-formed records end in `\n` each, a single record and a malformed one have no line end.
-    Several records stand on one line each. `error` is a code of issue_codes, and `cells` the count of a single record.
+    `error` is a code of issue_codes, and `cells` the count of a single record.
     """
 
     number: int
@@ -60,6 +57,13 @@ class Piece:
     text: bytes
     cells: int
     error: str | None = None
+
+    def texts(self) -> list[bytes]:
+        """Return the records one by one, without their line ends."""
+        if self.records == 1 and not self.text.endswith(b"\n"):
+            return [self.text]
+        # No text has a NUL: a source with one is refused.
+        return _replaced(self.text, b"\n", b"\0").split(b"\0")[:-1]
 
 
 def split_cells(text: bytes, grammar: Grammar) -> list[bytes]:
@@ -106,10 +110,24 @@ def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int) -> tu
     """Return the piece at `position`, numbered from 0, and the offset after it; a single record may pass `limit`."""
     if match := _BLANK_LINES.match(data, position):
         return Piece(0, 0, 0, match.group(), 0), match.end()
-    if match := grammar.lines.match(data, position, limit):
-        text = match.group().replace(b"\r\n", b"\n")
-        return Piece(0, 0, text.count(b"\n"), text, grammar.width), match.end()
+    if match := grammar.records.match(data, position, min(limit, position + _MOST_BYTES)):
+        text = match.group()
+        if b"\r" in text:
+            text = _replaced(text, b"\r\n", b"\n")
+        return Piece(0, 0, _unquoted(text).count(b"\n"), text, grammar.width), match.end()
     return _single(data, position, grammar)
+
+
+def _unquoted(text: bytes) -> bytes:
+    """Return what stands outside the quotes of well-formed records."""
+    return b"".join(text.split(b'"')[::2])
+
+
+def _replaced(text: bytes, old: bytes, new: bytes) -> bytes:
+    """Replace outside the quotes of well-formed records."""
+    parts = text.split(b'"')
+    parts[::2] = [part.replace(old, new) for part in parts[::2]]
+    return b'"'.join(parts)
 
 
 def _valid_bytes(text: bytes) -> int:

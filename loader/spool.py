@@ -96,11 +96,29 @@ def _released(source: Source, pieces: Iterator[Piece]) -> Iterator[Piece]:
 
 
 def _numbered(piece: Piece, placed: int, delimiter: bytes) -> bytes:
-    first = b"%d,%d,%d," % (piece.number - placed, piece.line - placed, placed + 1)
-    text = piece.text
-    if piece.records > 1 or text.endswith(b"\n"):
-        text = text[:-1].replace(b"\n", b"\n0,0,0,".replace(b",", delimiter))
-    return first.replace(b",", delimiter) + text + b"\n"
+    text, shift = piece.text.removesuffix(b"\n"), piece.line - placed
+    if piece.records > 1 and text.count(b"\n") == piece.records - 1:
+        text = text.replace(b"\n", b"\n" + _numbers(0, 0, 0, delimiter))
+    elif piece.records > 1:
+        text = _shifted(text, shift, delimiter)
+    return _numbers(piece.number - placed, shift, placed + 1, delimiter) + text + b"\n"
+
+
+def _shifted(text: bytes, shift: int, delimiter: bytes) -> bytes:
+    """Put numbers before every record but the first, where line breaks in cells let the lines run ahead."""
+    zeros, parts, behind = b"\n" + _numbers(0, 0, 0, delimiter), text.split(b'"'), {}
+    for at in [at for at in range(1, len(parts), 2) if b"\n" in parts[at]]:
+        shift += parts[at].count(b"\n")
+        if following := next((at for at in range(at + 1, len(parts), 2) if b"\n" in parts[at]), None):
+            behind[following] = shift
+    parts[::2] = [part.replace(b"\n", zeros) for part in parts[::2]]
+    for at, line in behind.items():
+        parts[at] = parts[at].replace(zeros, b"\n" + _numbers(0, line, 0, delimiter), 1)
+    return b'"'.join(parts)
+
+
+def _numbers(record: int, line: int, row: int, delimiter: bytes) -> bytes:
+    return b"%d%b%d%b%d%b" % (record, delimiter, line, delimiter, row, delimiter)
 
 
 def _malformed(piece: Piece, error: str) -> bytes:
@@ -112,16 +130,18 @@ def _malformed(piece: Piece, error: str) -> bytes:
 def _check_sizes(source: Source, piece: Piece, grammar: Grammar, limits: Limits) -> None:
     if len(piece.text) <= limits.max_field_bytes:
         return
-    for at, text in enumerate(piece.text.split(b"\n") if piece.records > 1 else [piece.text]):
+    line = piece.line
+    for text in [piece.text] if piece.error else piece.texts():
         if len(text) > limits.max_record_bytes:
             raise SourceRefused(
-                f"{source.path}:{piece.line + at}: a record of {len(text)} bytes, the limit is "
+                f"{source.path}:{line}: a record of {len(text)} bytes, the limit is "
                 f"{limits.max_record_bytes}; look for a quote that is never closed, or raise [source] max_record_bytes"
             )
         if len(text) > limits.max_field_bytes and not piece.error:
-            largest = max(map(len, split_cells(text.removesuffix(b"\n"), grammar)))
+            largest = max(map(len, split_cells(text, grammar)))
             if largest > limits.max_field_bytes:
                 raise SourceRefused(
-                    f"{source.path}:{piece.line + at}: a cell of {largest} bytes, the limit is "
+                    f"{source.path}:{line}: a cell of {largest} bytes, the limit is "
                     f"{limits.max_field_bytes}; shorten it, or raise [source] max_field_bytes in etl.toml"
                 )
+        line += 1 + text.count(b"\n")

@@ -29,14 +29,15 @@ def records_of(piece: Piece) -> Iterator[Record]:
     if piece.records == 0:
         for at, text in enumerate(piece.text.split(b"\n")[:-1]):
             yield Record(0, piece.line + at, text.removesuffix(b"\r"), 0, None)
-    elif not piece.text.endswith(b"\n") or piece.error:
+    elif piece.error:
         assert piece.records == 1
         yield Record(piece.number, piece.line, piece.text, piece.cells, piece.error)
     else:
-        texts = piece.text.split(b"\n")[:-1]
+        texts, line = piece.texts(), piece.line
         assert len(texts) == piece.records
         for at, text in enumerate(texts):
-            yield Record(piece.number + at, piece.line + at, text, piece.cells, None)
+            yield Record(piece.number + at, line, text, piece.cells, None)
+            line += 1 + text.count(b"\n")
 
 
 def cells_of(record: Record) -> list[bytes]:

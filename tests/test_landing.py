@@ -145,8 +145,18 @@ def test_the_name_of_the_file_is_taken_literally(name: str, tmp_path: Path):
 
 
 def test_many_short_pieces_keep_their_numbers():
-    kinds = ["R,T,P", 'S,"two\nlines",P', "", "short,one", 'U,"a ""b""",P', "V,T,P", "W,T,P\r", 'X,b"c,d']
-    lines = [kinds[at * 7 % 8] for at in range(400)]
+    kinds = [
+        "R,T,P",
+        'S,"two\nlines",P',
+        "",
+        "short,one",
+        'U,"a ""b""",P',
+        "V,T,P",
+        "W,T,P\r",
+        'X,b"c,d',
+        'Y,"a\n\nb","c\nd"',
+    ]
+    lines = [kinds[at * 7 % 9] for at in range(450)]
     rows = landed("ref,title,place\n" + "\n".join(lines))
     expected, line = [], 2
     for text in lines:
