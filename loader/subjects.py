@@ -1,14 +1,14 @@
 """What the rows of `audit` belong to: a run, a dbt invocation or a receipt; and what exactly stands there of each."""
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from loader.apart import ATTACHED, literal, quoted
 from loader.audit import now
-from loader.warehouse import Row, fetch
+from loader.errors import StoppedEarly
+from loader.warehouse import Row, copy_rows, fetch
 
 RUN, INVOCATION, RECEIPT = "run", "invocation", "receipt"
 # That a run stood open when others were sealed; what it holds is sealed when it is closed.
@@ -16,8 +16,8 @@ OPEN_RUN = "open run"
 SEALS = "fct_seals"
 # The column that says what a row belongs to: the first of these that its table has.
 ID_COLUMNS = {"run_id": RUN, "invocation_id": INVOCATION, "receipt_id": RECEIPT}
-_PIECE = 50_000
-_ROWS_IN_MEMORY = 2_000_000
+_PIECE, _LINE_BYTES = 50_000, 65
+_ROWS_IN_MEMORY = 50_000
 _TABLES = """
     select table_name, list(column_name order by column_name) as columns
     from duckdb_columns() semi join duckdb_tables() using (database_oid, schema_oid, table_oid)
@@ -128,31 +128,40 @@ def _of_table(
 ) -> Iterator[tuple[Subject, dict[str, Any]]]:
     """Yield each subject of a table with the number and the fingerprint of its rows.
 
-    DuckDB hashes and sorts. What fits into the memory it puts together itself, which is faster; more is sorted on the
-    disk where the memory does not do, and fed to one digest at a time here.
+    DuckDB hashes and sorts. Few hashes it puts together itself; many it writes to a file, sorted on all cores, and on
+    the disk where the memory does not do. One digest after the other is taken of that file here.
     """
     parameters = [] if ids is None else [list(ids)]
-    counted = f"select count(*) as rows from {table.relation} {_condition(table, ids)}"  # noqa: S608
-    if fetch(connection, counted, parameters)[0]["rows"] <= rows_in_memory:
+    counted = fetch(connection, _counts(table, ids), parameters)
+    if sum(row["rows"] for row in counted) <= rows_in_memory:
         for row in fetch(connection, _digests(table, ids), parameters):
             yield Subject(table.kind, row["id"]), {"rows": row["rows"], "sha256": row["sha256"]}
             advance(row["rows"])
         return
-    result = connection.execute(f"{_hashes(table, ids)} order by all", parameters)
-    current: tuple[Any] | None = None
-    rows, digest = 0, hashlib.sha256()
-    while batch := result.fetchmany(_PIECE):
-        for found, group in groupby(batch, key=itemgetter(0)):
-            if current != (found,):
-                if current:
-                    yield Subject(table.kind, current[0]), {"rows": rows, "sha256": digest.hexdigest()}
-                current, rows, digest = (found,), 0, hashlib.sha256()
-            hashes = [sha256 for _, sha256 in group]
-            rows += len(hashes)
-            digest.update("".join(hashes).encode())
-        advance(len(batch))
-    if current:
-        yield Subject(table.kind, current[0]), {"rows": rows, "sha256": digest.hexdigest()}
+    try:
+        with tempfile.TemporaryFile() as file:
+            query = f"select row_hash from ({_hashes(table, ids)}) order by id, row_hash"  # noqa: S608 - our own names
+            copy_rows(connection, query, parameters, file, "format csv, header false")
+            file.seek(0)
+            for row in counted:
+                sha256 = _digest(file, row["rows"], advance)
+                yield Subject(table.kind, row["id"]), {"rows": row["rows"], "sha256": sha256}
+    except OSError as error:
+        raise StoppedEarly(
+            f"{tempfile.gettempdir()}: cannot be written ({error.strerror or error}); free it, or set TMPDIR, "
+            "then run the same command again"
+        ) from error
+
+
+def _digest(file: BinaryIO, rows: int, advance: Callable[[int], None]) -> str:
+    """Return the SHA-256 of the next hashes in a file, each on a line of its own."""
+    digest = hashlib.sha256()
+    while rows:
+        piece = min(rows, _PIECE)
+        digest.update(file.read(piece * _LINE_BYTES).replace(b"\n", b""))
+        rows -= piece
+        advance(piece)
+    return digest.hexdigest()
 
 
 def _hashes(table: Table, ids: Sequence[str | None] | None) -> str:
@@ -167,6 +176,14 @@ def _hashes(table: Table, ids: Sequence[str | None] | None) -> str:
     return (
         f'select "{table.id_column}" as id, sha256(concat({cells})) as row_hash '  # noqa: S608 - names of the catalogue
         f"from {table.relation} {_condition(table, ids)}"
+    )
+
+
+def _counts(table: Table, ids: Sequence[str | None] | None) -> str:
+    """Return the query of the id and the number of its rows, in the order of the ids."""
+    return (
+        f'select "{table.id_column}" as id, count(*) as rows '  # noqa: S608 - names of the catalogue
+        f"from {table.relation} {_condition(table, ids)} group by id order by id"
     )
 
 

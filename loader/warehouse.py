@@ -15,6 +15,7 @@ from loader.errors import DatabaseLocked, GateClosed, Refused, StoppedEarly
 from loader.modes import tighten_database
 
 _HOLDER = re.compile(r"\(PID (\d+)\)")
+_WRITE_FAILED = re.compile(r'Could not write file \\?"[^"]*": ([^"]+)')
 _POLL_SECONDS = 0.1
 _BATCH_ROWS = 10_000
 # Out of memory: what does not fit could not be moved to the disk either.
@@ -195,4 +196,5 @@ def copy_rows(
         copied = connection.execute(f"copy ({query}) to {target}", list(parameters))
         return int(copied.fetchall()[0][0])
     except duckdb.IOException as error:
-        raise OSError(errno.EIO, str(error).splitlines()[0]) from error
+        failed = _WRITE_FAILED.search(str(error))
+        raise OSError(errno.EIO, failed[1] if failed else str(error).splitlines()[0]) from error

@@ -1,8 +1,12 @@
 """The fingerprint of a subject's rows: the same however many there are, and whatever their order."""
 
+import subprocess
+import sys
+
 import duckdb
 import pytest
 
+from loader.config import ROOT
 from loader.subjects import Content, Subject, audit_tables, contents
 
 ROWS = "select 'R-' || (i % 3) as run_id, if(i % 7 = 0, null, i // 5) as n, 'a:' || (i // 2) as words from range(2000)"
@@ -25,3 +29,23 @@ def test_a_fingerprint_depends_on_the_rows_alone(rows_in_memory: int):
         "R-2": 666,
     }
     assert fingerprints("hash(i)", rows_in_memory) == expected
+
+
+# A limit on the size of every file that is written: what is over it fails as on a full disk.
+LIMITED = """
+import resource
+from loader.errors import StoppedEarly
+from tests.test_subjects import fingerprints
+resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))
+try:
+    fingerprints("i", 0)
+except StoppedEarly as error:
+    print(error)
+"""
+
+
+def test_a_full_temporary_folder_is_named():
+    done = subprocess.run([sys.executable, "-c", LIMITED], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "cannot be written (File too large)" in done.stdout
+    assert "set TMPDIR, then run the same command again" in done.stdout
+    assert done.stdout.count("\n") == 1
