@@ -81,7 +81,7 @@ class Records:
         if grammar.exact.fullmatch(text) and (text.isascii() or _is_utf8(text)):
             return None
         piece = next(scan(text, 0, grammar, len(text), is_utf8=False))
-        shown = piece.text.decode("utf-8", "backslashreplace")
+        shown = piece.records[0].decode("utf-8", "backslashreplace")
         return Malformed(self.number, self.line, str(piece.error), piece.cells, shown)
 
 

@@ -37,17 +37,10 @@ class Columns:
 
 
 def lines_query(spool: IO[bytes], columns: Columns, max_record: int) -> str:
-    """Return the query over the spool of well-formed records: its numbers carried on from each piece's first record.
-
-    The windows have no order of their own: DuckDB then streams the spool in its order, which `first_row` checks.
-    """
-    types = {"record_shift": "BIGINT", "line_shift": "BIGINT", "first_row": "BIGINT"}
+    """Return the query over the spool of well-formed records, in its order."""
+    types = {"record_number": "BIGINT", "line_number": "BIGINT"}
     types |= {f"cell_{at}": "VARCHAR" for at in range(len(columns.names))}
-    return (
-        "select max(record_shift) over so_far as record_shift, max(line_shift) over so_far as line_shift, "  # noqa: S608
-        f"* exclude (record_shift, line_shift) from {_read_csv(spool, columns.delimiter, types, max_record)} "
-        "window so_far as (rows unbounded preceding)"
-    )
+    return f"select * from {_read_csv(spool, columns.delimiter, types, max_record)}"  # noqa: S608 - our own text
 
 
 def errors_query(spool: IO[bytes], max_record: int) -> str:
@@ -65,7 +58,7 @@ def records_query(columns: Columns) -> str:
     blank = "".join(", null::varchar" for _ in cells)
     return f"""
         select
-            landed_source.*, landed.rowid + record_shift as record_number, landed.rowid + line_shift as line_number,
+            landed_source.*, landed.record_number, landed.line_number,
             null::varchar as parse_error, {len(columns.names)}::bigint as cell_count, null::varchar as raw_record,
             sha256(to_json([{hashed}])::varchar || to_json({others})::varchar) as record_hash,
             {others} as other_cells {landed}

@@ -20,6 +20,8 @@ _MOST_RECORDS, _MOST_BYTES = 4096, 1_000_000
 # How far ahead a file that is not UTF-8 throughout is looked at: a byte is decoded once, not once per record.
 _CHECKED_BYTES = 1 << 16
 _END = rb"(?:\r\n|\n|\Z)"
+# Records, the count of cells of one, what is wrong with it, and the offset behind.
+_Found = tuple[list[bytes], int, str | None, int]
 
 
 class Grammar:
@@ -45,25 +47,18 @@ class Grammar:
 
 
 class Piece(NamedTuple):
-    r"""Consecutive records, or blank lines (`records` is 0), from record `number` and `line` on, both from 1.
+    """Consecutive records from record `number` and `line` on, both from 1, or blank lines, which are no record.
 
-    `text` is their bytes; well-formed records end in `\n` each, a single record and a malformed one have no line end.
-    `error` is a code of issue_codes, and `cells` the count of a single record.
+    `records` are the bytes of each without its line end; `lines` is how many line ends there are. A malformed record
+    stands alone: `error` is its code of issue_codes. `cells` is the count of one record.
     """
 
     number: int
     line: int
-    records: int
-    text: bytes
+    records: list[bytes]
+    lines: int
     cells: int
     error: str | None = None
-
-    def texts(self) -> list[bytes]:
-        """Return the records one by one, without their line ends."""
-        if self.records == 1 and not self.text.endswith(b"\n"):
-            return [self.text]
-        # No text has a NUL: a source with one is refused.
-        return _replaced(self.text, b"\n", b"\0").split(b"\0")[:-1]
 
 
 def split_cells(text: bytes, grammar: Grammar) -> list[bytes]:
@@ -97,37 +92,31 @@ def scan(data: bytes | mmap, start: int, grammar: Grammar, window: int, *, is_ut
     while position < size:
         if valid <= position:
             valid = position + _valid_bytes(data[position : position + _CHECKED_BYTES])
-        piece, end = _next(data, position, grammar, min(valid, position + window))
-        if end > valid and _valid_bytes(piece.text) < len(piece.text):
-            piece = Piece(0, 0, 1, piece.text, piece.cells, "not_utf8")
-        yield Piece(number, line, piece.records, piece.text, piece.cells, piece.error)
-        number += piece.records
-        line += data[position:end].count(b"\n")
-        position = end
+        records, cells, error, end = _next(data, position, grammar, min(valid, position + window))
+        if end > valid and _valid_bytes(records[0]) < len(records[0]):
+            error = "not_utf8"
+        lines = data[position:end].count(b"\n")
+        yield Piece(number, line, records, lines, cells, error)
+        number, line, position = number + len(records), line + lines, end
 
 
-def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int) -> tuple[Piece, int]:
-    """Return the piece at `position`, numbered from 0, and the offset after it; a single record may pass `limit`."""
+def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int) -> _Found:
+    """Return what stands at `position`; a single record may pass `limit`."""
     if match := _BLANK_LINES.match(data, position):
-        return Piece(0, 0, 0, match.group(), 0), match.end()
+        return [], 0, None, match.end()
     if match := grammar.records.match(data, position, min(limit, position + _MOST_BYTES)):
-        text = match.group()
-        if b"\r" in text:
-            text = _replaced(text, b"\r\n", b"\n")
-        return Piece(0, 0, _unquoted(text).count(b"\n"), text, grammar.width), match.end()
+        return _apart(match.group()), grammar.width, None, match.end()
     return _single(data, position, grammar)
 
 
-def _unquoted(text: bytes) -> bytes:
-    """Return what stands outside the quotes of well-formed records."""
-    return b"".join(text.split(b'"')[::2])
+def _apart(text: bytes) -> list[bytes]:
+    """Return the records of a well-formed text one by one, without their line ends.
 
-
-def _replaced(text: bytes, old: bytes, new: bytes) -> bytes:
-    """Replace outside the quotes of well-formed records."""
+    Outside the quotes is every second part of it. A NUL, which no source may have, takes the place of a line end.
+    """
     parts = text.split(b'"')
-    parts[::2] = [part.replace(old, new) for part in parts[::2]]
-    return b'"'.join(parts)
+    parts[::2] = [part.replace(b"\r\n", b"\0").replace(b"\n", b"\0") for part in parts[::2]]
+    return b'"'.join(parts).split(b"\0")[:-1]
 
 
 def _valid_bytes(text: bytes) -> int:
@@ -139,17 +128,17 @@ def _valid_bytes(text: bytes) -> int:
     return len(text)
 
 
-def _single(data: bytes | mmap, position: int, grammar: Grammar) -> tuple[Piece, int]:
+def _single(data: bytes | mmap, position: int, grammar: Grammar) -> _Found:
     if match := grammar.exact.match(data, position):
-        return Piece(0, 0, 1, match.group(1), grammar.width), match.end()
+        return [match.group(1)], grammar.width, None, match.end()
     if match := grammar.record.match(data, position):
         cells = len(split_cells(match.group(1), grammar))
         error = "too_few_columns" if cells < grammar.width else "too_many_columns"
-        return Piece(0, 0, 1, match.group(1), cells, error), match.end()
+        return [match.group(1)], cells, error, match.end()
     return _malformed(data, position, grammar)
 
 
-def _malformed(data: bytes | mmap, position: int, grammar: Grammar) -> tuple[Piece, int]:
+def _malformed(data: bytes | mmap, position: int, grammar: Grammar) -> _Found:
     """Name what breaks RFC 4180 first, and take the record to end with the line in which that happens."""
     cell, cells = position, 1
     while (match := grammar.cell.match(data, cell)) and data[match.end() : match.end() + 1] == grammar.delimiter:
@@ -164,4 +153,4 @@ def _malformed(data: bytes | mmap, position: int, grammar: Grammar) -> tuple[Pie
         error, after = "unterminated_quote", cell
     rest = _REST_OF_LINE.match(data, after)
     end = rest.end() if rest else len(data)
-    return Piece(0, 0, 1, _LINE_END.sub(b"", data[position:end]), cells, error), end
+    return [_LINE_END.sub(b"", data[position:end])], cells, error, end

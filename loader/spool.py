@@ -39,10 +39,8 @@ def spool_file(
 ) -> Spooled:
     """Scan a file and write every record of it into one of the two spools.
 
-    A well-formed record goes to `records` as it stands, after three numbers: what is to be added to its place in the
-    spool (from 0) for its record number and for its line number, and its place (from 1) as a check. They stand before
-    the first record of a piece and are 0 before the others. A malformed record goes to `errors` as record number, line
-    number, code, count of cells and text.
+    A well-formed record goes to `records` as it stands, after its record number and its line number; a malformed one to
+    `errors`, as record number, line number, code, count of cells and text.
 
     Raises:
         SourceRefused: the file cannot be trusted at all, is over a limit, has no record, or cannot be spooled.
@@ -69,18 +67,17 @@ def _spool(
     source: Source, start: int, grammar: Grammar, limits: Limits, records: IO[bytes], errors: IO[bytes]
 ) -> tuple[int, int]:
     """Return the number of records and of blank lines."""
-    placed, last, blank_lines = 0, 0, 0
+    last, blank_lines = 0, 0
     for piece in _released(source, scan(source.data, start, grammar, limits.max_record_bytes, is_utf8=source.is_utf8)):
-        if piece.records == 0:
-            blank_lines += piece.text.count(b"\n")
+        if not piece.records:
+            blank_lines += piece.lines
             continue
         _check_sizes(source, piece, grammar, limits)
-        last = piece.number + piece.records - 1
+        last = piece.number + len(piece.records) - 1
         if piece.error:
             errors.write(_malformed(piece, piece.error))
         else:
-            records.write(_numbered(piece, placed, grammar.delimiter))
-            placed += piece.records
+            records.write(b"".join(_numbered(piece, grammar.delimiter)))
     return last, blank_lines
 
 
@@ -89,49 +86,36 @@ def _released(source: Source, pieces: Iterator[Piece]) -> Iterator[Piece]:
     held = 0
     for piece in pieces:
         yield piece
-        held += len(piece.text)
+        held += sum(map(len, piece.records))
         if held > _HELD_BYTES:
             source.data.madvise(MADV_DONTNEED)
             held = 0
 
 
-def _numbered(piece: Piece, placed: int, delimiter: bytes) -> bytes:
-    text, shift = piece.text.removesuffix(b"\n"), piece.line - placed
-    if piece.records > 1 and text.count(b"\n") == piece.records - 1:
-        text = text.replace(b"\n", b"\n" + _numbers(0, 0, 0, delimiter))
-    elif piece.records > 1:
-        text = _shifted(text, shift, delimiter)
-    return _numbers(piece.number - placed, shift, placed + 1, delimiter) + text + b"\n"
-
-
-def _shifted(text: bytes, shift: int, delimiter: bytes) -> bytes:
-    """Put numbers before every record but the first, where line breaks in cells let the lines run ahead."""
-    zeros, parts, behind = b"\n" + _numbers(0, 0, 0, delimiter), text.split(b'"'), {}
-    for at in [at for at in range(1, len(parts), 2) if b"\n" in parts[at]]:
-        shift += parts[at].count(b"\n")
-        if following := next((at for at in range(at + 1, len(parts), 2) if b"\n" in parts[at]), None):
-            behind[following] = shift
-    parts[::2] = [part.replace(b"\n", zeros) for part in parts[::2]]
-    for at, line in behind.items():
-        parts[at] = parts[at].replace(zeros, b"\n" + _numbers(0, line, 0, delimiter), 1)
-    return b'"'.join(parts)
-
-
-def _numbers(record: int, line: int, row: int, delimiter: bytes) -> bytes:
-    return b"%d%b%d%b%d%b" % (record, delimiter, line, delimiter, row, delimiter)
+def _numbered(piece: Piece, delimiter: bytes) -> list[bytes]:
+    """Return the lines of the spool: each record after its number and its line."""
+    row, line = b"%d,%d,%b\n".replace(b",", delimiter.replace(b"%", b"%%")), piece.line
+    if piece.lines <= len(piece.records):
+        ahead = line - piece.number
+        return [row % (number, number + ahead, text) for number, text in enumerate(piece.records, piece.number)]
+    rows = []
+    for number, text in enumerate(piece.records, piece.number):
+        rows.append(row % (number, line, text))
+        line += 1 + text.count(b"\n")
+    return rows
 
 
 def _malformed(piece: Piece, error: str) -> bytes:
     """Return the line of the spool; bytes that are not UTF-8 are shown as Python shows them, as a backslash and hex."""
-    text = piece.text.decode("utf-8", "backslashreplace").replace('"', '""')
+    text = piece.records[0].decode("utf-8", "backslashreplace").replace('"', '""')
     return f'{piece.number},{piece.line},{error},{piece.cells},"{text}"\n'.encode()
 
 
 def _check_sizes(source: Source, piece: Piece, grammar: Grammar, limits: Limits) -> None:
-    if len(piece.text) <= limits.max_field_bytes:
+    if max(map(len, piece.records)) <= limits.max_field_bytes:
         return
     line = piece.line
-    for text in [piece.text] if piece.error else piece.texts():
+    for text in piece.records:
         if len(text) > limits.max_record_bytes:
             raise SourceRefused(
                 f"{source.path}:{line}: a record of {len(text)} bytes, the limit is "

@@ -26,18 +26,13 @@ def scanned(
 
 
 def records_of(piece: Piece) -> Iterator[Record]:
-    if piece.records == 0:
-        for at, text in enumerate(piece.text.split(b"\n")[:-1]):
-            yield Record(0, piece.line + at, text.removesuffix(b"\r"), 0, None)
-    elif piece.error:
-        assert piece.records == 1
-        yield Record(piece.number, piece.line, piece.text, piece.cells, piece.error)
-    else:
-        texts, line = piece.texts(), piece.line
-        assert len(texts) == piece.records
-        for at, text in enumerate(texts):
-            yield Record(piece.number + at, line, text, piece.cells, None)
-            line += 1 + text.count(b"\n")
+    if not piece.records:
+        for at in range(piece.lines):
+            yield Record(0, piece.line + at, b"", 0, None)
+    line = piece.line
+    for number, text in enumerate(piece.records, piece.number):
+        yield Record(number, line, text, piece.cells, piece.error)
+        line += 1 + text.count(b"\n")
 
 
 def cells_of(record: Record) -> list[bytes]:
