@@ -91,8 +91,8 @@ def _compare(session: Any, spooled: Spooled) -> None:
     """Refuse the file when DuckDB has not read from the spools what the scan has found in it."""
     (read,) = session.execute(
         f"select count(*) + (select count(*) from {LANDED}_errors), "  # noqa: S608 - a name of ours
-        "count(*) filter (where record_number <= before or line_number <= before_line) from ("
-        "select *, lag(record_number) over () as before, lag(line_number) over () as before_line "
+        "count(*) filter (where record_number <= before or lines_ahead < ahead_before) from ("
+        "select *, lag(record_number) over () as before, lag(lines_ahead) over () as ahead_before "
         f"from {LANDED})"
     ).fetchall()
     if read != (spooled.records, 0):

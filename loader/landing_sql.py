@@ -38,7 +38,7 @@ class Columns:
 
 def lines_query(spool: IO[bytes], columns: Columns, max_record: int) -> str:
     """Return the query over the spool of well-formed records, in its order."""
-    types = {"record_number": "BIGINT", "line_number": "BIGINT"}
+    types = {"record_number": "BIGINT", "lines_ahead": "BIGINT"}
     types |= {f"cell_{at}": "VARCHAR" for at in range(len(columns.names))}
     return f"select * from {_read_csv(spool, columns.delimiter, types, max_record)}"  # noqa: S608 - our own text
 
@@ -58,9 +58,9 @@ def records_query(columns: Columns) -> str:
     blank = "".join(", null::varchar" for _ in cells)
     return f"""
         select
-            landed_source.*, landed.record_number, landed.line_number,
+            landed_source.*, record_number, record_number + lines_ahead as line_number,
             null::varchar as parse_error, {len(columns.names)}::bigint as cell_count, null::varchar as raw_record,
-            sha256(to_json([{hashed}])::varchar || to_json({others})::varchar) as record_hash,
+            sha256(json_array({hashed})::varchar || to_json({others})::varchar) as record_hash,
             {others} as other_cells {landed}
         from {LANDED} as landed cross join landed_source
         union all

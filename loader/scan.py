@@ -20,8 +20,8 @@ _MOST_RECORDS, _MOST_BYTES = 4096, 1_000_000
 # How far ahead a file that is not UTF-8 throughout is looked at: a byte is decoded once, not once per record.
 _CHECKED_BYTES = 1 << 16
 _END = rb"(?:\r\n|\n|\Z)"
-# Records, the count of cells of one, what is wrong with it, and the offset behind.
-_Found = tuple[list[bytes], int, str | None, int]
+# Records, their line ends, the count of cells of one, what is wrong with it, and the offset behind.
+_Found = tuple[list[bytes], int, int, str | None, int]
 
 
 class Grammar:
@@ -92,10 +92,9 @@ def scan(data: bytes | mmap, start: int, grammar: Grammar, window: int, *, is_ut
     while position < size:
         if valid <= position:
             valid = position + _valid_bytes(data[position : position + _CHECKED_BYTES])
-        records, cells, error, end = _next(data, position, grammar, min(valid, position + window))
+        records, lines, cells, error, end = _next(data, position, grammar, min(valid, position + window))
         if end > valid and _valid_bytes(records[0]) < len(records[0]):
             error = "not_utf8"
-        lines = data[position:end].count(b"\n")
         yield Piece(number, line, records, lines, cells, error)
         number, line, position = number + len(records), line + lines, end
 
@@ -103,20 +102,28 @@ def scan(data: bytes | mmap, start: int, grammar: Grammar, window: int, *, is_ut
 def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int) -> _Found:
     """Return what stands at `position`; a single record may pass `limit`."""
     if match := _BLANK_LINES.match(data, position):
-        return [], 0, None, match.end()
+        return [], match.group().count(b"\n"), 0, None, match.end()
     if match := grammar.records.match(data, position, min(limit, position + _MOST_BYTES)):
-        return _apart(match.group()), grammar.width, None, match.end()
-    return _single(data, position, grammar)
+        return *_apart(match.group()), grammar.width, None, match.end()
+    return _alone(data, position, grammar)
 
 
-def _apart(text: bytes) -> list[bytes]:
-    """Return the records of a well-formed text one by one, without their line ends.
+def _apart(text: bytes) -> tuple[list[bytes], int]:
+    """Return the records of a well-formed text one by one, without their line ends, and the number of its lines.
 
-    Outside the quotes is every second part of it. A NUL, which no source may have, takes the place of a line end.
+    A line with an odd number of quotes begins or ends a record of several lines, whatever stands between them.
     """
-    parts = text.split(b'"')
-    parts[::2] = [part.replace(b"\r\n", b"\0").replace(b"\n", b"\0") for part in parts[::2]]
-    return b'"'.join(parts).split(b"\0")[:-1]
+    lines = text.split(b"\n")[:-1]
+    records, done = [], 0
+    odd = [at for at, line in enumerate(lines) if b'"' in line and line.count(b'"') % 2]
+    for first, last in zip(odd[::2], odd[1::2], strict=True):
+        records += lines[done:first]
+        records.append(b"\n".join(lines[first : last + 1]))
+        done = last + 1
+    records += lines[done:]
+    if b"\r" in text:
+        records = [record.removesuffix(b"\r") for record in records]
+    return records, len(lines)
 
 
 def _valid_bytes(text: bytes) -> int:
@@ -128,17 +135,22 @@ def _valid_bytes(text: bytes) -> int:
     return len(text)
 
 
-def _single(data: bytes | mmap, position: int, grammar: Grammar) -> _Found:
+def _alone(data: bytes | mmap, position: int, grammar: Grammar) -> _Found:
+    record, cells, error, end = _single(data, position, grammar)
+    return [record], data[position:end].count(b"\n"), cells, error, end
+
+
+def _single(data: bytes | mmap, position: int, grammar: Grammar) -> tuple[bytes, int, str | None, int]:
     if match := grammar.exact.match(data, position):
-        return [match.group(1)], grammar.width, None, match.end()
+        return match.group(1), grammar.width, None, match.end()
     if match := grammar.record.match(data, position):
         cells = len(split_cells(match.group(1), grammar))
         error = "too_few_columns" if cells < grammar.width else "too_many_columns"
-        return [match.group(1)], cells, error, match.end()
+        return match.group(1), cells, error, match.end()
     return _malformed(data, position, grammar)
 
 
-def _malformed(data: bytes | mmap, position: int, grammar: Grammar) -> _Found:
+def _malformed(data: bytes | mmap, position: int, grammar: Grammar) -> tuple[bytes, int, str | None, int]:
     """Name what breaks RFC 4180 first, and take the record to end with the line in which that happens."""
     cell, cells = position, 1
     while (match := grammar.cell.match(data, cell)) and data[match.end() : match.end() + 1] == grammar.delimiter:
@@ -153,4 +165,4 @@ def _malformed(data: bytes | mmap, position: int, grammar: Grammar) -> _Found:
         error, after = "unterminated_quote", cell
     rest = _REST_OF_LINE.match(data, after)
     end = rest.end() if rest else len(data)
-    return [_LINE_END.sub(b"", data[position:end])], cells, error, end
+    return _LINE_END.sub(b"", data[position:end]), cells, error, end

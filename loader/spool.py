@@ -39,8 +39,8 @@ def spool_file(
 ) -> Spooled:
     """Scan a file and write every record of it into one of the two spools.
 
-    A well-formed record goes to `records` as it stands, after its record number and its line number; a malformed one to
-    `errors`, as record number, line number, code, count of cells and text.
+    A well-formed record goes to `records` as it stands, after its record number and by how much its line number is
+    ahead of that; a malformed one to `errors`, as record number, line number, code, count of cells and text.
 
     Raises:
         SourceRefused: the file cannot be trusted at all, is over a limit, has no record, or cannot be spooled.
@@ -77,7 +77,7 @@ def _spool(
         if piece.error:
             errors.write(_malformed(piece, piece.error))
         else:
-            records.write(b"".join(_numbered(piece, grammar.delimiter)))
+            records.write(b"\n".join(_numbered(piece, grammar.delimiter)) + b"\n")
     return last, blank_lines
 
 
@@ -93,16 +93,18 @@ def _released(source: Source, pieces: Iterator[Piece]) -> Iterator[Piece]:
 
 
 def _numbered(piece: Piece, delimiter: bytes) -> list[bytes]:
-    """Return the lines of the spool: each record after its number and its line."""
-    row, line = b"%d,%d,%b\n".replace(b",", delimiter.replace(b"%", b"%%")), piece.line
-    if piece.lines <= len(piece.records):
-        ahead = line - piece.number
-        return [row % (number, number + ahead, text) for number, text in enumerate(piece.records, piece.number)]
-    rows = []
-    for number, text in enumerate(piece.records, piece.number):
-        rows.append(row % (number, line, text))
-        line += 1 + text.count(b"\n")
-    return rows
+    """Return the lines of the spool: each record after its number and by how much its line is ahead of that."""
+    count, ahead = len(piece.records), piece.line - piece.number
+    numbers = " ".join(map(str, range(piece.number, piece.number + count))).encode().split()
+    sign = delimiter + b"%d" % ahead + delimiter
+    signs = [sign] * count
+    if piece.lines > count:
+        for at, text in enumerate(piece.records):
+            signs[at] = sign
+            if b"\n" in text:
+                ahead += text.count(b"\n")
+                sign = delimiter + b"%d" % ahead + delimiter
+    return [number + sign + text for number, sign, text in zip(numbers, signs, piece.records, strict=True)]
 
 
 def _malformed(piece: Piece, error: str) -> bytes:
