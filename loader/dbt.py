@@ -89,7 +89,7 @@ def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect, *,
 def _started(variables: dict[str, str], handover: Handover, output: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
     """Start dbt and yield it; it is ended when the caller does not get as far as to wait for it."""
     dbt = subprocess.Popen(  # noqa: S603 - our own arguments
-        [sys.executable, "-m", "dbt.cli.main", *_ARGUMENTS],
+        [sys.executable, "-m", "loader.start_dbt", *_ARGUMENTS],
         cwd=ROOT,
         env=variables | handover.variables,
         stdin=subprocess.DEVNULL,
