@@ -1,5 +1,14 @@
-{#- Cells of a payload that the API would refuse: longer than the card allows, or outside the enum. -#}
+{#- Records of a payload with a cell that the API would refuse: longer than the card allows, or outside the enum. All
+    fields are looked at in one pass; `fields` names those of a record. -#}
 {% test fits_its_card(model, entity) %}
+{% set misfits = {} %}
+{% for field in card(entity).fields if field.is_enum %}
+    {% do misfits.update({field.field: field.field ~ " not in (select api_value from enum_map where field = '" ~ field.field ~ "')"}) %}
+{% endfor %}
+{% for field in card(entity).fields if field.max_length and not field.is_enum %}
+    {% do misfits.update({field.field: may_exceed(field.field, field) ~ ' and '
+        ~ counted_length(field.field, field.counts) ~ ' > ' ~ field.max_length}) %}
+{% endfor %}
 with payload as (
     select * from {{ model }}
 ),
@@ -9,22 +18,15 @@ enum_map as (
 ),
 
 offenders as (
-    {% for field in card(entity).fields if field.max_length or field.is_enum %}
-    {{ 'union all' if not loop.first }}
     select
         record_number,
-        '{{ field.field }}' as field
+        concat_ws(', ' {%- for field, misfit in misfits.items() %}, case when {{ misfit }} then '{{ field }}' end {%- endfor %}) as fields
     from payload
     where
-        {% if field.is_enum %}
-        {{ field.field }} not in (select api_value from enum_map where field = '{{ field.field }}')
-        {% else %}
-        length({{ field.field }}) > {{ field.max_length // 6 }}
-        and {{ counted_length(field.field, field.counts) }} > {{ field.max_length }}
-        {% endif %}
-    {% else %}
-    select null where false
-    {% endfor %}
+        false
+        {% for misfit in misfits.values() %}
+        or {{ misfit }}
+        {% endfor %}
 )
 
 select * from offenders
