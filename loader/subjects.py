@@ -140,7 +140,8 @@ def _of_table(
         return
     try:
         with tempfile.TemporaryFile() as file:
-            query = f"select row_hash from ({_hashes(table, ids)}) order by id, row_hash"  # noqa: S608 - our own names
+            order = "row_hash" if len(counted) == 1 else "id, row_hash"
+            query = f"select row_hash from ({_hashes(table, ids)}) order by {order}"  # noqa: S608 - our own names
             copy_rows(connection, query, parameters, file, "format csv, header false")
             file.seek(0)
             for row in counted:

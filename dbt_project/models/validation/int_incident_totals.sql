@@ -40,10 +40,17 @@ counted as (
     from records
 ),
 
-hashed_records as (
+-- By the block, because DuckDB sorts one list on one core alone.
+hashed_blocks as (
     select
-        list(md5(concat_ws(chr(0), record_hash, {{ cells | join(', ') }})) order by record_number) as record_digests
+        record_number // 16384 as block,
+        md5(string_agg(md5(concat_ws(chr(0), record_hash, {{ cells | join(', ') }})), '' order by record_number)) as digest
     from staged
+    group by block
+),
+
+hashed_records as (
+    select list(digest order by block) as block_digests from hashed_blocks
 ),
 
 hashed_verdicts as (
@@ -61,7 +68,7 @@ totals as (
         source_file.*,
         counted.*,
         issues.warnings,
-        sha256(array_to_string(list_concat(record_digests, verdicts), '')) as output_hash
+        sha256(array_to_string(list_concat(block_digests, verdicts), '')) as output_hash
     from source_file
     cross join counted
     cross join issues
