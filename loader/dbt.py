@@ -17,7 +17,7 @@ from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_COMMAND_VARIABLE, TOKEN_V
 from loader.dialect import Dialect, dialect_variables
 from loader.errors import DatabaseLocked, EtlError, SourceRefused
 from loader.handover import Handover
-from loader.spool import spool_file
+from loader.spool import new_spools, spool_file
 
 _REFUSAL = re.compile(r"SourceRefused: (.+)")
 _HOLDER = re.compile(r"\(PID (\d+)\)")
@@ -58,12 +58,12 @@ def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect, *,
     database.parent.mkdir(parents=True, exist_ok=True)
     results_path = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target") / "run_results.json"
     results_path.unlink(missing_ok=True)
-    with TemporaryFile(buffering=1 << 20) as records, TemporaryFile() as errors, TemporaryFile() as output:
+    with new_spools() as spools, TemporaryFile() as output:
         with (
-            Handover(records, errors) as handover,
+            Handover(spools) as handover,
             _started(_environment(source, database, dialect, sends=sends), handover, output) as dbt,
         ):
-            handover.tell(spool_file(source, card.source_columns, dialect, settings.limits, records, errors))
+            handover.tell(spool_file(source, card.source_columns, dialect, settings.limits, spools))
             dbt.wait()
         output.seek(0)
         if not results_path.exists():

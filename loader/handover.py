@@ -6,24 +6,24 @@ Plain `dbt build` has nobody to hand it one, and scans for itself.
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
-from typing import IO, Self
+from typing import Self
 
 from loader.errors import SourceRefused
-from loader.spool import Spooled
+from loader.spool import Spooled, Spools
 
-# The numbers of three descriptors that dbt inherits: the two spools, and a pipe on which the rest is told.
+# The numbers of the descriptors that dbt inherits: a pipe on which the rest is told, and the spools.
 SPOOL_VARIABLE = "ETL_SPOOL"
 
 
 class Handover:
     """The sender's side: `descriptors` are what the receiver has to inherit, `variables` tell it so."""
 
-    def __init__(self, records: IO[bytes], errors: IO[bytes]) -> None:
+    def __init__(self, spools: Spools) -> None:
         read, write = os.pipe()
         self._read, self._write = os.fdopen(read, "rb"), os.fdopen(write, "w", encoding="utf-8")
-        self.descriptors = (records.fileno(), errors.fileno(), read)
+        self.descriptors = (read, spools.errors.fileno(), *(file.fileno() for file in spools.records))
         self.variables = {SPOOL_VARIABLE: ",".join(map(str, self.descriptors))}
 
     def __enter__(self) -> Self:
@@ -45,8 +45,8 @@ class Handover:
 
 
 @contextmanager
-def received() -> Iterator[tuple[Spooled, IO[bytes], IO[bytes]] | None]:
-    """Yield what was handed over and the two spools, once they are complete; None when nobody hands anything over.
+def received() -> Iterator[tuple[Spooled, Spools] | None]:
+    """Yield what was handed over and the spools, once they are complete; None when nobody hands anything over.
 
     Raises:
         SourceRefused: the sender gave up.
@@ -56,9 +56,11 @@ def received() -> Iterator[tuple[Spooled, IO[bytes], IO[bytes]] | None]:
     if not numbers:
         yield None
         return
-    records, errors, told = map(int, numbers.split(","))
-    with os.fdopen(told, encoding="utf-8") as pipe, os.fdopen(records, "rb") as good, os.fdopen(errors, "rb") as bad:
+    told, *spools = map(int, numbers.split(","))
+    with ExitStack() as files:
+        pipe = files.enter_context(os.fdopen(told, encoding="utf-8"))
+        errors, *records = [files.enter_context(os.fdopen(number, "rb")) for number in spools]
         text = pipe.read()
         if not text:
             raise SourceRefused("the command that started this dbt has ended; run it again")
-        yield Spooled(**json.loads(text)), good, bad
+        yield Spooled(**json.loads(text)), Spools(records, errors)

@@ -5,18 +5,20 @@ Called by the landing models, so that plain `dbt build` is as safe as the comman
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from loader.config import SOURCE_VARIABLE, load_settings
 from loader.dialect import dialect_of_environment
 from loader.errors import SourceRefused
 from loader.handover import received
-from loader.landing_sql import EXPORT_COLUMNS, LANDED, Columns, errors_query, lines_query, records_query
-from loader.spool import Spooled, spool_file
+from loader.landing_sql import EXPORT_COLUMNS, Columns, errors_query, lines_query, numbers_query, records_query
+from loader.spool import Spooled, Spools, new_spools, spool_file
+
+# dbt reads a relation after `land` has returned it: its spools stay open until the same model is landed again.
+_OPEN: dict[str, ExitStack] = {}
 
 
 def land(session: Any, fields: Any, identifier: str) -> Any:
@@ -36,13 +38,15 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     card = fields.project("entity, field_position, source_column, is_required").fetchall()
     wanted = {column: required for of, _, column, required in sorted(card) if of == entity}
     limit = load_settings().limits.max_record_bytes
-    with _without_traceback(), _spools(wanted) as (spooled, records, errors):
+    _OPEN.pop(identifier, ExitStack()).close()
+    files = _OPEN[identifier] = ExitStack()
+    with _without_traceback():
+        spooled, spools = files.enter_context(_spooled(wanted))
         columns = Columns.matched(spooled.columns, list(wanted), dialect_of_environment().delimiter)
+        lines, errors = lines_query(spools.records, columns, limit), errors_query(spools.errors, limit)
         _keep_source(session, spooled)
-        session.execute(f"create or replace temp table {LANDED} as {lines_query(records, columns, limit)}")
-        session.execute(f"create or replace temp table {LANDED}_errors as {errors_query(errors, limit)}")
-        _compare(session, spooled)
-    return session.sql(records_query(columns))
+        _compare(session, spooled, numbers_query(lines, errors))
+    return session.sql(records_query(columns, lines, errors))
 
 
 @contextmanager
@@ -56,7 +60,7 @@ def _without_traceback() -> Iterator[None]:
 
 
 @contextmanager
-def _spools(wanted: dict[str, bool]) -> Iterator[tuple[Spooled, IO[bytes], IO[bytes]]]:
+def _spooled(wanted: dict[str, bool]) -> Iterator[tuple[Spooled, Spools]]:
     """Yield the spools of the file: those that were handed over, or else its own."""
     with received() as handed:
         if handed:
@@ -64,9 +68,8 @@ def _spools(wanted: dict[str, bool]) -> Iterator[tuple[Spooled, IO[bytes], IO[by
             return
         settings = load_settings()
         path = Path(os.environ.get(SOURCE_VARIABLE) or settings.default_source)
-        with tempfile.TemporaryFile(buffering=1 << 20) as records, tempfile.TemporaryFile() as errors:
-            dialect = dialect_of_environment()
-            yield spool_file(path, wanted, dialect, settings.limits, records, errors), records, errors
+        with new_spools() as spools:
+            yield spool_file(path, wanted, dialect_of_environment(), settings.limits, spools), spools
 
 
 def _keep_source(session: Any, spooled: Spooled) -> None:
@@ -87,16 +90,12 @@ def _keep_source(session: Any, spooled: Spooled) -> None:
     )
 
 
-def _compare(session: Any, spooled: Spooled) -> None:
-    """Refuse the file when DuckDB has not read from the spools what the scan has found in it."""
-    (read,) = session.execute(
-        f"select count(*) + (select count(*) from {LANDED}_errors), "  # noqa: S608 - a name of ours
-        "count(*) filter (where record_number <= before or lines_ahead < ahead_before) from ("
-        "select *, lag(record_number) over () as before, lag(lines_ahead) over () as ahead_before "
-        f"from {LANDED})"
-    ).fetchall()
-    if read != (spooled.records, 0):
+def _compare(session: Any, spooled: Spooled, numbers: str) -> None:
+    """Refuse the file when DuckDB reads other record numbers from the spools than the scan has given: 1, 2, 3, ..."""
+    (read,) = session.execute(numbers).fetchall()
+    last = spooled.records
+    if read != (last, last * (last + 1) // 2, last):
         raise SourceRefused(
-            f"{spooled.source_file}: the scan counts {spooled.records} records, DuckDB {read[0]}, of which {read[1]} "
-            "are out of step; nothing was landed: report this file"
+            f"{spooled.source_file}: the scan counts {last} records, DuckDB {read[0]} up to number {read[2]}, their "
+            f"numbers add up to {read[1]}; nothing was landed: report this file"
         )

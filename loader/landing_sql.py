@@ -1,6 +1,7 @@
 """The SQL of landing. Only the card's names, positions and numbers are in it: never text of a file or of its name."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -8,10 +9,9 @@ from typing import IO
 # of them a file that is given back is known.
 FROM_EXPORT = "_line"
 EXPORT_COLUMNS = (FROM_EXPORT, "_codes", "_how_to_fix", "_suggestion")
-LANDED = "landed_records"
 _READ_CSV = """
 read_csv(
-    '/dev/fd/{descriptor}', auto_detect = false, header = false, delim = '{delimiter}', quote = '"', escape = '"',
+    [{files}], auto_detect = false, header = false, delim = '{delimiter}', quote = '"', escape = '"',
     comment = '', strict_mode = true, null_padding = false, parallel = false, new_line = '\\n',
     nullstr = '\\x01no such text\\x01', max_line_size = {max_line}, buffer_size = {buffer}, columns = {{{columns}}}
 )
@@ -36,21 +36,29 @@ class Columns:
         return cls(names, known, [positions[name] for name in others], delimiter)
 
 
-def lines_query(spool: IO[bytes], columns: Columns, max_record: int) -> str:
-    """Return the query over the spool of well-formed records, in its order."""
+def lines_query(spools: Sequence[IO[bytes]], columns: Columns, max_record: int) -> str:
+    """Return the query over the spools of well-formed records, in their order."""
     types = {"record_number": "BIGINT", "lines_ahead": "BIGINT"}
     types |= {f"cell_{at}": "VARCHAR" for at in range(len(columns.names))}
-    return f"select * from {_read_csv(spool, columns.delimiter, types, max_record)}"  # noqa: S608 - our own text
+    return f"select * from {_read_csv(spools, columns.delimiter, types, max_record)}"  # noqa: S608 - our own text
 
 
 def errors_query(spool: IO[bytes], max_record: int) -> str:
     """Return the query over the spool of malformed records."""
     types = {"record_number": "BIGINT", "line_number": "BIGINT", "parse_error": "VARCHAR", "cell_count": "BIGINT"}
-    return f"select * from {_read_csv(spool, ',', types | {'raw_record': 'VARCHAR'}, max_record)}"  # noqa: S608
+    return f"select * from {_read_csv([spool], ',', types | {'raw_record': 'VARCHAR'}, max_record)}"  # noqa: S608
 
 
-def records_query(columns: Columns) -> str:
-    """Return the query of the landing model over what was read: one row per record, malformed ones last."""
+def numbers_query(lines: str, errors: str) -> str:
+    """Return the query of what the record numbers in both come to: their count, sum and maximum."""
+    return (
+        "select count(*), sum(record_number), max(record_number) "  # noqa: S608 - our own text
+        f"from (select record_number from ({lines}) union all select record_number from ({errors}))"
+    )
+
+
+def records_query(columns: Columns, lines: str, errors: str) -> str:
+    """Return the query of the landing model over these two: one row per record, malformed ones last."""
     cells = {name: "null::varchar" if at is None else f"cell_{at}" for name, at in columns.known.items()}
     others = "[" + ", ".join(f"cell_{at}" for at in columns.others) + "]::varchar[]"
     hashed = ", ".join(cells[name] for name in sorted(cells))
@@ -62,20 +70,21 @@ def records_query(columns: Columns) -> str:
             null::varchar as parse_error, {len(columns.names)}::bigint as cell_count, null::varchar as raw_record,
             sha256(json_array({hashed})::varchar || to_json({others})::varchar) as record_hash,
             {others} as other_cells {landed}
-        from {LANDED} as landed cross join landed_source
+        from ({lines}) cross join landed_source
         union all
         select
             landed_source.*, record_number, line_number, parse_error, cell_count, raw_record, sha256(raw_record),
             null::varchar[] {blank}
-        from {LANDED}_errors cross join landed_source
+        from ({errors}) cross join landed_source
     """  # noqa: S608 - only our own names and numbers
 
 
-def _read_csv(spool: IO[bytes], delimiter: str, types: dict[str, str], max_record: int) -> str:
+def _read_csv(spools: Sequence[IO[bytes]], delimiter: str, types: dict[str, str], max_record: int) -> str:
+    sizes = {spool.fileno(): os.fstat(spool.fileno()).st_size for spool in spools}
     # A text of n bytes takes up to 2n in the spool, where its quotes are doubled; a buffer holds several records.
-    max_line = min(2 * max_record, os.fstat(spool.fileno()).st_size) + 1024
+    max_line = min(2 * max_record, max(sizes.values())) + 1024
     return _READ_CSV.format(
-        descriptor=spool.fileno(),
+        files=", ".join(f"'/dev/fd/{number}'" for number, size in sizes.items() if size or number == min(sizes)),
         delimiter=delimiter,
         max_line=max_line,
         buffer=4 * max_line,

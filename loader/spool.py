@@ -1,11 +1,12 @@
 """Writes what the scan finds into two spools that DuckDB reads: the well-formed records, and the malformed ones."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from mmap import MADV_DONTNEED
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from loader.config import Limits
 from loader.dialect import Dialect
@@ -16,6 +17,8 @@ from loader.source import Source, no_record, open_source
 
 # How much of the mapped file may stay in memory; the kernel would keep all of it while there is room.
 _HELD_BYTES = 1 << 26
+# DuckDB reads one file on one core, several of them side by side; fewer bytes are not worth another file.
+_FILES, _LEAST_BYTES = 8, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,28 @@ class Spooled:
     export_with_bom: bool
 
 
-def spool_file(
-    path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Limits, records: IO[bytes], errors: IO[bytes]
-) -> Spooled:
-    """Scan a file and write every record of it into one of the two spools.
+class Spools(NamedTuple):
+    """Where the records go: the well-formed ones to several files, one after the other, the malformed ones to one."""
+
+    records: Sequence[IO[bytes]]
+    errors: IO[bytes]
+
+    def rewind(self) -> None:
+        """Flush for readers that open a file anew, rewind for those that share its position."""
+        for file in (*self.records, self.errors):
+            file.seek(0)
+
+
+@contextmanager
+def new_spools() -> Iterator[Spools]:
+    """Yield empty spools without a name: whatever ends the process, nothing of them is left."""
+    with ExitStack() as files:
+        records = [files.enter_context(tempfile.TemporaryFile(buffering=1 << 20)) for _ in range(_FILES)]
+        yield Spools(records, files.enter_context(tempfile.TemporaryFile()))
+
+
+def spool_file(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Limits, spools: Spools) -> Spooled:
+    """Scan a file and write every record of it into the spools.
 
     A well-formed record goes to `records` as it stands, after its record number and by how much its line number is
     ahead of that; a malformed one to `errors`, as record number, line number, code, count of cells and text.
@@ -50,10 +71,8 @@ def spool_file(
         with open_source(path, dialect, limits) as source:
             columns, start = read_columns(path, source.data, wanted, dialect.delimiter, limits.max_columns)
             grammar = Grammar(dialect.delimiter.encode(), len(columns))
-            count, blank_lines = _spool(source, start, grammar, limits, records, errors)
-            # Flushed for readers that open the file anew, rewound for those that share its position.
-            records.seek(0)
-            errors.seek(0)
+            count, blank_lines = _spool(source, start, grammar, limits, spools)
+            spools.rewind()
     except OSError as error:
         raise SourceRefused(
             f"{path}: cannot be landed ({error.strerror}); free {tempfile.gettempdir()}, or set TMPDIR"
@@ -63,11 +82,10 @@ def spool_file(
     return Spooled(str(path), source.sha256, columns, count, blank_lines, source.export_with_bom)
 
 
-def _spool(
-    source: Source, start: int, grammar: Grammar, limits: Limits, records: IO[bytes], errors: IO[bytes]
-) -> tuple[int, int]:
+def _spool(source: Source, start: int, grammar: Grammar, limits: Limits, spools: Spools) -> tuple[int, int]:
     """Return the number of records and of blank lines."""
-    last, blank_lines = 0, 0
+    last, blank_lines, at = 0, 0, 0
+    most = max(_LEAST_BYTES, len(source.data) // _FILES)
     for piece in _released(source, scan(source.data, start, grammar, limits.max_record_bytes, is_utf8=source.is_utf8)):
         if not piece.records:
             blank_lines += piece.lines
@@ -75,9 +93,10 @@ def _spool(
         _check_sizes(source, piece, grammar, limits)
         last = piece.number + len(piece.records) - 1
         if piece.error:
-            errors.write(_malformed(piece, piece.error))
+            spools.errors.write(_malformed(piece, piece.error))
         else:
-            records.write(b"\n".join(_numbered(piece, grammar.delimiter)) + b"\n")
+            spools.records[at].write(b"\n".join(_numbered(piece, grammar.delimiter)) + b"\n")
+            at += at < _FILES - 1 and spools.records[at].tell() > most
     return last, blank_lines
 
 

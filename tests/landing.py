@@ -16,15 +16,17 @@ CARD = """
 """
 
 
-def landed(data: bytes | str, name: str = "export.csv", folder: Path | None = None) -> list[dict[str, Any]]:
-    """Land these bytes as a file of this name and return the rows in the order of the file."""
+def landed(
+    data: bytes | str, name: str = "export.csv", folder: Path | None = None, *, ordered: bool = True
+) -> list[dict[str, Any]]:
+    """Land these bytes as a file of this name and return the rows in the order of the file, or as they come."""
     with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
         path = (folder or Path(temporary)) / name
         path.write_bytes(data.encode() if isinstance(data, str) else data)
         patch.setenv("ETL_SOURCE", str(path))
         with duckdb.connect() as session:
             relation = land(session, session.sql(CARD), "raw_incident")
-            rows = relation.order("record_number").fetchall()
+            rows = (relation.order("record_number") if ordered else relation).fetchall()
             return [dict(zip(relation.columns, row, strict=True)) for row in rows]
 
 

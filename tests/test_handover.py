@@ -3,30 +3,28 @@
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import pytest
 
 from loader.errors import SourceRefused
 from loader.handover import SPOOL_VARIABLE, Handover, received
-from loader.spool import Spooled
+from loader.spool import Spooled, Spools, new_spools
 from tests.support import ROOT
 
 # Longer, as JSON, than the 65,536 bytes that a pipe holds while nobody reads it.
 SPOOLED = Spooled("/a/b.csv", "0" * 64, [f"column {at} " + "x" * 300 for at in range(500)], 7, 2, export_with_bom=True)
 RECEIVER = """
 from loader.handover import received
-with received() as (spooled, records, errors):
-    print(spooled.records, len(spooled.columns), records.read(), errors.read())
+with received() as (spooled, (records, errors)):
+    print(spooled.records, len(spooled.columns), [file.read() for file in records[:2]], errors.read())
 """
 
 
 @pytest.fixture
-def spools() -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    with tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as errors:
-        yield records, errors
+def spools() -> Iterator[Spools]:
+    with new_spools() as spools:
+        yield spools
 
 
 def started(handover: Handover, code: str) -> subprocess.Popen[str]:
@@ -43,27 +41,27 @@ def started(handover: Handover, code: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_process_receives_what_is_told_even_more_than_a_pipe_holds(spools: tuple[BinaryIO, BinaryIO]):
-    with Handover(*spools) as handover:
+def test_a_process_receives_what_is_told_even_more_than_a_pipe_holds(spools: Spools):
+    with Handover(spools) as handover:
         process = started(handover, RECEIVER)
-        spools[0].write(b"good")
-        spools[1].write(b"bad")
-        for spool in spools:
-            spool.seek(0)
+        spools.records[0].write(b"good")
+        spools.records[1].write(b"more")
+        spools.errors.write(b"bad")
+        spools.rewind()
         handover.tell(SPOOLED)
         output, _ = process.communicate(timeout=30)
-    assert output == "7 500 b'good' b'bad'\n"
+    assert output == "7 500 [b'good', b'more'] b'bad'\n"
 
 
-def test_a_sender_that_ends_without_a_word_is_a_refusal(spools: tuple[BinaryIO, BinaryIO]):
-    with Handover(*spools) as handover:
+def test_a_sender_that_ends_without_a_word_is_a_refusal(spools: Spools):
+    with Handover(spools) as handover:
         process = started(handover, RECEIVER)
     _, error = process.communicate(timeout=30)
     assert "SourceRefused: the command that started this dbt has ended; run it again" in error
 
 
-def test_a_receiver_that_has_ended_does_not_hold_the_sender_up(spools: tuple[BinaryIO, BinaryIO]):
-    with Handover(*spools) as handover:
+def test_a_receiver_that_has_ended_does_not_hold_the_sender_up(spools: Spools):
+    with Handover(spools) as handover:
         process = started(handover, "")
         process.communicate(timeout=30)
         handover.tell(SPOOLED)
@@ -75,8 +73,8 @@ def test_nothing_is_received_where_nobody_hands_over(monkeypatch: pytest.MonkeyP
         assert handed is None
 
 
-def test_what_was_received_is_received_once(monkeypatch: pytest.MonkeyPatch, spools: tuple[BinaryIO, BinaryIO]):
-    with Handover(*spools) as handover:
+def test_what_was_received_is_received_once(monkeypatch: pytest.MonkeyPatch, spools: Spools):
+    with Handover(spools) as handover:
         copies = [os.dup(number) for number in handover.descriptors]
     monkeypatch.setenv(SPOOL_VARIABLE, ",".join(map(str, copies)))
     with pytest.raises(SourceRefused), received():

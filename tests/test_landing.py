@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,17 @@ def test_many_short_pieces_keep_their_numbers():
         line += text.count("\n") + 1
     assert [(row["line_number"], row["ref"]) for row in rows] == expected
     assert [row["record_number"] for row in rows] == list(range(1, len(expected) + 1))
+
+
+def test_a_file_that_takes_several_spools_lands_in_its_order():
+    kinds = ["{at},T,P", '{at},"two\nlines",P', "short,one", '{at},"' + "long " * 60 + '",P']
+    lines = [kinds[at % 7 % 4].replace("{at}", str(at)) for at in range(120_000)]
+    rows = landed("ref,title,place\n" + "\n".join(lines), ordered=False)
+    refs = [row["ref"] for row in rows if not row["parse_error"]]
+    assert refs == [text.split(",")[0] for text in lines if text != "short,one"]
+    starts = accumulate((1 + text.count("\n") for text in lines), initial=2)
+    found = sorted((row["record_number"], row["line_number"]) for row in rows)
+    assert found == list(zip(range(1, 120_001), starts, strict=False))
 
 
 def test_a_file_without_a_record_is_refused():
