@@ -155,6 +155,13 @@ def test_a_database_that_is_none(empty_home: Home):
     assert empty_home.database.read_text() == TEXT * 200
 
 
+def test_a_database_of_a_newer_duckdb(empty_home: Home):
+    newer = ROOT / "tests" / "fixtures" / "duckdb_2.0.duckdb.gz"  # empty, as DuckDB 2.0.0 makes it
+    empty_home.database.write_bytes(gzip.decompress(newer.read_bytes()))
+    reason = "database file with version number.*correct ETL_DATABASE or move the file away"
+    refused(empty_home.loader("--validate-only"), empty_home, 2, reason)
+
+
 def test_nobody_listens_at_the_address(empty_home: Home):
     with socket.socket() as taken:  # bound and not listening, so that no other process can take the port
         taken.bind(("127.0.0.1", 0))
