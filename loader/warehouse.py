@@ -135,7 +135,7 @@ class Warehouse:
 def _cannot_be_opened(path: Path, error: duckdb.Error) -> str:
     if _is_damaged(error):
         return _damaged(path, error)
-    foreign = "not a valid DuckDB" in str(error)
+    foreign = any(words in str(error) for words in ("not a valid DuckDB", "newer version of DuckDB"))
     fix = "correct ETL_DATABASE or move the file away" if foreign else "check its permissions and its disk"
     return f"{path}: cannot be opened ({_reason(error)}); {fix}"
 

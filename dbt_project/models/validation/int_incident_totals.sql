@@ -1,4 +1,4 @@
-{% set cells = [] %}
+{% set cells = ['record_hash'] %}
 {% for field in card('incident').fields | sort(attribute='field') %}
     {% do cells.append('coalesce(' ~ field.field ~ ', chr(0))') %}
 {% endfor %}
@@ -44,20 +44,15 @@ counted as (
 hashed_blocks as (
     select
         record_number // 16384 as block,
-        md5(string_agg(md5(concat_ws(chr(0), record_hash, {{ cells | join(', ') }})), '' order by record_number)) as digest
+        md5(string_agg(md5(concat_ws(chr(0), {{ cells | join(', ') }})), '' order by record_number)) as digest
     from staged
     group by block
 ),
 
-hashed_records as (
-    select list(digest order by block) as block_digests from hashed_blocks
-),
+hashed_records as (select list(digest order by block) as digests from hashed_blocks),
 
 hashed_verdicts as (
-    select
-        list(
-            record_number || status || to_json(error_codes) || to_json(warning_codes) order by record_number
-        ) as verdicts
+    select list(record_number || status || to_json([error_codes, warning_codes]) order by record_number) as verdicts
     from records
     where status <> 'valid' or len(warning_codes) > 0
 ),
@@ -68,7 +63,7 @@ totals as (
         source_file.*,
         counted.*,
         issues.warnings,
-        sha256(array_to_string(list_concat(block_digests, verdicts), '')) as output_hash
+        sha256(array_to_string(list_concat(digests, verdicts), '')) as output_hash
     from source_file
     cross join counted
     cross join issues
