@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import HEADER, Home
+from tests.support import HEADER, ROOT, Home
 
 RECORD = "R-1,Loose handrail,A handrail is loose,safety,low,open,2026-01-05,Stair 3\n"
 TEXT = f"{HEADER}\n{RECORD}"
