@@ -1,4 +1,4 @@
-"""Writes what the scan finds into two spools that DuckDB reads: the well-formed records, and the malformed ones."""
+"""Writes what the scan finds into spools that DuckDB reads: the well-formed records, and the malformed ones."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
