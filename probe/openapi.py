@@ -31,8 +31,9 @@ class Property:
     read_only: bool = False
 
     def contract(self) -> dict[str, Any]:
-        """Return it for the contract; being read-only only where it is."""
-        return {key: value for key, value in asdict(self).items() if key != "read_only" or value}
+        """Return it for the contract, as JSON would give it back; being read-only only where it is."""
+        parts = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {key: value for key, value in parts.items() if key != "read_only" or value}
 
 
 @dataclass(frozen=True)
