@@ -55,7 +55,10 @@ class Trail:
         given = {"run_id": self.run_id, "entity": self.entity} | parameters
         found = []
         for source in self.sources():
-            query = f"select * from ({source}) as records where {condition} {entity} order by place, record_number"  # noqa: S608
+            query = (
+                f"select * from ({source}) as records where {condition} {entity} "  # noqa: S608 - our own text
+                "order by min(place) over (partition by run_id), record_number"
+            )
             used = {name: value for name, value in given.items() if f"${name}" in query}
             found += fetch(self.connection, query, used)
         return found
