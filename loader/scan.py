@@ -20,8 +20,6 @@ _MOST_RECORDS, _MOST_BYTES = 4096, 1_000_000
 # How far ahead a file that is not UTF-8 throughout is looked at: a byte is decoded once, not once per record.
 _CHECKED_BYTES = 1 << 16
 _END = rb"(?:\r\n|\n|\Z)"
-# Records, their line ends, the count of cells of one, what is wrong with it, and the offset behind.
-_Found = tuple[list[bytes], int, int, str | None, int]
 
 
 class Grammar:
@@ -92,23 +90,25 @@ def scan(data: bytes | mmap, start: int, grammar: Grammar, window: int, *, is_ut
     while position < size:
         if valid <= position:
             valid = position + _valid_bytes(data[position : position + _CHECKED_BYTES])
-        records, lines, cells, error, end = _next(data, position, grammar, min(valid, position + window))
-        if end > valid and _valid_bytes(records[0]) < len(records[0]):
-            error = "not_utf8"
-        yield Piece(number, line, records, lines, cells, error)
-        number, line, position = number + len(records), line + lines, end
+        piece, end = _next(data, position, grammar, min(valid, position + window))
+        if piece.records and end > valid and _valid_bytes(piece.records[0]) < len(piece.records[0]):
+            piece = piece._replace(error="not_utf8")
+        yield piece._replace(number=number, line=line)
+        number, line, position = number + len(piece.records), line + piece.lines, end
 
 
-def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int) -> _Found:
-    """Return what stands at `position`; a single record may pass `limit`."""
+def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int) -> tuple[Piece, int]:
+    """Return the piece at `position`, numbered from 0, and the offset after it; a single record may pass `limit`."""
     if match := _BLANK_LINES.match(data, position):
-        return [], match.group().count(b"\n"), 0, None, match.end()
+        return Piece(0, 0, [], match.group().count(b"\n"), 0), match.end()
     if match := grammar.records.match(data, position, min(limit, position + _MOST_BYTES)):
-        return *_apart(match.group()), grammar.width, None, match.end()
-    return _alone(data, position, grammar)
+        records, lines = _split_records(match.group())
+        return Piece(0, 0, records, lines, grammar.width), match.end()
+    record, cells, error, end = _single(data, position, grammar)
+    return Piece(0, 0, [record], data[position:end].count(b"\n"), cells, error), end
 
 
-def _apart(text: bytes) -> tuple[list[bytes], int]:
+def _split_records(text: bytes) -> tuple[list[bytes], int]:
     """Return the records of a well-formed text one by one, without their line ends, and the number of its lines.
 
     A line with an odd number of quotes begins or ends a record of several lines, whatever stands between them.
@@ -135,12 +135,8 @@ def _valid_bytes(text: bytes) -> int:
     return len(text)
 
 
-def _alone(data: bytes | mmap, position: int, grammar: Grammar) -> _Found:
-    record, cells, error, end = _single(data, position, grammar)
-    return [record], data[position:end].count(b"\n"), cells, error, end
-
-
 def _single(data: bytes | mmap, position: int, grammar: Grammar) -> tuple[bytes, int, str | None, int]:
+    """Return one record, its count of cells, what is wrong with it, and the offset after it."""
     if match := grammar.exact.match(data, position):
         return match.group(1), grammar.width, None, match.end()
     if match := grammar.record.match(data, position):

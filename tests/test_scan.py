@@ -187,3 +187,10 @@ def test_every_error_has_a_meaning_and_a_remedy(record: bytes):
     assert bad.error in meanings
     assert meanings[bad.error]["severity"] == "error"
     assert meanings[bad.error]["how_to_fix"]
+
+
+def test_blank_lines_behind_a_bad_byte_are_blank_lines():
+    """They are more than are looked at at once for bytes that are not UTF-8."""
+    records = scanned(b"a,\xff\n" + b"\n" * 200_000 + b"b,c\n", 2, is_utf8=False, window=1 << 20)
+    assert (records[0].error, len(records)) == ("not_utf8", 200_002)
+    assert (records[-1].line, records[-1].error) == (200_002, None)
