@@ -81,10 +81,12 @@ def records_query(columns: Columns, lines: str, errors: str) -> str:
 
 def _read_csv(spools: Sequence[IO[bytes]], delimiter: str, types: dict[str, str], max_record: int) -> str:
     sizes = {spool.fileno(): os.fstat(spool.fileno()).st_size for spool in spools}
+    # An empty file is not worth opening, but there has to be one.
+    numbers = [number for number, size in sizes.items() if size] or list(sizes)[:1]
     # A text of n bytes takes up to 2n in the spool, where its quotes are doubled; a buffer holds several records.
     max_line = min(2 * max_record, max(sizes.values())) + 1024
     return _READ_CSV.format(
-        files=", ".join(f"'/dev/fd/{number}'" for number, size in sizes.items() if size or number == min(sizes)),
+        files=", ".join(f"'/dev/fd/{number}'" for number in numbers),
         delimiter=delimiter,
         max_line=max_line,
         buffer=4 * max_line,

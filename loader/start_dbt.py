@@ -1,6 +1,6 @@
 """dbt's own command line, quicker to start and to end: `python -m loader.start_dbt`, with dbt's arguments.
 
-Before it runs its first model dbt makes some million objects that all stay. Python's collector would look through them
+Before it runs its first model dbt makes very many objects that all stay. Python's collector would look through them
 again and again for what can go, and at the end Python would take them apart one by one.
 """
 
