@@ -5,11 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import duckdb
 import pytest
 
 from loader.errors import SourceRefused
 from loader.handover import SPOOL_VARIABLE, Handover, received
+from loader.landing import land
 from loader.spool import Spooled, Spools, new_spools
+from tests.landing import CARD, NAMES
 from tests.support import ROOT
 
 # Longer, as JSON, than the 65,536 bytes that a pipe holds while nobody reads it.
@@ -80,3 +83,19 @@ def test_what_was_received_is_received_once(monkeypatch: pytest.MonkeyPatch, spo
     with pytest.raises(SourceRefused), received():
         pass
     assert SPOOL_VARIABLE not in os.environ
+
+
+@pytest.mark.parametrize("spooled", [b"1,1,R,T,P\n", b"1,1,R,T,P\n1,1,S,T,P\n", b"1,1,R,T,P\n3,1,S,T,P\n"])
+def test_spools_that_are_not_what_was_told_land_nothing(
+    monkeypatch: pytest.MonkeyPatch, spools: Spools, spooled: bytes
+):
+    """Two records were told: one is missing, comes twice, or has another number."""
+    told = Spooled("/a/b.csv", "0" * 64, NAMES, 2, 0, export_with_bom=False)
+    spools.records[3].write(spooled)
+    spools.rewind()
+    with Handover(spools) as handover, duckdb.connect() as session:
+        copies = [os.dup(number) for number in handover.descriptors]
+        handover.tell(told)
+        monkeypatch.setenv(SPOOL_VARIABLE, ",".join(map(str, copies)))
+        with pytest.raises(SourceRefused, match="nothing was landed: report this file"):
+            land(session, session.sql(CARD), "raw_incident")
