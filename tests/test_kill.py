@@ -76,6 +76,7 @@ def test_every_answer_lost_after_the_commit_ends_as_ours(crowd: Home, sandbox: S
 
 
 def test_a_shell_queries_while_records_are_posted(crowd: Home, sandbox: Sandbox):
+    crowd.settings(lock_wait_seconds="30")
     sandbox.fault("latency", count=0, value=0.03)
     process = started(crowd.variables(), crowd.folder / "log", "--import", "--batch-size", "50")
     answers: list[int] = []

@@ -37,16 +37,20 @@ def echo(asked: Asked) -> Reply:
 
 
 def watched(process: subprocess.Popen[str]) -> dict[str, list[bytes]]:
-    """Return what each process of the group showed while it ran: its command line and, of a child, its variables."""
+    """Return what each process of the group showed while it ran: its command line and, of a child, its variables.
+
+    A child that has not yet become its own program still shows what it was forked from, which is the first process.
+    """
     shown: dict[str, list[bytes]] = {}
+    first = Path(f"/proc/{process.pid}/cmdline")
     while process.poll() is None:
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 if os.getpgid(int(entry.name)) != process.pid:
                     continue
-                own = entry.name == str(process.pid)
                 command = (entry / "cmdline").read_bytes()
-                shown[f"{entry.name} {command[:60]!r}"] = [command, b"" if own else (entry / "environ").read_bytes()]
+                variables = b"" if command == first.read_bytes() else (entry / "environ").read_bytes()
+                shown[f"{entry.name} {command[:60]!r}"] = [command, variables]
             except (ProcessLookupError, FileNotFoundError):
                 continue
         time.sleep(0.05)
