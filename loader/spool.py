@@ -84,8 +84,8 @@ def spool_file(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Li
 
 def _spool(source: Source, start: int, grammar: Grammar, limits: Limits, spools: Spools) -> tuple[int, int]:
     """Return the number of records and of blank lines."""
-    last, blank_lines, at = 0, 0, 0
-    most = max(_LEAST_BYTES, len(source.data) // _FILES)
+    last, blank_lines, spooled = 0, 0, 0
+    most = max(_LEAST_BYTES, -(-len(source.data) // _FILES))
     for piece in _released(source, scan(source.data, start, grammar, limits.max_record_bytes, is_utf8=source.is_utf8)):
         if not piece.records:
             blank_lines += piece.lines
@@ -95,8 +95,8 @@ def _spool(source: Source, start: int, grammar: Grammar, limits: Limits, spools:
         if piece.error:
             spools.errors.write(_malformed(piece, piece.error))
         else:
-            spools.records[at].write(b"\n".join(_numbered(piece, grammar.delimiter)) + b"\n")
-            at += at < _FILES - 1 and spools.records[at].tell() > most
+            spools.records[spooled // most].write(b"\n".join(_numbered(piece, grammar.delimiter)) + b"\n")
+            spooled += sum(map(len, piece.records))
     return last, blank_lines
 
 
