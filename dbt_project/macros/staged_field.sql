@@ -2,7 +2,7 @@
 {% macro staged_field(field) -%}
     {%- set cell = 'cleaned.' ~ field.field -%}
     {%- if field.is_enum -%}
-    coalesce({{ field.field }}_map.api_value, {{ cell }})
+    coalesce(enum_maps.{{ field.field }}_map[lower(coalesce({{ cell }}, ''))], {{ cell }})
     {%- elif field.on_too_long == 'truncate' -%}
     {{ fit_text(cell, field.max_length, field.counts) }}
     {%- elif field.default_value is not none -%}
