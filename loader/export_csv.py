@@ -108,20 +108,14 @@ def export_records(warehouse: Warehouse, run: Row, card: Card, output: Path) -> 
         refused = f"set variable refused = ({_REFUSED.format(entity=entity)})"
         connection.execute(refused, [totals["source_records"]])
         misplaced = fetch(connection, _DISORDER.format(entity=entity))[0]["misplaced"]
+        counts = [run["ready_records"], run["total_records"] - run["ready_records"]]
+        exports = _exports(card, totals["source_columns"], accepted_order=_ORDER if misplaced else "")
+        write = partial(_write, connection, output, totals["source_records"], with_bom=landed["export_with_bom"])
         files = [
-            write_whole(
-                kind,
-                output / f"{kind}_{entity}_{run['run_id']}.csv",
-                partial(
-                    _write, connection, export, totals["source_records"], output, with_bom=landed["export_with_bom"]
-                ),
-            )
-            for kind, export in _exports(
-                card, totals["source_columns"], accepted_order=_ORDER if misplaced else ""
-            ).items()
+            write_whole(kind, output / f"{kind}_{entity}_{run['run_id']}.csv", partial(write, export, count))
+            for (kind, export), count in zip(exports.items(), counts, strict=True)
         ]
-        counts = [file.records for file in files]
-        if counts != [run["ready_records"], run["total_records"] - run["ready_records"]]:
+        if [file.records for file in files] != counts:
             for file in files:
                 file.path.unlink()
             raise _replaced(warehouse.path)
@@ -171,14 +165,20 @@ def _safe(cells: list[str]) -> str:
     )
 
 
-def _write(connection: Any, export: _Export, records: int, folder: Path, file: BinaryIO, *, with_bom: bool) -> int:
-    """Write the header and the records, range after range; return how many there are."""
+def _write(
+    connection: Any, folder: Path, records: int, export: _Export, count: int, file: BinaryIO, *, with_bom: bool
+) -> int:
+    """Write the header and the records, range after range, `count` of all the `records`; return how many there are.
+
+    Few of them are written at once: looking for them in one range after the other would cost more.
+    """
+    step = _RANGE if count > _RANGE else records
     header = ",".join(_header_cell(name) for name in export.header)
     file.write((BOM_UTF8 if with_bom else b"") + header.encode() + b"\n")
     written = 0
     with tempfile.TemporaryFile(dir=folder) as part:
-        for first in range(1, records + 1, _RANGE):
-            limits = [first, first + _RANGE - 1] * export.query.count("between ? and ?")
+        for first in range(1, records + 1, step):
+            limits = [first, first + step - 1] * export.query.count("between ? and ?")
             written += copy_csv(connection, export.query, limits, part, quote_all=len(export.header) == 1)
             part.seek(0)
             shutil.copyfileobj(part, file, 1 << 20)
