@@ -136,6 +136,7 @@ def _measured(subject: Subject, folder: Path) -> Measure:
     folder.mkdir()
     result, log = FOLDER / "measure.json", FOLDER / f"{subject.letter}.log"
     result.unlink(missing_ok=True)
+    os.sync()  # what the one before it wrote is not its burden
     wrapper = [sys.executable, "-I", "benchmarks/measured.py", str(result), str(log), *subject.command]
     subprocess.run(wrapper, cwd=ROOT, env=_environment(folder), check=True)
     measured = json.loads(result.read_text(encoding="utf-8"))
@@ -146,7 +147,8 @@ def _measured(subject: Subject, folder: Path) -> Measure:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ETL_", "QGP_", "DBT_"))}
+    ours = ("ETL_", "QGP_", "DBT_", "PYTHON")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return inherited | {
         "ETL_DATABASE": str(folder / "etl.duckdb"),
         "ETL_OUTPUT_DIR": str(folder / "output"),

@@ -7,12 +7,12 @@ with source_records as (
 -- A look-up costs a third of what a join per field does.
 enum_maps as (
     select
-        count(*) as mapped_values,
         {% for field in card.fields if field.is_enum %}
             map_from_entries(
                 list((coalesce(source_value, ''), api_value)) filter (where field = '{{ field.field }}')
             ) as {{ field.field }}_map,
         {% endfor %}
+        count(*) as mapped_values
     from {{ ref('enum_map') }}
     where entity = 'incident'
 ),
