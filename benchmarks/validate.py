@@ -147,8 +147,8 @@ def _measured(subject: Subject, folder: Path) -> Measure:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    ours = ("ETL_", "QGP_", "DBT_", "PYTHON")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    left_out = ("ETL_", "QGP_", "DBT_", "PYTHON")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return inherited | {
         "ETL_DATABASE": str(folder / "etl.duckdb"),
         "ETL_OUTPUT_DIR": str(folder / "output"),

@@ -9,12 +9,11 @@
             ~ " from duckdb_columns() where database_name = current_database()"
         ) %}
         {% set held_tables, held_columns = held.columns[0].values() | list, held.columns[1].values() | list %}
-        {% set statements = ["create schema if not exists contract"] %}
+        {% set statements = ["create schema if not exists audit", "create schema if not exists contract"] %}
         {% for node in graph.nodes.values() if node.resource_type == 'model' and node.fqn[1:3] == ['audit', 'tables'] %}
             {% set table = node.schema ~ "." ~ node.alias %}
             {% set columns = [] %}
             {% for column in node.columns.values() %}{% do columns.append(column.name ~ ' ' ~ column.data_type) %}{% endfor %}
-            {% do statements.append("create schema if not exists " ~ node.schema) %}
             {% do statements.append("create table if not exists " ~ table ~ " (" ~ columns | join(', ') ~ ")") %}
             {% for column in node.columns.values() if table in held_tables %}
                 {% if table ~ '.' ~ column.name not in held_columns %}
