@@ -112,13 +112,14 @@ def test_a_rejected_file_that_comes_back_has_our_columns_once(tmp_path: Path):
     assert read(rejected)[1][:4] == ["3", "U", "4", "3"]
 
 
-@pytest.mark.parametrize(("records", "shuffled"), [(260_000, False), (3_000, True)])
-def test_the_order_of_the_file_is_kept_over_many_ranges(tmp_path: Path, records: int, shuffled: bool):
+@pytest.mark.parametrize(("records", "every", "shuffled"), [(400_000, 3, False), (260_000, 1, False), (3_000, 3, True)])
+def test_the_order_of_the_file_is_kept_over_many_ranges(tmp_path: Path, records: int, every: int, shuffled: bool):
+    """The accepted records, and then the rejected ones, are more than are written at once."""
     rows = "".join(f"{at},{'x' * (at % 50)}\n" for at in range(1, records + 1))
     (tmp_path / "in.csv").write_text("title,n\n" + rows, encoding="utf-8")
-    export = exported(tmp_path / "in.csv", card_of("title"), tmp_path, every=3, shuffled=shuffled)
-    assert [int(row[0]) for row in read(export.accepted)[1:]] == [at for at in range(1, records + 1) if at % 3]
-    assert [int(row[0]) for row in read(export.rejected)[1:]] == list(range(3, records + 1, 3))
+    export = exported(tmp_path / "in.csv", card_of("title"), tmp_path, every, shuffled=shuffled)
+    assert [int(row[0]) for row in read(export.accepted)[1:]] == [at for at in range(1, records + 1) if at % every]
+    assert [int(row[0]) for row in read(export.rejected)[1:]] == list(range(every, records + 1, every))
 
 
 def test_a_byte_order_mark_is_written_where_the_source_has_one(tmp_path: Path):
