@@ -133,8 +133,7 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
             [relation],
         )
         if not built:
-            return GateFacts(None, (), None, None, None, (), refused_records, is_written=False)
-        digest = fetch(connection, "select * from contract.payload_digest(?)", [relation])[0]
+            return GateFacts(is_built=False, refused_records=refused_records)
         tested = fetch(
             connection,
             "select payloads.invocation_id, payloads.digest from audit.fct_dbt_payloads as payloads "
@@ -142,6 +141,8 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
             "where entity_type = ? order by finished_at desc limit 1",
             [card.entity],
         )
+        compared = tested and tested[0]["digest"]
+        found = fetch(connection, "select * from contract.payload_digest(?)", [relation])[0] if compared else None
         results = fetch(
             connection,
             "with attempts as ("
@@ -154,8 +155,9 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
         )
         published = fetch(connection, _PUBLISHED, [card.entity])
     return GateFacts(
-        digest=digest["digest"],
-        invocation_ids=(validated["invocation_id"], *digest["invocation_ids"]),
+        is_built=True,
+        digest=found["digest"] if found else None,
+        invocation_ids=(validated["invocation_id"], *(found["invocation_ids"] if found else ())),
         built_by=tested[0]["invocation_id"] if tested else None,
         last_attempt_by=results[0]["invocation_id"] if results else None,
         tested_digest=tested[0]["digest"] if tested else None,

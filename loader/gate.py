@@ -20,19 +20,21 @@ class NodeResult:
 
 @dataclass(frozen=True)
 class GateFacts:
-    """What the database says about a payload: digests are None where there is nothing to digest.
+    """What the database says about a payload, `is_built` whether there is one.
 
-    `is_written` tells a table from the view of a validation, which follows what it is made of.
+    Digests are None where a test has failed: nothing can be posted then. `is_written` tells a table from the view of a
+    validation, which follows what it is made of.
     """
 
-    digest: str | None
-    invocation_ids: tuple[str, ...]
-    built_by: str | None
-    last_attempt_by: str | None
-    tested_digest: str | None
-    results: tuple[NodeResult, ...]
+    is_built: bool
     refused_records: int
-    is_written: bool
+    digest: str | None = None
+    invocation_ids: tuple[str, ...] = ()
+    built_by: str | None = None
+    last_attempt_by: str | None = None
+    tested_digest: str | None = None
+    results: tuple[NodeResult, ...] = ()
+    is_written: bool = False
     card_changed: bool = False
 
 
@@ -44,7 +46,7 @@ def check_gate(facts: GateFacts, *, sends: bool) -> None:
         RecordsRefused: the tests found invalid records.
 
     """
-    if facts.digest is None:
+    if not facts.is_built:
         raise GateClosed(f"gate closed: there is no payload to post; run: {BUILD}")
     invocation = facts.last_attempt_by
     tests = [result for result in facts.results if result.resource_type == "test"]
@@ -74,7 +76,7 @@ def _check_unchanged(facts: GateFacts) -> None:
     if facts.card_changed:
         # The probe compares the card as it stands now, which says nothing about records that were built by another.
         raise GateClosed(f"gate closed: the card or enum_map.csv has changed since the build; run: {BUILD}")
-    if facts.digest != facts.tested_digest:
+    if facts.digest is None or facts.digest != facts.tested_digest:
         raise GateClosed(f"gate closed: the payload has changed since its tests ran; run: {BUILD}")
 
 

@@ -18,7 +18,10 @@ from loader.source import Source, no_record, open_source
 # How much of the mapped file may stay in memory; the kernel would keep all of it while there is room.
 _HELD_BYTES = 1 << 26
 # DuckDB reads one file on one core, several of them side by side; fewer bytes are not worth another file.
-_FILES, _LEAST_BYTES = 8, 1 << 22
+_FILES, _LEAST_BYTES = 12, 1 << 22
+# DuckDB stores rows in groups of so many (https://duckdb.org/docs/stable/internals/storage), those of one CSV file in
+# groups of their own. The next process that writes to the database merges the smaller ones: it writes them again.
+ROW_GROUP = 122_880
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,8 @@ def spool_file(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Li
 
 def _spool(source: Source, start: int, grammar: Grammar, limits: Limits, spools: Spools) -> tuple[int, int]:
     """Return the number of records and of blank lines."""
-    last, blank_lines, spooled = 0, 0, 0
-    most = max(_LEAST_BYTES, -(-len(source.data) // _FILES))
+    last, blank_lines = 0, 0
+    shares = _Shares(spools.records, max(_LEAST_BYTES, -(-len(source.data) // _FILES)))
     for piece in _released(source, scan(source.data, start, grammar, limits.max_record_bytes, is_utf8=source.is_utf8)):
         if not piece.records:
             blank_lines += piece.lines
@@ -95,9 +98,31 @@ def _spool(source: Source, start: int, grammar: Grammar, limits: Limits, spools:
         if piece.error:
             spools.errors.write(_malformed(piece, piece.error))
         else:
-            spools.records[spooled // most].write(b"\n".join(_numbered(piece, grammar.delimiter)) + b"\n")
-            spooled += sum(map(len, piece.records))
+            shares.write(piece.records, _numbered(piece, grammar.delimiter))
     return last, blank_lines
+
+
+class _Shares:
+    """Shares records out to files, by bytes of the source: from one share to two, up to the end of a row group."""
+
+    def __init__(self, files: Sequence[IO[bytes]], share: int) -> None:
+        self._files, self._share = iter(files), share
+        self._begin()
+
+    def _begin(self) -> None:
+        self._file, self._bytes, self._records = next(self._files), 0, 0
+
+    def write(self, records: list[bytes], lines: list[bytes]) -> None:
+        """Write these lines, one for each of the records."""
+        done = 0
+        while done < len(lines):
+            if self._bytes >= 2 * self._share or (self._bytes >= self._share and self._records % ROW_GROUP == 0):
+                self._begin()
+            end = min(len(lines), done + ROW_GROUP - self._records % ROW_GROUP)
+            self._file.write(b"\n".join(lines[done:end]) + b"\n")
+            self._bytes += sum(map(len, records[done:end]))
+            self._records += end - done
+            done = end
 
 
 def _released(source: Source, pieces: Iterator[Piece]) -> Iterator[Piece]:

@@ -12,6 +12,7 @@ from tests.support import Home
 MODEL = NodeResult("fct_incident_payload", "model", "success")
 TEST = NodeResult("unique_reference", "test", "pass")
 OPEN = GateFacts(
+    is_built=True,
     digest="d",
     invocation_ids=("one", "one"),
     built_by="one",
@@ -33,7 +34,7 @@ OPENED = {
     "refused records that no test minds": replace(OPEN, refused_records=2),
 }
 CLOSED: dict[str, tuple[GateFacts, type[EtlError], str]] = {
-    "no payload": (replace(OPEN, digest=None), GateClosed, "no payload"),
+    "no payload": (replace(OPEN, is_built=False), GateClosed, "no payload"),
     "a payload of another invocation": (replace(OPEN, built_by="zero"), GateClosed, "did not build"),
     "a payload of no invocation": (replace(OPEN, built_by=None), GateClosed, "did not build"),
     "no results": (replace(OPEN, last_attempt_by=None, results=()), GateClosed, "did not build"),
@@ -52,6 +53,7 @@ CLOSED: dict[str, tuple[GateFacts, type[EtlError], str]] = {
     "changed since": (replace(OPEN, digest="e"), GateClosed, "changed since"),
     "another card than was built by": (replace(OPEN, card_changed=True), GateClosed, "the card or enum_map.csv"),
     "never digested": (replace(OPEN, tested_digest=None), GateClosed, "changed since"),
+    "digested neither time": (replace(OPEN, digest=None, tested_digest=None), GateClosed, "changed since"),
     "only validated": (replace(OPEN, is_written=False), GateClosed, "only validated"),
     "invalid records": (replace(OPEN, results=with_test("fail"), refused_records=2), RecordsRefused, "2 records"),
     "invalid records, not built": (
