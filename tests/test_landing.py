@@ -169,7 +169,7 @@ def test_many_short_pieces_keep_their_numbers():
 
 
 def test_a_file_that_takes_several_spools_lands_in_its_order():
-    kinds = ["{at},T,P", '{at},"two\nlines",P', "short,one", '{at},"' + "long " * 60 + '",P']
+    kinds = ["{at},T,P", '{at},"two\nlines",P', "short,one", '{at},"' + "long " * 200 + '",P']
     lines = [kinds[at % 7 % 4].replace("{at}", str(at)) for at in range(120_000)]
     rows = landed("ref,title,place\n" + "\n".join(lines), ordered=False)
     refs = [row["ref"] for row in rows if not row["parse_error"]]
