@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
+from loader import start_dbt
 from loader.card import Card
 from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE, Settings
 from loader.dialect import Dialect, dialect_variables
@@ -56,7 +57,7 @@ def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect, *,
     """
     database = settings.database
     database.parent.mkdir(parents=True, exist_ok=True)
-    results_path = Path(os.environ.get("DBT_TARGET_PATH") or ROOT / "target") / "run_results.json"
+    results_path = ROOT / start_dbt.results_path()
     results_path.unlink(missing_ok=True)
     with new_spools() as spools, TemporaryFile() as output:
         with (

@@ -65,7 +65,7 @@ _REJECTED = """
     select {cells}
     from landing.raw_{entity} as source_records
     inner join validation.int_{entity}_records as records
-        on source_records.record_number = records.record_number and source_records.record_hash = records.record_hash
+        on source_records.record_number = records.record_number
     {problems}
     where source_records.record_number between ? and ? and records.status <> 'valid'
     {order}

@@ -61,20 +61,17 @@ def records_query(columns: Columns, lines: str, errors: str) -> str:
     """Return the query of the landing model over these two: one row per record, malformed ones last."""
     cells = {name: "null::varchar" if at is None else f"cell_{at}" for name, at in columns.known.items()}
     others = "[" + ", ".join(f"cell_{at}" for at in columns.others) + "]::varchar[]"
-    hashed = ", ".join(cells[name] for name in sorted(cells))
     landed = "".join(f', {cell} as "{name}"' for name, cell in cells.items())
     blank = "".join(", null::varchar" for _ in cells)
     return f"""
         select
             landed_source.*, record_number, record_number + lines_ahead as line_number,
             null::varchar as parse_error, {len(columns.names)}::bigint as cell_count, null::varchar as raw_record,
-            sha256(json_array({hashed})::varchar || to_json({others})::varchar) as record_hash,
             {others} as other_cells {landed}
         from ({lines}) cross join landed_source
         union all
         select
-            landed_source.*, record_number, line_number, parse_error, cell_count, raw_record, sha256(raw_record),
-            null::varchar[] {blank}
+            landed_source.*, record_number, line_number, parse_error, cell_count, raw_record, null::varchar[] {blank}
         from ({errors}) cross join landed_source
     """  # noqa: S608 - only our own names and numbers
 

@@ -16,8 +16,7 @@ OPEN_RUN = "open run"
 SEALS = "fct_seals"
 # The column that says what a row belongs to: the first of these that its table has.
 ID_COLUMNS = {"run_id": RUN, "invocation_id": INVOCATION, "receipt_id": RECEIPT}
-_PIECE, _LINE_BYTES = 50_000, 65
-_ROWS_IN_MEMORY = 50_000
+_PIECE, _LINE_BYTES, _ROWS_IN_MEMORY = 50_000, 65, 50_000
 _TABLES = """
     select table_name, list(column_name order by column_name) as columns
     from duckdb_columns() semi join duckdb_tables() using (database_oid, schema_oid, table_oid)
@@ -171,8 +170,9 @@ def _hashes(table: Table, ids: Sequence[str | None] | None) -> str:
     A row is hashed as its columns that are not null, by name: a column that a later version adds changes no hash.
     """
     cells = ", ".join(
-        f"{literal(f'{name}:')} || strlen({quoted(name)}::varchar) || ':' || {quoted(name)}::varchar"
-        for name in table.columns
+        f"if({cell} is null, '', {literal(f'{name}:')}), strlen({cell}::varchar), "
+        f"if({cell} is null, '', ':'), {cell}::varchar"
+        for name, cell in zip(table.columns, map(quoted, table.columns), strict=True)
     )
     return (
         f'select "{table.id_column}" as id, sha256(concat({cells})) as row_hash '  # noqa: S608 - names of the catalogue

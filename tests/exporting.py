@@ -40,11 +40,11 @@ def exported(
         session.execute("create schema landing; create schema validation")
         rows = landed(session, source, card, "landing.raw_incident")
         if shuffled:
-            session.execute("create table landing.other as select * from landing.raw_incident order by record_hash")
+            session.execute("create table landing.other as from landing.raw_incident order by hash(record_number)")
             session.execute("drop table landing.raw_incident; alter table landing.other rename to raw_incident")
         session.execute(
-            "create table validation.int_incident_records as select record_number, record_hash, case when parse_error "
-            "is not null then 'parse_error' when record_number % ? = 0 then 'invalid' else 'valid' end as status "
+            "create table validation.int_incident_records as select record_number, case when parse_error is "
+            "not null then 'parse_error' when record_number % ? = 0 then 'invalid' else 'valid' end as status "
             "from landing.raw_incident",
             [every],
         )

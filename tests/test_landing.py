@@ -71,15 +71,9 @@ def test_unquoted_cells_land_byte_for_byte(record: list[str]):
 
 @settings(max_examples=40, deadline=None)
 @given(TABLES, st.permutations([0, 1, 2]))
-def test_the_order_of_the_columns_and_the_quoting_do_not_change_the_record_hash(
-    table: list[list[str]], order: list[int]
-):
-    one = landed(written([NAMES, *table]))
-    two = landed(written([[row[at] for at in order] for row in [NAMES, *table]], "\r\n"), "another name.csv")
-    assert [row["record_hash"] for row in one] == [row["record_hash"] for row in two]
-    assert [cells(row) for row in two] == table
-    distinct = {tuple(row) for row in table}
-    assert len({row["record_hash"] for row in one}) == len(distinct)
+def test_the_order_of_the_columns_and_the_quoting_do_not_change_the_cells(table: list[list[str]], order: list[int]):
+    rows = landed(written([[row[at] for at in order] for row in [NAMES, *table]], "\r\n"), "another name.csv")
+    assert [cells(row) for row in rows] == table
 
 
 @settings(max_examples=40, deadline=None)
@@ -96,7 +90,6 @@ def test_a_malformed_record_is_a_row_and_the_others_land(table: list[list[str]],
     bad = [row for row in rows if row["parse_error"]]
     assert [row["raw_record"] + "\n" for row in bad] == [line for line in lines if line.removesuffix("\n") in BAD]
     assert all(cells(row) == [None] * 3 and row["other_cells"] is None for row in bad)
-    assert len({row["record_hash"] for row in bad}) == len({row["raw_record"] for row in bad})
 
 
 def test_a_malformed_record_names_its_error_its_line_and_its_cells():
@@ -117,8 +110,7 @@ def test_unknown_columns_are_kept_in_the_order_of_their_names():
     assert cells(row) == ["R", "T", None]
 
 
-def test_an_unknown_column_counts_in_the_hash_and_a_missing_one_is_not_an_empty_one():
-    assert landed("ref,title,x\nR,T,1\n")[0]["record_hash"] != landed("ref,title,x\nR,T,2\n")[0]["record_hash"]
+def test_a_missing_column_is_not_an_empty_one():
     (missing,), (empty,) = landed("ref,title\nR,T\n"), landed("ref,title,place\nR,T,\n")
     assert (missing["place"], empty["place"]) == (None, "")
     assert missing["other_cells"] == empty["other_cells"] == []

@@ -62,7 +62,8 @@ def test_the_next_writer_has_nothing_to_merge(tmp_path: Path, monkeypatch: pytes
     with duckdb.connect(database) as session:
         session.execute("create table another as select 1 as number")
     assert row_groups(database) == before
-    assert before == [ROW_GROUP, ROW_GROUP, ROW_GROUP, 100]
+    # As few as there can be. On a busy machine DuckDB puts the last block of a full group into the one that is not.
+    assert (len(before), sum(before)) == (4, 3 * ROW_GROUP + 100)
 
 
 def row_groups(database: Path) -> list[int]:

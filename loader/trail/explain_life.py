@@ -99,21 +99,17 @@ def _add_last_build(trail: Trail, seen: Row) -> None:
     names = list(landed)
     cells = {name: landed[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
     seen["landed"] = {"text": landed["raw_record"], "cells": None if landed["raw_record"] else cells}
+    sent = (landed["source_sha256"], seen["record_hash"], seen["run"]["invocation_id"])
     for relation in _payloads(trail, entity):
         for row in _of_build(trail, relation, "*", number):
-            if _is_of(row, seen) and row["invocation_id"] == seen["run"]["invocation_id"]:
+            if (row["source_sha256"], row["record_hash"], row["invocation_id"]) == sent:
                 seen["payload"] = {name: value for name, value in row.items() if name not in _LINEAGE}
 
 
 def _landed(trail: Trail, seen: Row) -> Row | None:
     """Return the record as landing holds it; None where landing holds another one by that number."""
     found = _of_build(trail, f"landing.raw_{seen['entity_type']}", "*", seen["record_number"])
-    return next((row for row in found if _is_of(row, seen)), None)
-
-
-def _is_of(row: Row, seen: Row) -> bool:
-    same_file = row["source_sha256"] == seen["run"]["source_sha256"]
-    return bool(same_file and row["record_hash"] == seen["record_hash"])
+    return next((row for row in found if row["source_sha256"] == seen["run"]["source_sha256"]), None)
 
 
 def _payloads(trail: Trail, entity: str) -> list[str]:

@@ -27,7 +27,7 @@ cleaned as (
         source_sha256,
         record_number,
         line_number,
-        record_hash,
+        {{ record_hash(card.fields) }} as record_hash,
         parse_error
     from source_records
 ),
