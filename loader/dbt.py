@@ -1,21 +1,16 @@
 """Runs `dbt build` in a process of its own and says in one line why it could not build, when it could not."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, BinaryIO
+from typing import Any
 
 from loader import start_dbt
 from loader.card import Card
-from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE, Settings
+from loader.config import ROOT, SOURCE_VARIABLE, Settings
 from loader.dialect import Dialect, dialect_variables
+from loader.early_dbt import EarlyDbt
 from loader.errors import DatabaseLocked, EtlError, SourceRefused
 from loader.handover import Handover
 from loader.spool import new_spools, spool_file
@@ -42,8 +37,10 @@ class Build:
     failures: tuple[str, ...]
 
 
-def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect, *, sends: bool) -> Build:
-    """Land `source` and build and test everything down to the payload.
+def dbt_build(
+    source: Path, card: Card, settings: Settings, dialect: Dialect, early: EarlyDbt | None = None, *, sends: bool
+) -> Build:
+    """Land `source` and build and test everything down to the payload, with the dbt that was started early, if one was.
 
     Without `sends` the payload is a view, with the same tests and digest: what nobody sends need not be written down.
     Left out are the unit tests, which try the code and not the data, and the audit models, whose tables and views the
@@ -59,16 +56,15 @@ def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect, *,
     database.parent.mkdir(parents=True, exist_ok=True)
     results_path = ROOT / start_dbt.results_path()
     results_path.unlink(missing_ok=True)
-    with new_spools() as spools, TemporaryFile() as output:
-        with (
-            Handover(spools) as handover,
-            _started(_environment(source, database, dialect, sends=sends), handover, output) as dbt,
-        ):
+    with early or EarlyDbt() as dbt, new_spools() as spools:
+        with Handover(spools) as handover:
+            dbt.tell(_ARGUMENTS, _variables(source, database, dialect, sends=sends), handover.descriptors)
+            handover.given()
             handover.tell(spool_file(source, card.source_columns, dialect, settings.limits, spools))
             dbt.wait()
-        output.seek(0)
+        dbt.output.seek(0)
         if not results_path.exists():
-            raise _could_not_start(output.read().decode(errors="replace"), database)
+            raise _could_not_start(dbt.output.read().decode(errors="replace"), database)
     document = json.loads(results_path.read_text(encoding="utf-8"))
     for result in document["results"]:
         if result["status"] == "error" and not result["unique_id"].startswith("test."):
@@ -86,33 +82,9 @@ def dbt_build(source: Path, card: Card, settings: Settings, dialect: Dialect, *,
     return Build(document["metadata"]["invocation_id"], complete, passed, failed, kept)
 
 
-@contextmanager
-def _started(variables: dict[str, str], handover: Handover, output: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
-    """Start dbt and yield it; it is ended when the caller does not get as far as to wait for it."""
-    dbt = subprocess.Popen(  # noqa: S603 - our own arguments
-        [sys.executable, "-m", "loader.start_dbt", *_ARGUMENTS],
-        cwd=ROOT,
-        env=variables | handover.variables,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        pass_fds=handover.descriptors,
-    )
-    handover.started()
-    try:
-        yield dbt
-    finally:
-        if dbt.poll() is None:
-            dbt.terminate()
-            dbt.wait()
-
-
-def _environment(source: Path, database: Path, dialect: Dialect, *, sends: bool) -> dict[str, str]:
-    """Return the environment of dbt: it never needs the token, so it gets neither it nor the way to it."""
-    kept_back = (TOKEN_VARIABLE, TOKEN_COMMAND_VARIABLE)
-    inherited = {name: value for name, value in os.environ.items() if name not in kept_back}
+def _variables(source: Path, database: Path, dialect: Dialect, *, sends: bool) -> dict[str, str]:
     own = {SOURCE_VARIABLE: str(source), "ETL_DATABASE": str(database), PAYLOAD_VARIABLE: "table" if sends else "view"}
-    return inherited | own | dialect_variables(dialect)
+    return own | dialect_variables(dialect)
 
 
 def _could_not_build(result: dict[str, Any], database: Path) -> EtlError:

@@ -5,7 +5,7 @@ Plain `dbt build` has nobody to hand it one, and scans for itself.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from typing import Self
@@ -13,18 +13,22 @@ from typing import Self
 from loader.errors import SourceRefused
 from loader.spool import Spooled, Spools
 
-# The numbers of the descriptors that dbt inherits: a pipe on which the rest is told, and the spools.
+# The numbers of the descriptors that dbt is given: a pipe on which the rest is told, and the spools.
 SPOOL_VARIABLE = "ETL_SPOOL"
 
 
+def announce(descriptors: Sequence[int]) -> dict[str, str]:
+    """Return the environment variable by which `received` finds what it was given."""
+    return {SPOOL_VARIABLE: ",".join(map(str, descriptors))}
+
+
 class Handover:
-    """The sender's side: `descriptors` are what the receiver has to inherit, `variables` tell it so."""
+    """The sender's side: `descriptors` are what the receiver has to be given, in this order."""
 
     def __init__(self, spools: Spools) -> None:
         read, write = os.pipe()
         self._read, self._write = os.fdopen(read, "rb"), os.fdopen(write, "w", encoding="utf-8")
         self.descriptors = (read, spools.errors.fileno(), *(file.fileno() for file in spools.records))
-        self.variables = {SPOOL_VARIABLE: ",".join(map(str, self.descriptors))}
 
     def __enter__(self) -> Self:
         return self
@@ -34,8 +38,8 @@ class Handover:
         with suppress(BrokenPipeError):
             self._write.close()
 
-    def started(self) -> None:
-        """Close what only the receiver needs, once it has been started."""
+    def given(self) -> None:
+        """Close what only the receiver needs, once it has been given."""
         self._read.close()
 
     def tell(self, spooled: Spooled) -> None:

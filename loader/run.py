@@ -7,6 +7,7 @@ from loader.account import close_run, keep_refusal
 from loader.audit import gate_facts, keep_validation, operator, totals
 from loader.dbt import Build, dbt_build
 from loader.dialect import dialect_variables
+from loader.early_dbt import EarlyDbt
 from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused
 from loader.gate import check_gate
 from loader.job import VALIDATE_ONLY, Run
@@ -17,8 +18,10 @@ from loader.verify import read_back
 from loader.warehouse import Row
 
 
-def execute(run: Run) -> Row:
-    """Carry the run out and return its row of `audit.fct_runs`. The caller holds the run lock.
+def execute(run: Run, early: EarlyDbt | None) -> Row:
+    """Carry the run out and return its row of `audit.fct_runs`; `early` is a dbt that was started already, or none.
+
+    The caller holds the run lock.
 
     Raises:
         EtlError: the run was refused before anything was posted; `audit` says so, no file was written.
@@ -34,7 +37,7 @@ def execute(run: Run) -> Row:
         **dialect_variables(job.dialect),
     )
     try:
-        _prepare(run)
+        _prepare(run, early)
     except EtlError as error:
         if not isinstance(error, DatabaseLocked):
             keep_refusal(run.warehouse, run.journal, error, run.console.notice)
@@ -47,7 +50,7 @@ def execute(run: Run) -> Row:
         return close_run(run)
 
 
-def _prepare(run: Run) -> None:
+def _prepare(run: Run, early: EarlyDbt | None) -> None:
     """Probe, build, keep what validation found, and judge the gate."""
     job = run.job
     if job.source:
@@ -58,7 +61,7 @@ def _prepare(run: Run) -> None:
     try:
         if job.source:
             with step(Step.BUILD):
-                _build(run, job.source)
+                _build(run, job.source, early)
     except EtlError as error:
         # The error that ended the run is what the operator has to see.
         if keep_probe and not isinstance(error, DatabaseLocked):
@@ -76,9 +79,10 @@ def _prepare(run: Run) -> None:
     _judge_gate(run)
 
 
-def _build(run: Run, source: Path) -> None:
+def _build(run: Run, source: Path, early: EarlyDbt | None) -> None:
     with run.console.busy(f"dbt build: landing, cleaning and testing {source.name}"):
-        build = dbt_build(source, run.job.card, run.settings, run.job.dialect, sends=run.job.mode != VALIDATE_ONLY)
+        sends = run.job.mode != VALIDATE_ONLY
+        build = dbt_build(source, run.job.card, run.settings, run.job.dialect, early, sends=sends)
     run.journal.note(
         "built",
         invocation_id=build.invocation_id,
