@@ -21,6 +21,7 @@ FLAGS = (
     "--disable-sync",
     "--hide-scrollbars",
 )
+_OWN_PAGES = ("chrome:", "chrome-untrusted:")
 
 
 def missing() -> str:
@@ -55,8 +56,8 @@ class Browser:
         """Return the addresses that the pages asked for since it was last asked."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         asked = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
-        # The browser's own empty tab asks for things too.
-        return [one["request"]["url"] for one in asked if not one["documentURL"].startswith("chrome:")]
+        # The empty tab that the browser opens asks for things too.
+        return [one["request"]["url"] for one in asked if not one["documentURL"].startswith(_OWN_PAGES)]
 
     def photograph(self, path: Path) -> None:
         """Write a picture of the page's first screen."""

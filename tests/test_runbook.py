@@ -60,7 +60,7 @@ def run_blocks(clone: Path, blocks: list[str], sandbox: Sandbox) -> list[str]:
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
