@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from codecs import BOM_UTF8
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,16 +106,21 @@ def export_records(warehouse: Warehouse, run: Row, card: Card, output: Path) -> 
         landed = fetch(connection, f"select source_sha256, export_with_bom from landing.raw_{entity} limit 1")[0]  # noqa: S608
         if (totals["invocation_id"], landed["source_sha256"]) != (run["invocation_id"], run["source_sha256"]):
             raise _replaced(warehouse.path)
-        refused = f"set variable refused = ({_REFUSED.format(entity=entity)})"
-        connection.execute(refused, [totals["source_records"]])
         misplaced = fetch(connection, _DISORDER.format(entity=entity))[0]["misplaced"]
         counts = [run["ready_records"], run["total_records"] - run["ready_records"]]
         exports = _exports(card, totals["source_columns"], accepted_order=_ORDER if misplaced else "")
-        write = partial(_write, connection, output, totals["source_records"], with_bom=landed["export_with_bom"])
-        files = [
-            write_whole(kind, output / f"{kind}_{entity}_{run['run_id']}.csv", partial(write, export, count))
-            for (kind, export), count in zip(exports.items(), counts, strict=True)
-        ]
+        refused = f"set variable refused = ({_REFUSED.format(entity=entity)})"
+
+        def write(kind: str, count: int) -> OutputFile:
+            session = connection.cursor()
+            session.execute(refused, [totals["source_records"]])
+            fill = partial(_write, session, output, totals["source_records"], exports[kind], count)
+            path = output / f"{kind}_{entity}_{run['run_id']}.csv"
+            return write_whole(kind, path, partial(fill, with_bom=landed["export_with_bom"]))
+
+        # Side by side: while a file is hashed and flushed, DuckDB writes the other.
+        with ThreadPoolExecutor(len(exports)) as writers:
+            files = list(writers.map(write, exports, counts))
         if [file.records for file in files] != counts:
             for file in files:
                 file.path.unlink()

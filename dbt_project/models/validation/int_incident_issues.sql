@@ -2,11 +2,7 @@
 {% set record = {'field': none, 'source_column': none} %}
 {% set columns = 'json_array_length(source_columns)' %}
 {% set malformed = broken_rule(none, record, 'true', 'left(raw_record, 80)', 'cell_count', columns) %}
-{% set first = 'duplicates.first_line_number' %}
-{% set repeated = first ~ ' < staged.line_number and duplicates.distinct_records = 1' %}
-{% set sole = record_rules(fields) %}
-{% set rules = [broken_rule('duplicate_record', record, repeated, 'null', first, suspicion='false')] %}
-{% for field in fields %}{% do rules.extend(broken_rules(field)) %}{% endfor %}
+{% set sole, others = record_rules(fields), other_rules(fields) %}
 
 with staged as not materialized (
     select * from {{ ref('stg_incident') }}
@@ -26,39 +22,45 @@ unmapped_values as (
 
 over_limit as (
     select record_number from source_records
-    where {{ suspicions(rules, 'source_records') }}
+    where {{ suspicions(others, 'source_records') }}
 ),
 
 suspects as materialized (
     select * from staged
     where
-        {{ suspicions(sole + rules, 'staged') }}
+        {{ suspicions(sole + others, 'staged') }}
         or parse_error is not null
         or record_number in (select record_number from duplicates)
         or record_number in (select record_number from over_limit)
 ),
 
-broken as (
+suspect_cells as materialized (
+    select source_records.*
+    from source_records
+    semi join suspects on source_records.record_number = suspects.record_number
+    where source_records.parse_error is null
+),
+
+places as materialized (
     select
         staged.record_number,
-        {{ unnest_rules(sole, rules) }} as rule
-    from suspects as staged
-    inner join source_records on staged.record_number = source_records.record_number
-    left join duplicates on staged.record_number = duplicates.record_number
-    {% for field in fields if field.is_enum %}
-        left join unmapped_values as {{ field.field }}_unmapped
-            on
-                {{ field.field }}_unmapped.field = '{{ field.field }}'
-                and {{ field.field }}_unmapped.value = lower(coalesce(staged.{{ field.field }}, ''))
-                and list_contains({{ field.field }}_unmapped.spellings, coalesce(staged.{{ field.field }}, ''))
-    {% endfor %}
-    where staged.parse_error is null
+        {{ unnest_places(sole, others) }} as place
+    {{ examined_records(fields) }}
+),
+
+-- First which rules are broken, then what there is to say of those: to say it of every rule would cost more.
+broken as (
+    select
+        places.record_number,
+        {{ rule_columns(sole + others, 'places.place') }} as rule
+    {{ examined_records(fields) }}
+    inner join places on staged.record_number = places.record_number
 ),
 
 unparsed as (
     select
         record_number,
-        {{ malformed.struct }} as rule
+        {{ rule_columns([malformed]) }} as rule
     from source_records
     where parse_error is not null
 ),
