@@ -61,20 +61,22 @@ def _refuse_twice(path: Path, names: list[str]) -> None:
 
 def _elsewhere(data: bytes | mmap, required: set[str], delimiter: str) -> str:
     """Say what reads the file: another delimiter, or the header further down; nothing when neither does."""
-    for sign in sorted(SIGNS - {delimiter}):
-        if _has(data, required, sign):
-            return f"its cells are not separated by {delimiter!r}: add --delimiter {_WORDS.get(sign, repr(sign))}"
+    wanted = {name.casefold() for name in required}
+    sign = max(sorted(SIGNS), key=lambda sign: (len(wanted & _names(data, sign)), sign == delimiter))
+    if sign != delimiter:
+        return f"its cells are not separated by {delimiter!r}: add --delimiter {_WORDS.get(sign, repr(sign))}"
     lines = bytes(data[:_LOOKED_AT]).splitlines(keepends=True)
     for above in range(1, min(_PREAMBLE, len(lines))):
-        if _has(b"".join(lines[above:]), required, delimiter):
+        if wanted <= _names(b"".join(lines[above:]), delimiter):
             return f"the header stands on line {above + 1}: remove what is above it"
     return ""
 
 
-def _has(data: bytes | mmap, required: set[str], delimiter: str) -> bool:
+def _names(data: bytes | mmap, delimiter: str) -> set[str]:
+    """Return the names this delimiter makes of the header, without case and white space; none where one is twice."""
     cells, _ = read_header(data, delimiter.encode())
-    names = [cell.decode(errors="replace") for cell in cells or []]
-    return required <= set(names) and len(set(names)) == len(names)
+    names = [cell.decode(errors="replace").strip().casefold() for cell in cells or []]
+    return set(names) if len(set(names)) == len(names) else set()
 
 
 def _renamed(names: list[str], missing: list[str]) -> str:

@@ -148,6 +148,8 @@ def test_an_apostrophe_of_ours_is_known_by_any_column_of_ours(column: str):
         ("ref,title, place\nR,T,P\n", "rename ' place' to 'place'"),
         ('"ref";"title"\n"R";"T"\n', "add --delimiter semicolon"),
         ("ref^title\nR^T\n", "add --delimiter '\\^'"),
+        ("place;title\nP;T\n", "lacks 'ref', 'title' .*add --delimiter semicolon"),
+        ("Ref\tTITLE\tx\nR\tT\t1\n", "add --delimiter tab"),
         ("sep=;\nref,title\nR,T\n", "the header stands on line 2: remove what is above it"),
         ("Report,,\n\nref,title,place\nR,T,P\n", "the header stands on line 3"),
         ("ref||title||place\nR||T||P\n", "lacks 'ref', 'title'; it has"),
