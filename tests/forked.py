@@ -1,36 +1,19 @@
 """The pipeline command in a process that has its modules loaded already, to be killed; what must hold after that."""
 
-import multiprocessing
-import os
 import signal
-import sys
 import time
 from collections import Counter
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from loader.cli import main
 from sandbox.process import Sandbox
+from tests import warm
 from tests.support import Home
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["loader.cli"])
 
 
 def started(variables: dict[str, str], log: Path, *arguments: str) -> ForkServerProcess:
     """Start `python -m loader ...` with these variables alone; what it prints is appended to `log`."""
-    process = _CONTEXT.Process(target=_run, args=(variables, str(log), arguments))
-    process.start()
-    return process
-
-
-def _run(variables: dict[str, str], log: str, arguments: tuple[str, ...]) -> None:
-    os.environ.clear()
-    os.environ.update(variables)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    sys.exit(main(arguments))
+    return warm.start("loader", arguments, variables, log, log)
 
 
 def killed(home: Home, point: str, *arguments: str) -> None:

@@ -14,14 +14,13 @@ from tests.support import HEADER, Home, new_home
 
 # Every label of the loader itself; dbt's build is a process of its own, and what it leaves is the gate's matter.
 POINTS = [f"{side}:{step.value}" for step in Step if step is not Step.BUILD for side in ("before", "after")]
-MANY = 500
+FEW, MANY = 120, 500
 
 
-@pytest.fixture(scope="module")
-def many(workplace: Path) -> Path:
-    """Return a database in which more records stand than a run can post before it is killed."""
-    home = new_home(workplace / "many")
-    records = [f"K-{number:04},Loose rail,Seen at gate 4,near_miss,low,open,2026-01-15," for number in range(MANY)]
+def with_records(folder: Path, count: int) -> Path:
+    """Return a database in which this many records are ready to be posted."""
+    home = new_home(folder)
+    records = [f"K-{number:04},Loose rail,Seen at gate 4,near_miss,low,open,2026-01-15," for number in range(count)]
     source = home.folder / "many.csv"
     source.write_text("\n".join([HEADER, *records]) + "\n", encoding="utf-8")
     done = home.dbt("build", ETL_SOURCE=str(source))
@@ -29,18 +28,36 @@ def many(workplace: Path) -> Path:
     return home.database
 
 
+@pytest.fixture(scope="module")
+def many(workplace: Path) -> Path:
+    """Return a database in which more records stand than a run can post before it is killed."""
+    return with_records(workplace / "many", MANY)
+
+
+@pytest.fixture(scope="module")
+def few(workplace: Path) -> Path:
+    """Return a database whose records take three batches."""
+    return with_records(workplace / "few", FEW)
+
+
+def aimed(folder: Path, database: Path, sandbox: Sandbox) -> Home:
+    """Return a home with this database, whose staging environment is the sandbox."""
+    variables = {"QGP_STAGING_API_URL": sandbox.url, "QGP_API_TOKEN": sandbox.token(), "ETL_ENVIRONMENT": "staging"}
+    return new_home(folder, database, **variables)
+
+
 @pytest.fixture
 def crowd(workplace: Path, many: Path, sandbox: Sandbox, request: pytest.FixtureRequest) -> Home:
-    """Return a home with those records, whose staging environment is the sandbox."""
-    variables = {"QGP_STAGING_API_URL": sandbox.url, "QGP_API_TOKEN": sandbox.token(), "ETL_ENVIRONMENT": "staging"}
-    return new_home(workplace / f"crowd_{request.node.name[:60].replace(':', '_')}", many, **variables)
+    """Return a home with many records."""
+    return aimed(workplace / f"crowd_{request.node.name[:60]}", many, sandbox)
 
 
-def test_a_kill_at_every_label_one_after_the_other(crowd: Home, sandbox: Sandbox):
+def test_a_kill_at_every_label_one_after_the_other(workplace: Path, few: Path, sandbox: Sandbox):
+    home = aimed(workplace / "every_label", few, sandbox)
     for point in POINTS:
-        killed(crowd, point, "--batch-size", "40", "--verify")
-        crowd.query("select count(*) from audit.fct_runs")
-    finished(crowd, sandbox)
+        killed(home, point, "--batch-size", "40", "--verify")
+        home.query("select count(*) from audit.fct_runs")
+    finished(home, sandbox)
 
 
 def test_fifty_kills_at_random_moments(crowd: Home, sandbox: Sandbox):
