@@ -17,12 +17,9 @@ from typing import Any, BinaryIO
 from loader.card import Card
 from loader.errors import StoppedEarly
 from loader.export_files import OutputFile, write_whole
-from loader.landing_sql import EXPORT_COLUMNS, FROM_EXPORT
+from loader.landing_sql import EXPORT_COLUMNS, FORMULA, FROM_EXPORT, GUARDED
 from loader.warehouse import Row, Warehouse, copy_csv, fetch
 
-# What a spreadsheet would run. Such a cell gets one more apostrophe in front, and landing takes one away again. The
-# apostrophes that stand in front already are counted in, so that this is reversible for every text.
-FORMULA = "^'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]"
 # Two of DuckDB's row groups, so that two cores have something to do.
 _RANGE = 2 * 122_880
 _PROBLEMS = """
@@ -103,12 +100,13 @@ def export_records(warehouse: Warehouse, run: Row, card: Card, output: Path) -> 
     entity = card.entity
     with warehouse.connection(read_only=True) as connection:
         totals = fetch(connection, f"select * from validation.int_{entity}_totals")[0]  # noqa: S608 - a card's name
-        landed = fetch(connection, f"select source_sha256, export_with_bom from landing.raw_{entity} limit 1")[0]  # noqa: S608
+        landed = fetch(connection, f"select * from landing.raw_{entity} limit 1")[0]  # noqa: S608
         if (totals["invocation_id"], landed["source_sha256"]) != (run["invocation_id"], run["source_sha256"]):
             raise _replaced(warehouse.path)
         misplaced = fetch(connection, _DISORDER.format(entity=entity))[0]["misplaced"]
         counts = [run["ready_records"], run["total_records"] - run["ready_records"]]
-        exports = _exports(card, totals["source_columns"], accepted_order=_ORDER if misplaced else "")
+        order = _ORDER if misplaced else ""
+        exports = _exports(card, totals["source_columns"], order, is_export=landed["is_export"])
         refused = f"set variable refused = ({_REFUSED.format(entity=entity)})"
 
         def write(kind: str, count: int) -> OutputFile:
@@ -135,14 +133,17 @@ def _replaced(database: Path) -> RecordsReplaced:
     )
 
 
-def _exports(card: Card, columns: list[str], accepted_order: str) -> dict[str, _Export]:
-    """Return what the files hold, by kind; `columns` are the source's, without ours."""
+def _exports(card: Card, columns: list[str], accepted_order: str, *, is_export: bool) -> dict[str, _Export]:
+    """Return what the files hold, by kind; `columns` are the source's, without ours; `is_export`: it is one of them."""
     known = {field.source_column for field in card.fields}
     others = sorted(name for name in columns if name not in known)
     cells = [
         f'source_records."{name}"' if name in known else f"source_records.other_cells[{others.index(name) + 1}]"
         for name in columns
     ]
+    if is_export:
+        guarded = GUARDED.replace("'", "''")
+        cells = [f"if(regexp_matches({cell}, '{guarded}'), substring({cell}, 2), {cell})" for cell in cells]
     cells[0] = f"coalesce({cells[0]}, raw_record)"
     line, problems = "source_records.line_number::varchar", ["problems.codes", _HOW_TO_FIX, "problems.suggestion"]
     accepted = _ACCEPTED.format(cells=_safe([*cells, line]), entity=card.entity, order=accepted_order)

@@ -14,7 +14,16 @@ from loader.config import SOURCE_VARIABLE, load_settings
 from loader.dialect import dialect_of_environment
 from loader.errors import SourceRefused
 from loader.handover import received
-from loader.landing_sql import EXPORT_COLUMNS, Columns, errors_query, lines_query, numbers_query, records_query
+from loader.landing_sql import (
+    EXPORT_COLUMNS,
+    Columns,
+    errors_query,
+    is_export,
+    lines_query,
+    meant_names,
+    numbers_query,
+    records_query,
+)
 from loader.spool import Spooled, Spools, new_spools, spool_file
 
 # dbt reads a relation after `land` has returned it: its spools stay open until the same model is landed again.
@@ -42,7 +51,7 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     files = _OPEN[identifier] = ExitStack()
     with _without_traceback():
         spooled, spools = files.enter_context(_spooled(wanted))
-        columns = Columns.matched(spooled.columns, list(wanted), dialect_of_environment().delimiter)
+        columns = Columns.matched(meant_names(spooled.columns), list(wanted), dialect_of_environment().delimiter)
         lines, errors = lines_query(spools.records, columns, limit), errors_query(spools.errors, limit)
         _keep_source(session, spooled)
         _compare(session, spooled, numbers_query(lines, errors))
@@ -81,10 +90,10 @@ def _keep_source(session: Any, spooled: Spooled) -> None:
         [
             spooled.source_file,
             spooled.sha256,
-            [name for name in spooled.columns if name not in EXPORT_COLUMNS],
+            [name for name in meant_names(spooled.columns) if name not in EXPORT_COLUMNS],
             spooled.records,
             spooled.blank_lines,
-            any(name in EXPORT_COLUMNS for name in spooled.columns),
+            is_export(spooled.columns),
             spooled.export_with_bom,
         ],
     )

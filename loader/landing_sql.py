@@ -1,6 +1,7 @@
 """The SQL of landing. Only the card's names, positions and numbers are in it: never text of a file or of its name."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -9,6 +10,10 @@ from typing import IO
 # of them a file that is given back is known.
 FROM_EXPORT = "_line"
 EXPORT_COLUMNS = (FROM_EXPORT, "_codes", "_how_to_fix", "_suggestion")
+# What a spreadsheet would run. Such a text gets one more apostrophe in front in our CSV files; one is taken away when
+# such a file is given back. The apostrophes that stand in front already are counted in, so this is reversible.
+FORMULA = "^'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]"
+GUARDED = FORMULA.replace("*", "+", 1)
 _READ_CSV = """
 read_csv(
     [{files}], auto_detect = false, header = false, delim = '{delimiter}', quote = '"', escape = '"',
@@ -34,6 +39,17 @@ class Columns:
         others = sorted(name for name in names if name not in wanted and name not in EXPORT_COLUMNS)
         known = {name: positions.get(name) for name in wanted}
         return cls(names, known, [positions[name] for name in others], delimiter)
+
+
+def is_export(names: Sequence[str]) -> bool:
+    """Tell whether a file with these columns is one of our CSV files, given back."""
+    return any(name in EXPORT_COLUMNS for name in names)
+
+
+def meant_names(names: list[str]) -> list[str]:
+    """Return the names of a header as the source had them: those of our own files without our apostrophes."""
+    restored = [name[1:] if re.match(GUARDED, name) else name for name in names]
+    return restored if is_export(names) and len(set(restored)) == len(names) else names
 
 
 def lines_query(spools: Sequence[IO[bytes]], columns: Columns, max_record: int) -> str:

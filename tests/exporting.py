@@ -10,8 +10,9 @@ import duckdb
 import pytest
 
 from loader.card import Card, Field
-from loader.export_csv import FORMULA, export_records
+from loader.export_csv import export_records
 from loader.landing import land
+from loader.landing_sql import FORMULA
 from loader.warehouse import Warehouse
 
 Table = list[list[str]]

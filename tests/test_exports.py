@@ -12,10 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from loader.card import Card
 from loader.errors import SourceRefused, StoppedEarly
 from loader.landing_sql import EXPORT_COLUMNS
 from loader.warehouse import copy_csv
-from tests.exporting import Export, Table, card_of, exported, landed, read, table_of, undone
+from tests.exporting import Export, Table, card_of, exported, read
 from tests.support import ROOT
 
 FOLDERS = ("data/etl_source", "data/reference", "dbt_project/tests/fixtures", "tests/fixtures")
@@ -73,11 +74,20 @@ def test_any_table_comes_out_as_it_went_in(table: Table, known: bool):
         for path in (export.accepted, export.rejected):
             with path.open(encoding="utf-8", newline="") as file:
                 assert not [cell for row in csv.reader(file) for cell in row if cell.startswith(RUN)]
-            if len(read(path)) > 1:
-                with duckdb.connect() as session:
-                    again = table_of(landed(session, path, card_of(plain)), card_of(plain))
-                width = len(export.table[0])
-                assert [[undone(cell) for cell in row] for row in again] == [row[:width] for row in read(path)]
+            assert_given_back_it_is_the_same(path, card_of(plain), folder / f"back_{path.stem}")
+
+
+def assert_given_back_it_is_the_same(path: Path, card: Card, folder: Path) -> None:
+    """Land one of our files and write it again: what is corrected twice is still what the source meant."""
+    header, *records = read(path)
+    if not records:
+        return
+    folder.mkdir()
+    again = exported(path, card, folder, len(records) + 1)
+    ours = len([name for name in header if name in EXPORT_COLUMNS])
+    accepted = [[*row[:-ours]] for row in (header, *records)]
+    assert [row[:-1] for row in read(again.accepted)] == accepted
+    assert len(read(again.rejected)) == 1
 
 
 @pytest.mark.parametrize("source", FIXTURES, ids=lambda path: path.name)

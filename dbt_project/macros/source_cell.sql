@@ -1,10 +1,4 @@
-{#- A cell of the file. In a file that we wrote, the apostrophe that keeps a spreadsheet from running the cell as a formula
-    is taken away again. -#}
+{#- The cell of one field, as it was meant. -#}
 {% macro source_cell(field) -%}
-    {%- set cell = 'source_records.' ~ adapter.quote(field.source_column) -%}
-    case
-        when source_records.is_export and regexp_matches({{ cell }}, '^''+[=+\-@\t\r\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]')
-            then substring({{ cell }}, 2)
-        else {{ cell }}
-    end
+    {{ restored_cell('source_records.' ~ adapter.quote(field.source_column)) }}
 {%- endmacro %}

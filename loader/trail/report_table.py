@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from loader.errors import Refused
-from loader.export_csv import FORMULA
+from loader.landing_sql import FORMULA
 from loader.trail.report_output import put
 from loader.warehouse import Row, Warehouse, copy_rows, fetch
 
