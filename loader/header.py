@@ -1,5 +1,6 @@
 """The header of a source file: its names as they stand there, checked against the columns that are needed."""
 
+import re
 from mmap import mmap
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from loader.errors import SourceRefused
 from loader.scan import read_header
 
 _WORDS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma"}
-_SHOWN = 20
+_SHOWN, _MOST_SIGNS = 20, 40
 _LOOKED_AT = 1 << 16
 # How many lines above the header are looked past, to say on which line it stands.
 _PREAMBLE = 20
@@ -27,7 +28,7 @@ def read_columns(
     required = {name for name, needed in wanted.items() if needed}
     cells, start = read_header(data, delimiter.encode())
     if cells is None:
-        remedy = _elsewhere(data, required, delimiter) or "export it again"
+        remedy = _elsewhere(data, required, delimiter) or _old_line_ends(data) or "export it again"
         raise SourceRefused(f"{path}:1: the header is not RFC 4180 (a stray quote or a lone carriage return); {remedy}")
     if len(cells) > max_columns:
         raise SourceRefused(
@@ -60,30 +61,46 @@ def _refuse_twice(path: Path, names: list[str]) -> None:
 
 
 def _elsewhere(data: bytes | mmap, required: set[str], delimiter: str) -> str:
-    """Say what reads the file: another delimiter, or the header further down; nothing when neither does."""
+    """Say what reads the file: another delimiter, the header further down, or both; nothing when neither does."""
     wanted = {name.casefold() for name in required}
-    sign = max(sorted(SIGNS), key=lambda sign: (len(wanted & _names(data, sign)), sign == delimiter))
-    if sign != delimiter:
-        return f"its cells are not separated by {delimiter!r}: add --delimiter {_WORDS.get(sign, repr(sign))}"
     lines = bytes(data[:_LOOKED_AT]).splitlines(keepends=True)
-    for above in range(1, min(_PREAMBLE, len(lines))):
-        if wanted <= _names(b"".join(lines[above:]), delimiter):
-            return f"the header stands on line {above + 1}: remove what is above it"
+    for above in range(min(_PREAMBLE, len(lines))):
+        below = b"".join(lines[above:])
+        sign = max(sorted(SIGNS), key=lambda sign: (len(wanted & _names(below, sign)), sign == delimiter))
+        found = wanted & _names(below, sign)
+        hints = [f"its cells are not separated by {delimiter!r}: add --delimiter {_WORDS.get(sign, repr(sign))}"]
+        if above:
+            hints.append(f"the header stands on line {above + 1}: remove what is above it")
+        if (found == wanted) if above else (found and sign != delimiter):
+            return "; ".join(hints if sign != delimiter else hints[1:])
     return ""
 
 
 def _names(data: bytes | mmap, delimiter: str) -> set[str]:
-    """Return the names this delimiter makes of the header, without case and white space; none where one is twice."""
+    """Return the names this delimiter makes of the header, without case and white space; none where two are one."""
     cells, _ = read_header(data, delimiter.encode())
     names = [cell.decode(errors="replace").strip().casefold() for cell in cells or []]
-    return set(names) if len(set(names)) == len(names) else set()
+    if len(names) > 1 and not any(names[1::2]):
+        return set()
+    return set(names)
+
+
+def _old_line_ends(data: bytes | mmap) -> str:
+    beginning = bytes(data[:_LOOKED_AT])
+    only = b"\r" in beginning and b"\n" not in beginning
+    return "its lines end in carriage returns alone: save it with the line ends of Windows or Unix" if only else ""
 
 
 def _renamed(names: list[str], missing: list[str]) -> str:
-    """Say which names differ only in case and white space."""
-    alike = {name.strip().casefold(): name for name in names}
-    return ", ".join(f"rename {alike[name.casefold()]!r} to {name!r}" for name in missing if name.casefold() in alike)
+    """Say which names differ only in case, white space and punctuation."""
+    alike = {_letters(name): name for name in names}
+    found = {name: alike[_letters(name)] for name in missing if _letters(name) in alike}
+    return ", ".join(f"rename {other[:_MOST_SIGNS]!r} to {name!r}" for name, other in found.items())
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def _shown(names: list[str]) -> str:
-    return ", ".join(repr(name[:40]) for name in names[:_SHOWN])
+    return ", ".join(repr(name[:_MOST_SIGNS]) for name in names[:_SHOWN])

@@ -18,7 +18,7 @@ _READ_CSV = """
 read_csv(
     [{files}], auto_detect = false, header = false, delim = '{delimiter}', quote = '"', escape = '"',
     comment = '', strict_mode = true, null_padding = false, parallel = false, new_line = '\\n',
-    nullstr = '\\x01no such text\\x01', max_line_size = {max_line}, buffer_size = {buffer}, columns = {{{columns}}}
+    force_not_null = [{texts}], max_line_size = {max_line}, buffer_size = {buffer}, columns = {{{columns}}}
 )
 """
 
@@ -56,13 +56,16 @@ def lines_query(spools: Sequence[IO[bytes]], columns: Columns, max_record: int) 
     """Return the query over the spools of well-formed records, in their order."""
     types = {"record_number": "BIGINT", "lines_ahead": "BIGINT"}
     types |= {f"cell_{at}": "VARCHAR" for at in range(len(columns.names))}
-    return f"select * from {_read_csv(spools, columns.delimiter, types, max_record)}"  # noqa: S608 - our own text
+    # Quotes are doubled in the spool.
+    return f"select * from {_read_csv(spools, columns.delimiter, types, 2 * max_record)}"  # noqa: S608 - our own text
 
 
 def errors_query(spool: IO[bytes], max_record: int) -> str:
     """Return the query over the spool of malformed records."""
     types = {"record_number": "BIGINT", "line_number": "BIGINT", "parse_error": "VARCHAR", "cell_count": "BIGINT"}
-    return f"select * from {_read_csv([spool], ',', types | {'raw_record': 'VARCHAR'}, max_record)}"  # noqa: S608
+    types["raw_record"] = "VARCHAR"
+    # A byte that is not UTF-8 is shown as four signs.
+    return f"select * from {_read_csv([spool], ',', types, 4 * max_record)}"  # noqa: S608 - our own text
 
 
 def numbers_query(lines: str, errors: str) -> str:
@@ -92,16 +95,17 @@ def records_query(columns: Columns, lines: str, errors: str) -> str:
     """  # noqa: S608 - only our own names and numbers
 
 
-def _read_csv(spools: Sequence[IO[bytes]], delimiter: str, types: dict[str, str], max_record: int) -> str:
+def _read_csv(spools: Sequence[IO[bytes]], delimiter: str, types: dict[str, str], most: int) -> str:
     sizes = {spool.fileno(): os.fstat(spool.fileno()).st_size for spool in spools}
     # An empty file is not worth opening, but there has to be one.
     numbers = [number for number, size in sizes.items() if size] or list(sizes)[:1]
-    # A text of n bytes takes up to 2n in the spool, where its quotes are doubled; a buffer holds several records.
-    max_line = min(2 * max_record, max(sizes.values())) + 1024
+    # A buffer holds several records.
+    max_line = min(most, max(sizes.values())) + 1024
     return _READ_CSV.format(
         files=", ".join(f"'/dev/fd/{number}'" for number in numbers),
         delimiter=delimiter,
         max_line=max_line,
         buffer=4 * max_line,
         columns=", ".join(f"'{name}': '{type_}'" for name, type_ in types.items()),
+        texts=", ".join(f"'{name}'" for name, type_ in types.items() if type_ == "VARCHAR"),
     )

@@ -140,7 +140,8 @@ def _single(data: bytes | mmap, position: int, grammar: Grammar) -> tuple[bytes,
     if match := grammar.exact.match(data, position):
         return match.group(1), grammar.width, None, match.end()
     if match := grammar.record.match(data, position):
-        cells = len(split_cells(match.group(1), grammar))
+        text = match.group(1)
+        cells = len(split_cells(text, grammar)) if b'"' in text else text.count(grammar.delimiter) + 1
         error = "too_few_columns" if cells < grammar.width else "too_many_columns"
         return match.group(1), cells, error, match.end()
     return _malformed(data, position, grammar)

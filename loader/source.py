@@ -51,8 +51,8 @@ def open_source(path: Path, dialect: Dialect, limits: Limits) -> Iterator[Source
     with _open_regular(path, limits) as file, tempfile.TemporaryFile() as spool:
         before = os.fstat(file.fileno())
         recoder = Recoder(path, dialect.encoding)
-        sha256 = _copy(file, spool, recoder)
-        if _identity(before) != _identity(os.fstat(file.fileno())):
+        sha256 = _copy(file, before.st_size, spool, recoder)
+        if sha256 is None or _identity(before) != _identity(os.fstat(file.fileno())):
             raise SourceRefused(f"{path}: changed while it was read; wait until it is written, then run again")
         if not spool.tell():
             raise _empty(path)
@@ -141,15 +141,21 @@ def _too_large(path: Path, status: os.stat_result, limits: Limits) -> SourceRefu
     )
 
 
-def _copy(file: BinaryIO, spool: BinaryIO, recoder: Recoder) -> str:
-    """Copy the file to the spool as UTF-8 without byte order mark; return the SHA-256 of the file's own bytes."""
-    digest = hashlib.sha256()
+def _copy(file: BinaryIO, size: int, spool: BinaryIO, recoder: Recoder) -> str | None:
+    """Copy the file to the spool as UTF-8 without byte order mark; return the SHA-256 of the file's own bytes.
+
+    A file that turns out to be longer than `size` is read no further: None.
+    """
+    digest, copied = hashlib.sha256(), 0
     while chunk := file.read(CHUNK_BYTES):
+        copied += len(chunk)
+        if copied > size:
+            return None
         digest.update(chunk)
         spool.write(recoder.recode(chunk))
     spool.write(recoder.recode(b"", final=True))
     return digest.hexdigest()
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_ino, status.st_size, status.st_mtime_ns
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

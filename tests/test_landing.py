@@ -51,7 +51,7 @@ def written(rows: list[list[str]], line_end: str = "\n") -> bytes:
 
 @settings(max_examples=60, deadline=None)
 @given(TABLES, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
-@example([["\x01no such text\x01", "a", "b"]], "\n", False, False)
+@example([["\\x01no such text\\x01", "NULL", "\x01no such text\x01"]], "\n", False, False)
 def test_cells_land_byte_for_byte(table: list[list[str]], line_end: str, mark: bool, last_line_end: bool):
     data = (b"\xef\xbb\xbf" if mark else b"") + written([NAMES, *table], line_end)
     rows = landed(data if last_line_end else data.removesuffix(line_end.encode()))
@@ -101,6 +101,13 @@ def test_a_malformed_record_names_its_error_its_line_and_its_cells():
         (4, 7, "unterminated_quote", 2),
     ]
     assert {(row["source_records"], row["source_blank_lines"]) for row in rows} == {(4, 1)}
+
+
+def test_a_record_of_many_bytes_that_are_not_utf8_is_a_row():
+    bad = b"\xff" * 2_100_000
+    good, damaged = landed("ref,title\nR,\u00e9\n".encode() + b"S," + bad + b"\n")
+    assert (good["title"], good["parse_error"]) == ("\u00e9", None)
+    assert (damaged["parse_error"], damaged["raw_record"]) == ("not_utf8", "S," + "\\xff" * len(bad))
 
 
 def test_unknown_columns_are_kept_in_the_order_of_their_names():
