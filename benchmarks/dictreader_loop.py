@@ -128,7 +128,7 @@ def _safe(cells: Iterable[str]) -> list[str]:
 
 
 def _status(issues: list[Issue]) -> str:
-    if any(issue["code"] == "duplicate_record" for issue in issues):
+    if any(issue["code"] == "duplicate_reference" for issue in issues):
         return "duplicate"
     if not any(issue["severity"] == "error" for issue in issues):
         return "valid"

@@ -15,6 +15,7 @@ from benchmarks.loop_text import (
     HTML,
     LONGEST_ESCAPE,
     LOST_LETTER,
+    TAG,
     UNPRINTABLE,
     UNUSUAL,
     WHITE,
@@ -66,9 +67,12 @@ class Rules:
             cell = row.get(column) or ""
             text = cell.strip(WHITE)
             value = values[field.name] = check(field, text, issues)
-            if not value and not text and field.is_required:
+            if field.is_required and not value:
                 issues.append(self.issue("required", field))
-            if value != cell and (value or text):
+            elif field.is_required and check == self._text and "<" in value and not TAG.sub("", value).strip(WHITE):
+                detail = f": without its markup nothing is left of '{excerpt(value)}'"
+                issues.append(self.issue("required", field, value, detail=detail))
+            if value != cell:
                 changes.append((field.name, cell, value, self._change(field, text, value)))
         if repeat:
             self._repeats(values[self.key.name], repeat, line, issues)
@@ -109,6 +113,8 @@ class Rules:
         return self.suggestions[field, value]
 
     def _change(self, field: Field, text: str, value: str) -> str:
+        if not value:
+            return "trimmed"
         if not text:
             return "default"
         if text == value:
@@ -127,7 +133,7 @@ class Rules:
         if repeat.different > 1:
             issues.append(self.issue("conflicting_duplicate", self.key, reference, repeat.different))
         elif repeat.first_line < line:
-            issues.append(self.issue("duplicate_record", None, "", repeat.first_line))
+            issues.append(self.issue("duplicate_reference", None, "", repeat.first_line))
 
     def _enum(self, field: Field, text: str, issues: list[Issue]) -> str:
         mapped = self.enums[field.name].get(lowered(text))
@@ -172,9 +178,9 @@ class Rules:
             size = escaped_length(text)
         if not limit or size <= limit:
             return text
-        shortened = field.name in self.truncated
+        shortened = fitted(text, limit, is_escaped=is_escaped) if field.name in self.truncated else ""
         issues.append(self.issue("truncated" if shortened else "too_long", field, text, size, limit))
-        return fitted(text, limit, is_escaped=is_escaped) if shortened else text
+        return shortened or text
 
 
 def _named(found: Any) -> str:

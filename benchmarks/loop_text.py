@@ -14,6 +14,7 @@ CONTROL = re.compile(f"[{UNSEEN}]")
 UNUSUAL = re.compile(f"[<&{LOST_LETTER}{UNSEEN}]")
 HTML = re.compile(r"<[A-Za-z/!?][^>\t\n\f\r ]*>?|&(?:#[0-9]+|#[xX][0-9A-Fa-f]+|[A-Za-z][A-Za-z0-9]*);")
 UNPRINTABLE = regex.compile(r"[\p{Cc}\p{Cf}\p{Co}]|[^\P{Z} ]")
+TAG = re.compile(r"<[A-Za-z/!?][^>]*>?")
 LONGEST_ESCAPE = 6
 
 _SPACES = re.compile(r"[\t\n\f\r ]+")
@@ -23,7 +24,7 @@ _BLANKS = regex.compile(r"[\p{Cc}\p{Cf}\p{Co}\p{Z}]+")
 _GRAPHEME = regex.compile(r"\X")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(
-    r"\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
+    r"[1-9]\d{3}-\d{2}-\d{2}T([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
 _LOOK_ALIKES = {
     "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d",
@@ -56,7 +57,8 @@ def excerpt(text: str) -> str:
 
 def escaped_length(text: str) -> int:
     """Return the length in code points after HTML escaping, as the API counts it."""
-    return len(text) + 4 * text.count("&") + 3 * (text.count("<") + text.count(">")) + 5 * text.count("\xa0")
+    escapes = 4 * text.count("&") + 3 * (text.count("<") + text.count(">")) + 5 * text.count("\xa0")
+    return len(text) - text.count("\r\n") + escapes
 
 
 def fitted(text: str, limit: int, *, is_escaped: bool) -> str:

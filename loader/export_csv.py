@@ -36,8 +36,11 @@ _PROBLEMS = """
 """
 # A record that could not be read stands as one text in the first cell.
 _HOW_TO_FIX = """
-    if(raw_record is null, '', 'the whole record stands in the first cell, spread it over the columns here: ')
-    || problems.how_to_fix
+    case
+        when records.status = 'excepted' then 'nothing, it is left out: ' || records.exception_reason
+        when raw_record is null then problems.how_to_fix
+        else 'the whole record stands in the first cell, spread it over the columns here: ' || problems.how_to_fix
+    end
 """
 _REFUSED = """
     select bitstring_agg(record_number, 0, ?) as refused

@@ -15,13 +15,21 @@ from loader.verify_report import print_readback
 from loader.warehouse import Row
 
 _EXAMPLES = 20
-_GROUPS = 15
+_GROUPS = 30
 _PROBLEMS = """
-    select severity, code, coalesce(field, '') as field, count(*) as issues, min(line_number) as line_number,
-        arg_min(message, record_number) as message, arg_min(how_to_fix, record_number) as how_to_fix,
-        count(*) over () as groups
-    from audit.fct_issues where run_id = ? group by severity, code, field
-    order by severity, issues desc, code, field limit ?
+    with excepted as (
+        select record_number, exception_reason from audit.fct_records where run_id = $run and status = 'excepted'
+    ),
+    issues as (
+        select if(exception_reason is not null and severity = 'error', 'excepted', severity) as kind,
+            record_number, line_number, code, coalesce(field, '') as field, message,
+            if(kind = 'excepted', 'nothing: ' || exception_reason, how_to_fix) as how_to_fix
+        from audit.fct_issues left join excepted using (record_number) where run_id = $run
+    )
+    select kind, code, field, count(*) as issues, min(line_number) as line_number, count(*) over () as groups,
+        arg_min(message, record_number) as message, arg_min(how_to_fix, record_number) as how_to_fix
+    from issues group by kind, code, field
+    order by kind = 'excepted', kind, issues desc, code, field limit $most
 """
 
 
@@ -81,15 +89,15 @@ def _print_source(console: Console, run: Run) -> None:
 
 def _print_problems(console: Console, run: Run) -> None:
     """Write the problems by code and field: how many, the first one, what to do."""
-    groups = run.warehouse.rows(_PROBLEMS, [run.run_id, _GROUPS])
+    groups = run.warehouse.rows(_PROBLEMS, {"run": run.run_id, "most": _GROUPS})
     if not groups:
         return
     wide = [max(len(group[name]) for group in groups) for name in ("code", "field")]
     console.line()
-    console.line(f"{'problem':<{9 + wide[0]}}  {'field':<{wide[1]}}  {'issues':>9}")
+    console.line(f"{'problem':<{10 + wide[0]}}  {'field':<{wide[1]}}  {'issues':>9}")
     for group in groups:
         console.line(
-            f"{group['severity']:<7}  {group['code']:<{wide[0]}}  {group['field']:<{wide[1]}}  {group['issues']:>9,}"
+            f"{group['kind']:<8}  {group['code']:<{wide[0]}}  {group['field']:<{wide[1]}}  {group['issues']:>9,}"
         )
         console.paragraph(f"line {group['line_number']}: {group['message']}", indent=2)
         console.paragraph(f"fix: {group['how_to_fix']}", indent=2)

@@ -45,7 +45,8 @@ def exported(
             session.execute("drop table landing.raw_incident; alter table landing.other rename to raw_incident")
         session.execute(
             "create table validation.int_incident_records as select record_number, case when parse_error is "
-            "not null then 'parse_error' when record_number % ? = 0 then 'invalid' else 'valid' end as status "
+            "not null then 'parse_error' when record_number % ? = 0 then 'invalid' else 'valid' end as status, "
+            "null as exception_reason "
             "from landing.raw_incident",
             [every],
         )

@@ -99,7 +99,7 @@ def test_an_identical_record_is_posted_once_and_counted(home: Home, sandbox: San
     assert sorted(record["reference_number"] for record in sandbox.records()) == ["GOOD-1", "LONG-1"]
     (report,) = home.documents("validation_incident")
     assert [(entry["row_number"], entry["line_number"]) for entry in report["warnings"]] == [(2, 3), (3, 4)]
-    assert [entry["code"] for entry in report["warnings"]] == ["truncated", "duplicate_record"]
+    assert [entry["code"] for entry in report["warnings"]] == ["truncated", "duplicate_reference"]
 
 
 def test_one_reference_with_two_contents_closes_the_gate_for_both(

@@ -53,7 +53,7 @@ def test_accepted_and_rejected_are_the_input(tmp_path: Path):
     assert list(rejected[0]) == [*HEADER.split(","), "_line", "_codes", "_how_to_fix", "_suggestion"]
     assert [(row["external_ref"], row["_line"], row["_codes"]) for row in rejected] == [
         (records[1], "3", "bare_quote"),
-        ("R-1", "4", "duplicate_record"),
+        ("R-1", "4", "duplicate_reference"),
         ("R-3", "5", "required"),
     ]
 

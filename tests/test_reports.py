@@ -92,7 +92,7 @@ def test_the_trail_of_a_validation_leaves_changed_cells_to_the_tables(home: Home
 
 def test_exceptions_without_effect_are_shown(home: Home):
     home.query(
-        "create or replace table validation.int_incident_exceptions as select *, 'r' as reason, "
+        "create or replace table validation.int_incident_exceptions as select *, 'r' as reason, 'A' as approved_by, "
         "[]::bigint[] as record_numbers from (values ('R-1', null, 'required', 'expired'), "
         "(null, 'abc', 'required', 'unused'), ('R-3', null, 'required', 'used')) "
         "as exceptions (reference_number, record_hash, code, state)"

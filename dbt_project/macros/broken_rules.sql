@@ -5,16 +5,17 @@
     {% set before, after = clean_text(cell), 'staged.' ~ field.field %}
     {% set rules = [] %}
     {% if field.is_required %}
-        {% do rules.append(broken_rule('required', field, after ~ ' is null', "''")) %}
+        {% do rules.append(required_rule(field, after)) %}
     {% endif %}
-    {% if field.max_length and field.on_too_long == 'reject' %}
-        {% set size = counted_length(after, field.counts) %}
-        {% do rules.append(broken_rule('too_long', field, size ~ ' > ' ~ field.max_length, after, size, field.max_length,
+    {% if field.max_length %}
+        {% set most, size = field.max_length, counted_length(after, field.counts) %}
+        {% do rules.append(broken_rule('too_long', field, size ~ ' > ' ~ most, after, size, most,
             suspicion=may_exceed(after, field))) %}
-    {% elif field.max_length %}
-        {% set size = counted_length(before, field.counts) %}
-        {% do rules.append(broken_rule('truncated', field, size ~ ' > ' ~ field.max_length, before, size, field.max_length,
-            suspicion=may_exceed(cell, field))) %}
+        {% if field.on_too_long == 'truncate' %}
+            {% set whole = counted_length(before, field.counts) %}
+            {% do rules.append(broken_rule('truncated', field, whole ~ ' > ' ~ most ~ ' and ' ~ size ~ ' <= ' ~ most,
+                before, whole, most, suspicion=may_exceed(cell, field))) %}
+        {% endif %}
     {% endif %}
     {% if field.is_key %}
         {% do rules.extend(key_rules(field, after)) %}

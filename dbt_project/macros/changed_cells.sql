@@ -1,5 +1,4 @@
-{#- The cells of one field that staging changed: where, before, after, and by which rule. The cell itself is compared;
-    a blank one that stays blank has not changed. -#}
+{#- The cells of one field that staging changed: where, before, after, and by which rule. The cell itself is compared. -#}
 {% macro changed_cells(field, key) %}
     {%- set cell = 'source_records.' ~ adapter.quote(field.source_column) -%}
     {%- set after = 'staged.' ~ field.field -%}
@@ -11,6 +10,7 @@
         coalesce({{ cell }}, '') as before,
         coalesce({{ after }}, '') as after,
         case
+            when {{ after }} is null then 'trimmed'
             when {{ clean_text(source_cell(field)) }} is null then 'default'
             when {{ clean_text(cell) }} = {{ after }} then 'trimmed'
             when {{ clean_text(source_cell(field)) }} = {{ after }} then 'restored'
@@ -19,6 +19,5 @@
     from staged
     inner join source_records on staged.record_number = source_records.record_number
     where
-        {{ cell }} is distinct from {{ after }}
-        and ({{ after }} is not null or {{ clean_text(cell) }} is not null)
+        coalesce({{ cell }}, '') <> coalesce({{ after }}, '')
 {% endmacro %}

@@ -4,7 +4,7 @@
     {%- set day_first = "try_strptime(" ~ slashed ~ ", '%d/%m/%Y')" -%}
     {%- set month_first = "try_strptime(" ~ slashed ~ ", '%m/%d/%Y')" -%}
     {%- set zoned = "regexp_replace(replace(replace(upper(" ~ expression ~ "), ' ', 'T'), 'UTC', 'Z'), '([+-]\\d{2})(\\d{2})$', '\\1:\\2')" -%}
-    case
+    nullif(case
         when regexp_full_match({{ expression }}, '\d{1,2}[/.-]\d{1,2}[/.-]\d{4}')
             then case
                 when coalesce({{ day_first }}, {{ month_first }}) = coalesce({{ month_first }}, {{ day_first }})
@@ -19,5 +19,5 @@
         when regexp_full_match({{ expression }}, '[A-Za-z]{3,9} \d{1,2},? \d{4}')
             then strftime(try_strptime(replace({{ expression }}, ',', ''), ['%B %d %Y', '%b %d %Y']), '%Y-%m-%d')
         when {{ utc_date(zoned) }} is not null then {{ zoned }}
-    end
+    end, {{ expression }})
 {%- endmacro %}

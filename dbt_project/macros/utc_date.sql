@@ -11,7 +11,7 @@
                 end
         when regexp_full_match(
             {{ expression }},
-            '\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)'
+            '[1-9]\d{3}-\d{2}-\d{2}T([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)'
         )
             then try_cast(try_cast(
                 regexp_replace({{ expression }}, '(T\d{2}:\d{2})([^:])', '\1:00\2') as timestamptz

@@ -8,7 +8,7 @@ exceptions as (
     select
         unnest(record_numbers) as record_number,
         code,
-        reason
+        reason || coalesce(' (approved by ' || approved_by || ')', '') as reason
     from {{ ref('int_incident_exceptions') }}
     where state = 'used'
 ),
@@ -53,7 +53,7 @@ judged as (
         staged.reference_number,
         case
             when staged.parse_error is not null then 'parse_error'
-            when list_contains(found.warning_codes, 'duplicate_record') then 'duplicate'
+            when list_contains(found.warning_codes, 'duplicate_reference') then 'duplicate'
             when found.open_errors > 0 then 'invalid'
             when len(found.error_codes) > 0 then 'excepted'
             else 'valid'

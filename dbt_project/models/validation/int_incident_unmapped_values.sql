@@ -66,8 +66,8 @@ unmapped_values as (
         unmapped.*,
         nearest.nearest_value,
         nearest.suggested_api_value,
-        'incident,' || unmapped.field || ',' || {{ csv_cell('unmapped.value') }} || ',' || coalesce(nearest.suggested_api_value, '')
-            as enum_map_line
+        'incident,' || unmapped.field || ',' || {{ csv_cell("nullif(unmapped.value, 'null')") }} || ','
+        || coalesce(nearest.suggested_api_value, '') as enum_map_line
     from unmapped
     left join nearest on unmapped.field = nearest.field and unmapped.value = nearest.value
 )

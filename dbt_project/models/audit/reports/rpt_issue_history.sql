@@ -13,7 +13,7 @@ with runs as (
 problems as (
     select
         run_id,
-        coalesce(reference_number, 'record ' || record_number) as record,
+        coalesce(reference_number, 'record ' || left(record_hash, 16)) as record,
         code,
         field,
         min(line_number) as line_number,
