@@ -8,6 +8,7 @@ from loader.audit import DELIVERY_COUNTS, FILE_COUNTS
 from loader.console import Console
 from loader.export_files import OutputFile
 from loader.job import DRY_RUN, IMPORT, Run
+from loader.landing_sql import EXPORT_COLUMNS
 from loader.report import stats_document
 from loader.spent import TimeSpent
 from loader.typed import shown
@@ -76,9 +77,15 @@ def _ledger(name: str, total: int, row: Row, counts: Sequence[str]) -> str:
 
 
 def _print_source(console: Console, run: Run) -> None:
-    """Say what of the file is no record and no known cell: its blank lines and its other columns."""
+    """Say what of the file is no record and no known cell: its blank lines, its other columns, and ours."""
     if blank := run.totals["source_blank_lines"]:
         console.line(f"blank lines in the file, skipped: {blank:,}")
+    if run.totals["is_export"]:
+        console.paragraph(
+            f"taken for one of our own CSV files, given back: columns named {', '.join(EXPORT_COLUMNS)} are left out, "
+            "and the apostrophe before what a spreadsheet would run is taken away",
+            indent=0,
+        )
     known = {field.source_column for field in run.job.card.fields}
     if unknown := [name for name in run.totals["source_columns"] if name not in known]:
         names = ", ".join(repr(name[:40]) for name in unknown[:_EXAMPLES])

@@ -51,6 +51,11 @@ def test_a_rejected_file_is_corrected_and_given_back(home: Home):
     again = home.loader("--validate-only", "--source", rejected)
     assert again.returncode == 0, again.stdout
     assert "warning: columns of the header that are not known, and not sent: 'owner'\n" in again.stdout
+    assert "taken for one of our own CSV files, given back" in again.stdout
+    assert "taken for" not in done.stdout
+    twice = max(home.output.glob("accepted_incident_*.csv")).read_text(encoding="utf-8")
+    assert ",'=1+0,2\n" in twice
+    assert "''=" not in twice
     assert "records in the file 40 = parse error 0 + invalid 0 + duplicate 0 + excepted 0 + ready 40" in again.stdout
     newest = max(home.output.glob("rejected_incident_*.csv"))
     assert newest != rejected

@@ -25,7 +25,8 @@ source_file as (
         source_sha256,
         from_json(source_columns, '["VARCHAR"]') as source_columns,
         source_records,
-        source_blank_lines
+        source_blank_lines,
+        is_export
     from source_records
     where record_number = 1
 ),
