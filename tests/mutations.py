@@ -96,7 +96,7 @@ def names_its_columns(data: bytes, text: bytes) -> bool:
     if names is None or not is_utf8(b",".join(names)) or len(set(names)) < len(names):
         return False
     known, found = (*REQUIRED[: width_of(data)], *OPTIONAL), [name.decode() for name in names]
-    alike = {name.strip().casefold() for name in found if name not in known}
+    alike = {"".join(filter(str.isalnum, name.casefold())) for name in found if name not in known}
     return set(REQUIRED[: width_of(data)]) <= set(found) and not {name for name in known if name not in found} & alike
 
 

@@ -1,8 +1,8 @@
-{#- The rules of one field. `before` is the cell as it stands in the file, cleaned of white space; `after` is the staged
-    value. The suspicions are over `staged` or over `source_records`, each of them over one relation alone. -#}
+{#- The rules of one field. `before` is the cell of the file, cleaned of white space; `after` is the staged value.
+    The suspicions are over `staged` or over `source_records`, each of them over one relation alone. -#}
 {% macro broken_rules(field) %}
     {% set cell = 'source_records.' ~ adapter.quote(field.source_column) %}
-    {% set before, after = clean_text(cell), 'staged.' ~ field.field %}
+    {% set before, after = clean_text(source_cell(field)), 'staged.' ~ field.field %}
     {% set rules = [] %}
     {% if field.is_required %}
         {% do rules.append(required_rule(field, after)) %}

@@ -1,7 +1,7 @@
 {#- The longest beginning of the text that the API counts as at most `max_length` long; never half a grapheme, and the
     whole text where its first one is too long, for validation to refuse. No sign counts more than 6, so most texts need
-    no count. Beginnings are tried in strides, then one by one within the last
-    stride that fits: to count each of them would cost more than all the rest of staging. -#}
+    no count. Beginnings are tried in strides, then one by one within the last stride that fits: to count each of them
+    would cost more than all the rest of staging. -#}
 {% macro fit_text(expression, max_length, counts) -%}
     {%- set stride = 20 -%}
     {%- set fits = "lambda size: " ~ counted_length("left_grapheme(" ~ expression ~ ", size)", counts) ~ " <= " ~ max_length -%}

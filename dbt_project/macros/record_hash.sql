@@ -1,6 +1,6 @@
-{#- What tells a record from every other: the SHA-256 of its cells, in the order of the columns' names, so that neither their
-    order in the file nor the quoting matters; of its text where it is malformed. A file that we wrote has the hashes of
-    the file it was made from. -#}
+{#- What tells a record from every other: the SHA-256 of its cells, in the order of the columns' names, so that neither
+    their order in the file nor the quoting matters; of its text where it is malformed. A file that we wrote has the
+    hashes of the file it was made from. -#}
 {% macro record_hash(fields) -%}
     {%- set cells = [] -%}
     {%- for field in fields | sort(attribute='source_column', case_sensitive=true) -%}
