@@ -11,7 +11,8 @@ from io import BytesIO
 from typing import BinaryIO
 
 from benchmarks.loop_text import WHITE, folded_key
-from loader.scan import Grammar, scan
+from loader.grammar import Grammar
+from loader.scan import scan
 
 BLANK_LINES = (b"\n", b"\r\n")
 
@@ -81,7 +82,7 @@ class Records:
         if grammar.exact.fullmatch(text) and (text.isascii() or _is_utf8(text)):
             return None
         piece = next(scan(text, 0, grammar, len(text), is_utf8=False))
-        shown = piece.records[0].decode("utf-8", "backslashreplace")
+        shown = piece.text.decode("utf-8", "backslashreplace")
         return Malformed(self.number, self.line, str(piece.error), piece.cells, shown)
 
 

@@ -1,75 +1,36 @@
-"""A strict RFC 4180 scan of a CSV held in memory or mapped: which bytes are a record, and which are not one.
-
-Source of the grammar: RFC 4180, section 2, with the delimiter left open. Records end in LF, CRLF or the end of the
-file; a quoted cell may contain line breaks and doubled quotes; an unquoted cell has no quote and no carriage return.
-"""
+"""A strict RFC 4180 scan of a CSV held in memory or mapped: which bytes are a record, and which are not one."""
 
 import re
 from collections.abc import Iterator
 from mmap import mmap
 from typing import NamedTuple
 
+from loader.grammar import Grammar, split_cells
+from loader.well_formed import CELL_BREAK, LOOK_BYTES, Outside, joined_records
+
 _LINE_END = re.compile(rb"\r?\n\Z")
 _BLANK_LINES = re.compile(rb"\n++|(?:\r\n)++")
 _REST_OF_LINE = re.compile(rb"[^\n]*+(?:\n|\Z)")
-# Before Python 3.11.5 a possessive group that fails behind its first literals leaves the scan where it failed (CPython
-# issue 106052), so none here can: each is entered by literals, and what follows them always matches.
-_QUOTED = rb'"[^"]*+(?:""[^"]*+)*+"'
-# The records that one match may take, and their bytes: it keeps its place at each of them, which is memory.
-_MOST_RECORDS, _MOST_BYTES = 4096, 1_000_000
-# How far ahead a file that is not UTF-8 throughout is looked at: a byte is decoded once, not once per record.
-_CHECKED_BYTES = 1 << 16
-_END = rb"(?:\r\n|\n|\Z)"
-
-
-class Grammar:
-    """The patterns of one delimiter and one width, the number of cells of a record.
-
-    A cell is taken whole or not at all, so a file cannot make the scan go back further than over its cells one by one:
-    its time is linear in the size of the file.
-    """
-
-    def __init__(self, delimiter: bytes, width: int) -> None:
-        sign = re.escape(delimiter)
-        # A record of one blank cell would be a blank line, which is not a record.
-        blank = b"" if width == 1 else b"?"
-        plain = rb'[^"%b\r\n]++' % sign
-        cell = rb"(?:%b|%b)%b" % (plain, _QUOTED, blank)
-        self.delimiter = delimiter
-        self.width = width
-        self.records = re.compile(rb"(?:%b(?:%b%b){%d}\r?\n){1,%d}" % (cell, sign, cell, width - 1, _MOST_RECORDS))
-        self.exact = re.compile(rb"(%b(?:%b%b){%d})%b" % (cell, sign, cell, width - 1, _END))
-        self.record = re.compile(rb"(%b(?:%b%b)*+)%b" % (cell, sign, cell, _END))
-        self.cell = re.compile(rb"(?:%b|%b)?" % (plain, _QUOTED))
-        self.quoted = re.compile(_QUOTED)
+# How far ahead a file that is not UTF-8 throughout is decoded: twice as far each time that nothing is found, so that
+# neither many damaged records nor many sound ones between two of them take long.
+_LEAST_AHEAD, _MOST_AHEAD = 1 << 9, 1 << 16
 
 
 class Piece(NamedTuple):
     """Consecutive records from record `number` and `line` on, both from 1, or blank lines, which are no record.
 
-    `records` are the bytes of each without its line end; `lines` is how many line ends there are. A malformed record
-    stands alone: `error` is its code of issue_codes. `cells` is the count of one record.
+    `text` has the records as `joined_records` has them, `records` is how many, `lines` how many line ends there are. A
+    malformed record stands alone, as it is but for its line end: `error` is its code of issue_codes. `cells` is the
+    count of one record.
     """
 
     number: int
     line: int
-    records: list[bytes]
+    text: bytes
+    records: int
     lines: int
     cells: int
     error: str | None = None
-
-
-def split_cells(text: bytes, grammar: Grammar) -> list[bytes]:
-    """Return the cells of one well-formed record, unquoted."""
-    cells, position = [], 0
-    while position <= len(text):
-        match = grammar.cell.match(text, position)
-        if match is None:  # pragma: no cover - the pattern matches an empty cell everywhere
-            raise ValueError("not a well-formed record")
-        cell = match.group()
-        cells.append(cell[1:-1].replace(b'""', b'"') if cell.startswith(b'"') else cell)
-        position = match.end() + 1
-    return cells
 
 
 def read_header(data: bytes | mmap, delimiter: bytes) -> tuple[list[bytes] | None, int]:
@@ -86,44 +47,46 @@ def scan(data: bytes | mmap, start: int, grammar: Grammar, window: int, *, is_ut
     the scan goes on at the next line. `is_utf8` says that the whole is known to be UTF-8.
     """
     number, position, line, size = 1, start, 1 + bytes(data[:start]).count(b"\n"), len(data)
-    valid = size if is_utf8 else start
+    valid, ahead = size if is_utf8 else start, _LEAST_AHEAD
+    looked_at, outside = start, Outside(grammar)
     while position < size:
         if valid <= position:
-            valid = position + _valid_bytes(data[position : position + _CHECKED_BYTES])
-        piece, end = _next(data, position, grammar, min(valid, position + window))
-        if piece.records and end > valid and _valid_bytes(piece.records[0]) < len(piece.records[0]):
-            piece = piece._replace(error="not_utf8")
+            valid = position + _valid_bytes(data[position : position + ahead])
+            # A character may be cut at the end.
+            ahead = min(2 * ahead, _MOST_AHEAD) if valid > position + ahead - 4 else _LEAST_AHEAD
+        text, length = b"", 0
+        if looked_at <= position:
+            looked_at = min(valid, position + window, position + LOOK_BYTES)
+            text, length = outside.begins_with(data[position:looked_at])
+        if length:
+            piece, end = _run(text, grammar), position + length
+            looked_at = end
+        else:
+            piece, end = _next(data, position, grammar, looked_at, valid)
         yield piece._replace(number=number, line=line)
-        number, line, position = number + len(piece.records), line + piece.lines, end
+        number, line, position = number + piece.records, line + piece.lines, end
 
 
-def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int) -> tuple[Piece, int]:
-    """Return the piece at `position`, numbered from 0, and the offset after it; a single record may pass `limit`."""
-    if match := _BLANK_LINES.match(data, position):
-        return Piece(0, 0, [], match.group().count(b"\n"), 0), match.end()
-    if match := grammar.records.match(data, position, min(limit, position + _MOST_BYTES)):
-        records, lines = _split_records(match.group())
-        return Piece(0, 0, records, lines, grammar.width), match.end()
-    record, cells, error, end = _single(data, position, grammar)
-    return Piece(0, 0, [record], data[position:end].count(b"\n"), cells, error), end
+def _run(text: bytes, grammar: Grammar) -> Piece:
+    """Return the piece of `joined_records`, numbered from 0."""
+    records = text.count(b"\n")
+    return Piece(0, 0, text, records, records + text.count(CELL_BREAK), grammar.width)
 
 
-def _split_records(text: bytes) -> tuple[list[bytes], int]:
-    """Return the records of a well-formed text one by one, without their line ends, and the number of its lines.
+def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int, valid: int) -> tuple[Piece, int]:
+    """Return the piece at `position`, numbered from 0, and the offset after it; a single record may pass `limit`.
 
-    A line with an odd number of quotes begins or ends a record of several lines, whatever stands between them.
+    Up to `valid` all is known to be UTF-8.
     """
-    lines = text.split(b"\n")[:-1]
-    records, done = [], 0
-    odd = [at for at, line in enumerate(lines) if b'"' in line and line.count(b'"') % 2]
-    for first, last in zip(odd[::2], odd[1::2], strict=True):
-        records += lines[done:first]
-        records.append(b"\n".join(lines[first : last + 1]))
-        done = last + 1
-    records += lines[done:]
-    if b"\r" in text:
-        records = [record.removesuffix(b"\r") for record in records]
-    return records, len(lines)
+    if match := _BLANK_LINES.match(data, position):
+        return Piece(0, 0, b"", 0, match.group().count(b"\n"), 0), match.end()
+    if match := grammar.records.match(data, position, limit):
+        return _run(joined_records(match.group()), grammar), match.end()
+    text, cells, error, end = _single(data, position, grammar)
+    if end > valid and _valid_bytes(text) < len(text):
+        error = "not_utf8"
+    lines = data[position:end].count(b"\n")
+    return Piece(0, 0, text if error else joined_records(text + b"\n"), 1, lines, cells, error), end
 
 
 def _valid_bytes(text: bytes) -> int:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loader.scan import Grammar, Piece, scan, split_cells
+from loader.grammar import Grammar, split_cells
+from loader.scan import Piece, scan
+from loader.well_formed import separate_records
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ def records_of(piece: Piece) -> Iterator[Record]:
         for at in range(piece.lines):
             yield Record(0, piece.line + at, b"", 0, None)
     line = piece.line
-    for number, text in enumerate(piece.records, piece.number):
+    texts = [piece.text] if piece.error else separate_records(piece.text)
+    assert len(texts) == piece.records or not piece.records
+    for number, text in enumerate(texts, piece.number):
         yield Record(number, line, text, piece.cells, piece.error)
         line += 1 + text.count(b"\n")
 

@@ -48,6 +48,38 @@ def test_long_records_are_shared_out_by_their_bytes(tmp_path: Path):
     assert max(map(len, shares)) < 1900
 
 
+@pytest.mark.parametrize("delimiter", [",", "%"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_spool_has_each_record_as_it_stands_after_its_number_and_how_far_its_line_is_ahead(
+    tmp_path: Path, delimiter: str, line_end: str
+):
+    path, cell = tmp_path / "export.csv", f'"{line_end}100 %d""{line_end}"'
+    records = [
+        delimiter.join(cells) for cells in (("1", "a", "b"), ("2", cell, '"%s"'), ("3", "c", cell), ("4", "", ""))
+    ]
+    path.write_bytes(
+        "".join(line + line_end for line in [delimiter.join(NAMES), *records[:2], "", *records[2:]]).encode()
+    )
+    with new_spools() as spools:
+        spool_file(path, dict.fromkeys(NAMES, True), Dialect(delimiter), load_settings().limits, spools)
+        written_bytes = spools.records[0].read()
+    ahead = (1, 1, 4, 6)
+    lines = [delimiter.join((str(at), str(ahead[at - 1]), record)) for at, record in enumerate(records, 1)]
+    assert written_bytes == ("\n".join(lines) + "\n").encode()
+
+
+def test_a_row_group_that_ends_within_a_piece_changes_no_number(tmp_path: Path):
+    """Every second record has two lines, and the others are of a size with which no piece ends as a row group does."""
+    records = [f'EXT-{number},"{"t" * 37}{chr(10) * (number % 2)}",Bay' for number in range(2 * ROW_GROUP)]
+    with new_spools() as spools:
+        path = written(tmp_path, records)
+        spool_file(path, dict.fromkeys(NAMES, True), Dialect(), load_settings().limits, spools)
+        texts = [text for file in spools.records if (text := file.read().decode())]
+    assert [text.count(",Bay\n") for text in texts] == [ROW_GROUP, ROW_GROUP]
+    lines = [f"{at + 1},{1 + at // 2},{record}\n" for at, record in enumerate(records)]
+    assert "".join(texts) == "".join(lines)
+
+
 def test_a_small_file_takes_one_spool(tmp_path: Path):
     assert spooled(written(tmp_path, ["1,a,b", "2,a,b", BAD])) == [[1, 2]]
 
