@@ -11,12 +11,13 @@ from codecs import BOM_UTF8
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
 from loader.card import Card
 from loader.errors import StoppedEarly
-from loader.export_files import Output, OutputFile, write_whole
+from loader.export_files import OutputFile, write_whole
 from loader.landing_sql import EXPORT_COLUMNS, FORMULA, FROM_EXPORT, GUARDED
 from loader.warehouse import Row, Warehouse, copy_csv, fetch
 
@@ -175,7 +176,7 @@ def _safe(cells: list[str]) -> str:
 
 
 def _write(
-    connection: Any, folder: Path, records: int, export: _Export, count: int, file: Output, *, with_bom: bool
+    connection: Any, folder: Path, records: int, export: _Export, count: int, file: BufferedRandom, *, with_bom: bool
 ) -> int:
     """Write the header and the records, range after range, `count` of all the `records`; return how many there are.
 
@@ -191,7 +192,6 @@ def _write(
             written += copy_csv(connection, export.query, limits, part, quote_all=len(export.header) == 1)
             part.seek(0)
             shutil.copyfileobj(part, file, 1 << 20)
-            file.hash_meanwhile()
     return written
 
 

@@ -1,21 +1,16 @@
 """Output files: each written whole or not at all, its SHA-256 taken of the bytes that reach the disk."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from io import BufferedRandom
 from pathlib import Path
-from typing import Self
 
 from loader.audit import now
 from loader.errors import StoppedEarly
 from loader.warehouse import Row, Warehouse
 from loader.whole import write_file
-
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -30,46 +25,7 @@ class OutputFile:
     written_at: datetime
 
 
-class Output:
-    """A file that grows, and the SHA-256 of what the disk gives back of it, taken on a core of its own."""
-
-    def __init__(self, file: BufferedRandom) -> None:
-        self._file, self._digest, self._end = file, hashlib.sha256(), 0
-        self._hasher, self._hashing = ThreadPoolExecutor(1), list[Future[None]]()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._hasher.shutdown()
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        return self._file.fileno()
-
-    def write(self, data: bytes) -> int:
-        """Append bytes."""
-        return self._file.write(data)
-
-    def hash_meanwhile(self) -> None:
-        """Begin to hash what is there so far, which nobody changes any more."""
-        self._file.flush()
-        begin, self._end = self._end, os.fstat(self.fileno()).st_size
-        self._hashing.append(self._hasher.submit(self._hash, begin, self._end))
-
-    def hashed(self) -> tuple[str, int]:
-        """Return the SHA-256 of all of it and its bytes."""
-        self.hash_meanwhile()
-        for hashing in self._hashing:
-            hashing.result()
-        return self._digest.hexdigest(), self._end
-
-    def _hash(self, begin: int, end: int) -> None:
-        for at in range(begin, end, _PIECE):
-            self._digest.update(os.pread(self.fileno(), min(_PIECE, end - at), at))
-
-
-def write_whole(kind: str, path: Path, write: Callable[[Output], int | None]) -> OutputFile:
+def write_whole(kind: str, path: Path, write: Callable[[BufferedRandom], int | None]) -> OutputFile:
     """Let `write` fill a file that is written whole or not at all, and take its SHA-256.
 
     Args:
@@ -83,9 +39,9 @@ def write_whole(kind: str, path: Path, write: Callable[[Output], int | None]) ->
     """
 
     def fill(file: BufferedRandom) -> tuple[int | None, str, int]:
-        with Output(file) as output:
-            records = write(output)
-            return records, *output.hashed()
+        records = write(file)
+        file.seek(0)
+        return records, hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
     try:
         records, sha256, size = write_file(path, fill)

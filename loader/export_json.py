@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from loader.export_files import OutputFile, write_whole
-from loader.whole import Sink
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ def write_json(path: Path, document: Document, kind: str = "") -> OutputFile:
     return write_whole(kind, path, partial(_write, document))
 
 
-def _write(document: Document, file: Sink) -> None:
+def _write(document: Document, file: BinaryIO) -> None:
     if isinstance(document, Entries):
         _write_entries(document, file, "")
     else:
@@ -48,7 +47,7 @@ def _write(document: Document, file: Sink) -> None:
     file.write(b"\n")
 
 
-def _write_entries(entries: Entries, file: Sink, indent: str) -> None:
+def _write_entries(entries: Entries, file: BinaryIO, indent: str) -> None:
     between, empty = f",\n{indent}  ", True
     for batch in entries.batches:
         file.write((f"[\n{indent}  " if empty else between).encode())

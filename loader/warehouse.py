@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 
 from loader.apart import attached
 from loader.errors import DatabaseLocked, GateClosed, Refused, StoppedEarly
 from loader.modes import tighten_database
-from loader.whole import Sink
 
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _WRITE_FAILED = re.compile(r'Could not write file \\?"[^"]*": ([^"]+)')
@@ -166,7 +165,7 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row
 
 
 def copy_csv(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any], file: Sink, *, quote_all: bool
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any], file: BinaryIO, *, quote_all: bool
 ) -> int:
     """Replace the contents of an opened file with the rows of a query as CSV without a header; return their number.
 
@@ -181,7 +180,7 @@ def copy_csv(
 
 
 def copy_rows(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any], file: Sink, options: str
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any], file: BinaryIO, options: str
 ) -> int:
     """Replace the contents of an opened file with the rows of a query in a format of DuckDB's; return their number.
 

@@ -5,19 +5,9 @@ import tempfile
 from collections.abc import Callable
 from io import BufferedRandom
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 Written = TypeVar("Written")
-
-
-class Sink(Protocol):
-    """What a report is written to."""
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-
-    def write(self, data: bytes, /) -> int:
-        """Append bytes."""
 
 
 def write_file(path: Path, write: Callable[[BufferedRandom], Written]) -> Written:

@@ -5,7 +5,7 @@ import re
 from base64 import b64encode
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -19,7 +19,6 @@ from loader.trail.report_output import put
 from loader.trail.report_series import ANSWERS, series
 from loader.verify import READ_BACK
 from loader.warehouse import Row, Warehouse
-from loader.whole import Sink
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # The API's own words within a reason of ours.
@@ -116,5 +115,5 @@ def _moment(value: Any) -> str:
     return "" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"
 
 
-def _write(page_bytes: bytes, file: Sink) -> None:
+def _write(page_bytes: bytes, file: BinaryIO) -> None:
     file.write(page_bytes)

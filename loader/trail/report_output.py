@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from loader.console import silence
 from loader.errors import Refused, StoppedEarly
 from loader.export_files import write_whole
-from loader.whole import Sink
 
 STANDARD_OUTPUT = "-"
 
@@ -34,7 +34,7 @@ def output_path(given: str) -> Path | None:
     return path
 
 
-def put(path: Path | None, write: Callable[[Sink], int | None]) -> None:
+def put(path: Path | None, write: Callable[[BinaryIO], int | None]) -> None:
     """Let `write` fill the file, or for None a temporary one that is copied to standard output when it is whole.
 
     Raises:

@@ -3,13 +3,12 @@
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from loader.errors import Refused
 from loader.landing_sql import FORMULA
 from loader.trail.report_output import put
 from loader.warehouse import Row, Warehouse, copy_rows, fetch
-from loader.whole import Sink
 
 FORMATS = {
     "csv": "format csv, header true, compression none",
@@ -60,5 +59,5 @@ def _cell(name: str, column_type: str) -> str:
     return f"if(regexp_matches({text}, '{pattern}'), '''' || {text}, {text}) as {name.partition('.')[2]}"
 
 
-def _write(connection: Any, query: str, parameters: list[Any], options: str, file: Sink) -> int:
+def _write(connection: Any, query: str, parameters: list[Any], options: str, file: BinaryIO) -> int:
     return copy_rows(connection, query, parameters, file, options)
