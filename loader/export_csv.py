@@ -21,7 +21,7 @@ from loader.export_files import OutputFile, write_whole
 from loader.landing_sql import EXPORT_COLUMNS, FORMULA, FROM_EXPORT, GUARDED
 from loader.warehouse import Row, Warehouse, copy_csv, fetch
 
-_RANGE = 2 * 122_880  # two of DuckDB's row groups, so that two cores have something to do
+_RANGE = 4 * 122_880  # of DuckDB's row groups, so that a few cores have something to do
 _PROBLEMS = """
     left join (
         select
