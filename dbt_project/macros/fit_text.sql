@@ -1,22 +1,18 @@
 {#- The longest beginning of the text that the API counts as at most `max_length` long; never half a grapheme, and the
     whole text where its first one is too long, for validation to refuse. No sign counts more than 6, so most texts need
-    no count. The number of graphemes is found bit by bit, from the highest: to count every beginning would cost more
-    than all the rest of staging. CRLF is two of them for DuckDB, and counts 1. -#}
+    no count. The number of graphemes is found in strides, each a part of the one before: to count every beginning would
+    cost more than all the rest of staging. CRLF is two of them for DuckDB, and counts 1. -#}
 {% macro fit_text(expression, max_length, counts) -%}
-    {%- set bits = [0] -%}
-    {%- for bit in range((2 * max_length).bit_length()) -%}
-        {%- do bits.insert(1, 2 ** bit) -%}
+    {%- set fits = counted_length("left_grapheme(" ~ expression ~ ", size)", counts) ~ " <= " ~ max_length -%}
+    {%- set largest = "list_max(list_filter(range({}, {}, {}), lambda size: " ~ fits ~ "))" -%}
+    {%- set found = [largest.format(0, 2 * max_length + 1, 64)] -%}
+    {%- for stride, part in [(64, 8), (8, 1)] -%}
+        {%- set within = largest.format('base', 'base + ' ~ stride, part) -%}
+        {%- do found.append('list_transform([' ~ found[-1] ~ '], lambda base: ' ~ within ~ ')[1]') -%}
     {%- endfor -%}
-    {%- set beginning = "left_grapheme(" ~ expression ~ ", size + bit)" -%}
     case
         when length({{ expression }}) <= {{ max_length // 6 }} then {{ expression }}
         when {{ counted_length(expression, counts) }} <= {{ max_length }} then {{ expression }}
-        else coalesce(nullif(left_grapheme(
-            {{ expression }},
-            list_reduce(
-                {{ bits }},
-                lambda size, bit: if({{ counted_length(beginning, counts) }} <= {{ max_length }}, size + bit, size)
-            )
-        ), ''), {{ expression }})
+        else coalesce(nullif(left_grapheme({{ expression }}, {{ found[-1] }}), ''), {{ expression }})
     end
 {%- endmacro %}
