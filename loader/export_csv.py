@@ -11,17 +11,17 @@ from codecs import BOM_UTF8
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from io import BufferedRandom
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from loader.card import Card
 from loader.errors import StoppedEarly
 from loader.export_files import OutputFile, write_whole
 from loader.landing_sql import EXPORT_COLUMNS, FORMULA, FROM_EXPORT, GUARDED
+from loader.spool import ROW_GROUP
 from loader.warehouse import Row, Warehouse, copy_csv, fetch
 
-_RANGE = 4 * 122_880  # of DuckDB's row groups, so that a few cores have something to do
+_RANGE = 4 * ROW_GROUP  # several, so that a few cores have something to do
 _PROBLEMS = """
     left join (
         select
@@ -176,7 +176,7 @@ def _safe(cells: list[str]) -> str:
 
 
 def _write(
-    connection: Any, folder: Path, records: int, export: _Export, count: int, file: BufferedRandom, *, with_bom: bool
+    connection: Any, folder: Path, records: int, export: _Export, count: int, file: BinaryIO, *, with_bom: bool
 ) -> int:
     """Write the header and the records, range after range, `count` of all the `records`; return how many there are.
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from io import BufferedRandom
 from pathlib import Path
+from typing import BinaryIO
 
 from loader.audit import now
 from loader.errors import StoppedEarly
@@ -25,7 +26,7 @@ class OutputFile:
     written_at: datetime
 
 
-def write_whole(kind: str, path: Path, write: Callable[[BufferedRandom], int | None]) -> OutputFile:
+def write_whole(kind: str, path: Path, write: Callable[[BinaryIO], int | None]) -> OutputFile:
     """Let `write` fill a file that is written whole or not at all, and take its SHA-256.
 
     Args:
@@ -40,6 +41,7 @@ def write_whole(kind: str, path: Path, write: Callable[[BufferedRandom], int | N
 
     def fill(file: BufferedRandom) -> tuple[int | None, str, int]:
         records = write(file)
+        file.flush()
         file.seek(0)
         return records, hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 

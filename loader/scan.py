@@ -48,6 +48,7 @@ def scan(data: bytes | mmap, start: int, grammar: Grammar, window: int, *, is_ut
     """
     number, position, line, size = 1, start, 1 + bytes(data[:start]).count(b"\n"), len(data)
     valid, ahead = size if is_utf8 else start, _LEAST_AHEAD
+    # Up to `looked_at` a look at all of it has failed: the pattern takes what it can.
     looked_at, outside = start, Outside(grammar)
     while position < size:
         if valid <= position:

@@ -16,7 +16,8 @@ from loader.modes import tighten_database
 
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _WRITE_FAILED = re.compile(r'Could not write file \\?"[^"]*": ([^"]+)')
-_POLL_SECONDS, _BATCH_ROWS = 0.1, 10_000
+_POLL_SECONDS = 0.1
+_BATCH_ROWS = 10_000
 # Out of memory: what does not fit could not be moved to the disk either.
 _DISK_FAILS = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException, duckdb.OutOfMemoryException)
 Row = dict[str, Any]
