@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loader.card import Card, Field
-from loader.errors import GateClosed
+from loader.errors import GateClosed, StoppedEarly
 from loader.gate import GateFacts, NodeResult
 from loader.payload import PayloadRecord, payload_record
 from loader.warehouse import Row, Warehouse, fetch, insert
@@ -29,6 +29,8 @@ DELIVERY_COUNTS = (
     "not_attempted_records",
 )
 STATS_COUNTS = ("total_records", *FILE_COUNTS, *DELIVERY_COUNTS)
+
+REPLACED = "another dbt invocation has replaced what this run has validated"
 
 # The card as the last build had it.
 _PUBLISHED = """
@@ -107,9 +109,17 @@ def totals(warehouse: Warehouse, entity: str) -> Row:
     return found[0]
 
 
-def keep_validation(warehouse: Warehouse, journal: Journal, *, changes: bool) -> None:
-    """Copy the verdicts and issues of the last build, and the changed cells with `changes`, in one transaction."""
+def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, *, changes: bool) -> None:
+    """Copy the verdicts and issues of a build, and the changed cells with `changes`, in one transaction.
+
+    Raises:
+        StoppedEarly: the database has another build by now.
+
+    """
     with warehouse.connection() as connection:
+        of_build = f"select 1 from validation.int_{journal.entity}_totals where invocation_id = ?"  # noqa: S608 - a card's name
+        if not fetch(connection, of_build, [invocation_id]):
+            raise StoppedEarly(f"{REPLACED}; nothing was posted: run the same command again")
         for table, (model, columns) in _COPIED.items():
             if table == "fct_changes" and not changes:
                 continue

@@ -14,7 +14,6 @@ from loader.command import guarded
 from loader.config import Settings, load_settings
 from loader.console import Console
 from loader.dialect import read_dialect
-from loader.early_dbt import EarlyDbt
 from loader.errors import Interrupted, Refused
 from loader.job import IMPORT, Job, Run, Target, new_run
 from loader.lock import run_lock
@@ -28,21 +27,18 @@ from loader.tokens import run_tokens
 from probe.gate import probe_or_refuse
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader", early: EarlyDbt | None = None) -> int:
-    """Carry out one command line; return the exit code. An expected failure is one line on standard error.
-
-    `early` is the dbt that builds, where one was started already.
-    """
-    return guarded(lambda: _main(parser(prog).parse_args(arguments), early))
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader") -> int:
+    """Carry out one command line; return the exit code. An expected failure is one line on standard error."""
+    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
 
 
-def _main(options: argparse.Namespace, early: EarlyDbt | None) -> int:
+def _main(options: argparse.Namespace) -> int:
     settings = load_settings()
     console = Console(as_json=options.json)
     with ExitStack() as closing:
         run = new_run(_job(options, settings, console, closing), settings, console)
         with _signals(run) as received, run_lock(settings.database, settings.lock_wait_seconds, console.notice):
-            row = execute(run, early)
+            row = execute(run)
             with step(Step.WRITE_FILES):
                 files = export_run(run.warehouse, run.run_id, settings.output)
             with step(Step.SEAL):

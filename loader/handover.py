@@ -5,7 +5,7 @@ Plain `dbt build` has nobody to hand it one, and scans for itself.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from typing import Self
@@ -17,11 +17,6 @@ from loader.spool import Spooled, Spools
 SPOOL_VARIABLE = "ETL_SPOOL"
 
 
-def announce(descriptors: Sequence[int]) -> dict[str, str]:
-    """Return the environment variable by which `received` finds what it was given."""
-    return {SPOOL_VARIABLE: ",".join(map(str, descriptors))}
-
-
 class Handover:
     """The sender's side: `descriptors` are what the receiver has to be given, in this order."""
 
@@ -29,6 +24,8 @@ class Handover:
         read, write = os.pipe()
         self._read, self._write = os.fdopen(read, "rb"), os.fdopen(write, "w", encoding="utf-8")
         self.descriptors = (read, spools.errors.fileno(), *(file.fileno() for file in spools.records))
+        # By these `received` finds what it was given.
+        self.variables = {SPOOL_VARIABLE: ",".join(map(str, self.descriptors))}
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from itertools import islice
 
 from loader.account import commit_intents, commit_outcomes, opened_row
-from loader.audit import read_batch
+from loader.audit import REPLACED, read_batch
 from loader.delivery import Route, Workers
 from loader.history import POSTING_ENDED, POSTING_STARTED, Plan, carry_over, close_unfinished, counts, plan
 from loader.job import Run, Target
@@ -63,7 +63,10 @@ def _prepared(run: Run) -> Plan:
     run.results.update({Result(name): records for name, records in counts(warehouse, run.run_id).items()})
     if before:
         run.console.notice(f"goes on with run {before['run_id']}: {run.results.total()} records are settled by it")
-    return plan(warehouse, row, run.job.card)
+    left = plan(warehouse, row, run.job.card)
+    if run.results.total() + len(left.numbers) != run.totals["ready_records"]:
+        run.pace.stop(REPLACED)
+    return left
 
 
 def _intended(run: Run, left: Plan) -> Iterator[list[PayloadRecord]]:
@@ -89,5 +92,5 @@ def _read(run: Run, batch: list[int]) -> list[PayloadRecord]:
     records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], batch)
     if len(records) == len(batch):
         return records
-    run.pace.stop("another dbt invocation replaced the payload during this run")
+    run.pace.stop(REPLACED)
     return []

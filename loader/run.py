@@ -4,11 +4,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from loader.account import close_run, keep_refusal
-from loader.audit import gate_facts, keep_validation, operator, totals
+from loader.audit import REPLACED, gate_facts, keep_validation, operator, totals
 from loader.dbt import Build, dbt_build
 from loader.dialect import dialect_variables
-from loader.early_dbt import EarlyDbt
-from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused
+from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused, StoppedEarly
 from loader.gate import check_gate
 from loader.job import VALIDATE_ONLY, Run
 from loader.posting import post
@@ -18,8 +17,8 @@ from loader.verify import read_back
 from loader.warehouse import Row
 
 
-def execute(run: Run, early: EarlyDbt | None) -> Row:
-    """Carry the run out and return its row of `audit.fct_runs`; `early` is a dbt that was started already, or none.
+def execute(run: Run) -> Row:
+    """Carry the run out and return its row of `audit.fct_runs`.
 
     The caller holds the run lock.
 
@@ -37,7 +36,7 @@ def execute(run: Run, early: EarlyDbt | None) -> Row:
         **dialect_variables(job.dialect),
     )
     try:
-        _prepare(run, early)
+        _prepare(run)
     except EtlError as error:
         if not isinstance(error, DatabaseLocked):
             keep_refusal(run.warehouse, run.journal, error, run.console.notice)
@@ -50,7 +49,7 @@ def execute(run: Run, early: EarlyDbt | None) -> Row:
         return close_run(run)
 
 
-def _prepare(run: Run, early: EarlyDbt | None) -> None:
+def _prepare(run: Run) -> None:
     """Probe, build, keep what validation found, and judge the gate."""
     job = run.job
     if job.source:
@@ -58,10 +57,11 @@ def _prepare(run: Run, early: EarlyDbt | None) -> None:
     run.warehouse.wait_until_free()
     with step(Step.PROBE):
         keep_probe = job.target.probe(run) if job.target else None
+    build = None
     try:
         if job.source:
             with step(Step.BUILD):
-                _build(run, job.source, early)
+                build = _build(run, job.source)
     except EtlError as error:
         # The error that ended the run is what the operator has to see.
         if keep_probe and not isinstance(error, DatabaseLocked):
@@ -71,18 +71,29 @@ def _prepare(run: Run, early: EarlyDbt | None) -> None:
     if keep_probe:
         keep_probe()
     run.totals = totals(run.warehouse, job.card.entity)
+    if build:
+        _check_own(build, run.totals)
     run.journal.source_hash = run.totals["source_sha256"]
     run.journal.note("validated", output_hash=run.totals["output_hash"], ready_records=run.totals["ready_records"])
     # A validation sends nothing: what staging changed stands in `validation` until the next build, and is not kept.
     with step(Step.KEEP_VALIDATION):
-        keep_validation(run.warehouse, run.journal, changes=job.mode != VALIDATE_ONLY)
+        keep_validation(run.warehouse, run.journal, run.totals["invocation_id"], changes=job.mode != VALIDATE_ONLY)
     _judge_gate(run)
 
 
-def _build(run: Run, source: Path, early: EarlyDbt | None) -> None:
+def _check_own(build: Build, found: Row) -> None:
+    """Raise StoppedEarly when the last validation is not that of our own dbt, of the very file that was scanned."""
+    if (found["invocation_id"], found["source_sha256"]) != (build.invocation_id, build.source_sha256):
+        raise StoppedEarly(
+            f"the database has dbt's build {found['invocation_id']} of {found['source_file']}, not this run's own "
+            f"{build.invocation_id}: another dbt invocation came between; nothing was posted, run the command again"
+        )
+
+
+def _build(run: Run, source: Path) -> Build:
     with run.console.busy(f"dbt build: landing, cleaning and testing {source.name}"):
         sends = run.job.mode != VALIDATE_ONLY
-        build = dbt_build(source, run.job.card, run.settings, run.job.dialect, early, sends=sends)
+        build = dbt_build(source, run.job.card, run.settings, run.job.dialect, run.console.notice, sends=sends)
     run.journal.note(
         "built",
         invocation_id=build.invocation_id,
@@ -91,6 +102,7 @@ def _build(run: Run, source: Path, early: EarlyDbt | None) -> None:
     )
     if not build.complete:
         raise Refused(_refusal(run, build))
+    return build
 
 
 def _refusal(run: Run, build: Build) -> str:
@@ -104,8 +116,11 @@ def _refusal(run: Run, build: Build) -> str:
 
 
 def _judge_gate(run: Run) -> None:
+    facts = gate_facts(run.warehouse, run.job.card, run.totals)
+    if run.job.source and facts.last_attempt_by != run.totals["invocation_id"]:
+        raise StoppedEarly(f"{REPLACED}; nothing was posted: run the same command again")
     try:
-        check_gate(gate_facts(run.warehouse, run.job.card, run.totals), sends=run.job.target is not None)
+        check_gate(facts, sends=run.job.target is not None)
         run.journal.note("gate_opened", invocation_id=run.totals["invocation_id"])
     except (GateClosed, RecordsRefused) as error:
         run.closed_by = error

@@ -1,67 +1,63 @@
-"""dbt as the command runs it, quicker to start and to end: `python -m loader.start_dbt <descriptor of a socket>`.
+"""dbt as the command runs it: `python -m loader.start_dbt RESULTS ALIVE ARGUMENTS...`.
 
-It loads dbt, then reads from the socket what to do. Before it runs its first model dbt makes very many objects that all
-stay. Python's collector would look through them again and again for what can go, and at the end Python would take them
-apart one by one. Of the files that dbt writes about itself only `run_results.json` is written: nobody reads the
-manifest here, and it is written twice.
+`RESULTS` is the descriptor to which it writes what it did, `ALIVE` that of a pipe that ends with whoever started it.
+
+It is quicker to start and to end than dbt's own command. Before it runs its first model dbt makes very many objects
+that all stay. Python's collector would look through them again and again for what can go, and at the end Python would
+take them apart one by one. dbt writes no JSON about itself, which nobody reads here.
 """
 
 import atexit
 import gc
 import json
 import os
-import socket
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
-
-from loader.handover import announce
 
 _OBJECTS_BEFORE_A_LOOK = 100_000
 # https://docs.getdbt.com/reference/exit-codes
 _PASSED, _FAILED, _NOT_RUN = 0, 1, 2
-_MOST_BYTES, _MOST_DESCRIPTORS = 1 << 16, 64
 
 
 def main() -> None:
-    """Load dbt, run it as the socket says, and end the process with dbt's exit code."""
+    """Run dbt and end the process with its exit code; end at once when whoever started it has ended."""
+    results, alive = int(sys.argv[1]), int(sys.argv[2])
+    threading.Thread(target=_end_with, args=[alive], daemon=True).start()
     ended = [_FAILED]
     # Registered first, so called last: when everybody else, the database above all, has closed what was open.
     atexit.register(_end, ended)
     gc.set_threshold(_OBJECTS_BEFORE_A_LOOK, 50, 100)
-    for name in ("dbt.cli.main", "dbt.adapters.duckdb"):
-        import_module(name)
-    arguments = _told(socket.socket(fileno=int(sys.argv[1])))
-    ended[0] = _NOT_RUN if arguments is None else run_dbt(arguments)
+    ended[0] = run_dbt(sys.argv[3:], results)
 
 
-def run_dbt(arguments: Sequence[str]) -> int:
-    """Run dbt with these arguments and return its exit code; the results are at `results_path()`."""
+def run_dbt(arguments: Sequence[str], results: int) -> int:
+    """Run dbt with these arguments, write what it did to the descriptor `results`, and return its exit code."""
     done = import_module("dbt.cli.main").dbtRunner().invoke(["--no-write-json", *arguments])
     if done.exception:
         print(done.exception, file=sys.stderr)
         return _NOT_RUN
-    done.result.write(str(results_path()))
+    nodes = [
+        {
+            "unique_id": result.node.unique_id,
+            "status": str(result.status),
+            "message": result.message,
+            "relation": getattr(result.node, "relation_name", None),
+        }
+        for result in done.result.results
+    ]
+    invocation_id = import_module("dbt_common.invocation").get_invocation_id()
+    with os.fdopen(results, "w", encoding="utf-8") as file:
+        json.dump({"invocation_id": invocation_id, "nodes": nodes}, file)
     return _PASSED if done.success else _FAILED
 
 
-def results_path() -> Path:
-    """Return where the results of dbt's last command are; the working directory is the project's."""
-    return Path(os.environ.get("DBT_TARGET_PATH") or "target") / "run_results.json"
-
-
-def _told(teller: socket.socket) -> list[str] | None:
-    """Return dbt's arguments, with the variables set and the spools announced; None when the teller has ended."""
-    with teller:
-        text, spools, _, _ = socket.recv_fds(teller, _MOST_BYTES, _MOST_DESCRIPTORS)
-        while piece := teller.recv(_MOST_BYTES):
-            text += piece
-    if not text:
-        return None
-    told = json.loads(text)
-    os.environ |= told["variables"] | announce(spools)
-    return list(told["arguments"])
+def _end_with(alive: int) -> None:
+    """Wait for the end of the other side of a pipe, which nobody writes to; then end this process."""
+    os.read(alive, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _end(ended: list[int]) -> None:

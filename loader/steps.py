@@ -1,7 +1,7 @@
-"""The labelled steps of a run. A rehearsal can have the process killed before or after any of them.
+"""The labelled steps of a run. A rehearsal can have the process killed or stopped before or after any of them.
 
 `ETL_KILL_AT=<before|after>:<step>[:<n>]` sends SIGKILL to this process at the n-th time (by default the first) that it
-gets there. Only rehearsals and tests set it.
+gets there, `ETL_STOP_AT` SIGSTOP. Only rehearsals and tests set them.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
-KILL_VARIABLE = "ETL_KILL_AT"
+_SIGNALS = {"ETL_KILL_AT": signal.SIGKILL, "ETL_STOP_AT": signal.SIGSTOP}
 _passed: Counter[str] = Counter()
 
 
@@ -42,8 +42,9 @@ def step(name: Step) -> Iterator[None]:
 
 
 def _reached(point: str) -> None:
-    wanted = os.environ.get(KILL_VARIABLE, "")
-    if wanted.startswith(point):
-        _passed[point] += 1
-        if wanted in (f"{point}:{_passed[point]}", point):
-            os.kill(os.getpid(), signal.SIGKILL)
+    for variable, number in _SIGNALS.items():
+        wanted = os.environ.get(variable, "")
+        if wanted.startswith(point):
+            _passed[point] += 1
+            if (wanted if wanted != point else f"{point}:1") == f"{point}:{_passed[point]}":
+                os.kill(os.getpid(), number)

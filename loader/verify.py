@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from loader.audit import now, read_batch
+from loader.audit import REPLACED, now, read_batch
 from loader.job import Run, Target
 from loader.listing import PAGE_RECORDS, Listing
 from loader.pacing import Pace
@@ -145,7 +145,7 @@ class _Verifier:
         records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], numbers)
         if len(records) == len(numbers):
             return records
-        run.pace.stop("another dbt invocation replaced the payload during this run")
+        run.pace.stop(REPLACED)
         return []
 
     def _verdict(self, record: PayloadRecord, stored: Item | None) -> Row:

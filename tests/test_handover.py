@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from loader.errors import SourceRefused
-from loader.handover import SPOOL_VARIABLE, Handover, announce, received
+from loader.handover import SPOOL_VARIABLE, Handover, received
 from loader.landing import land
 from loader.spool import Spooled, Spools, new_spools
 from tests.landing import CARD, NAMES
@@ -34,7 +34,7 @@ def started(handover: Handover, code: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env=os.environ | announce(handover.descriptors),
+        env=os.environ | handover.variables,
         pass_fds=handover.descriptors,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
