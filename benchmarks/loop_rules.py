@@ -69,8 +69,8 @@ class Rules:
             value = values[field.name] = check(field, text, issues)
             if field.is_required and not value:
                 issues.append(self.issue("required", field))
-            elif field.is_required and check == self._text and "<" in value and not TAG.sub("", value).strip(WHITE):
-                detail = f": without its markup nothing is left of '{excerpt(value)}'"
+            elif field.is_required and check == self._text and self._is_lost(field, value):
+                detail = f": the platform keeps nothing of '{excerpt(value)}'"
                 issues.append(self.issue("required", field, value, detail=detail))
             if value != cell:
                 changes.append((field.name, cell, value, self._change(field, text, value)))
@@ -170,6 +170,11 @@ class Rules:
             if LOST_LETTER in text:
                 issues.append(self.issue("replacement_character", field, text, text.index(LOST_LETTER) + 1))
         return text
+
+    def _is_lost(self, field: Field, value: str) -> bool:
+        """Tell whether the platform, which drops tags and strips some fields, would keep nothing."""
+        bare = TAG.sub("", value).strip(WHITE) if "<" in value else value
+        return not (bare.rstrip() if field.is_stripped else bare)
 
     def _sized(self, field: Field, text: str, issues: list[Issue]) -> str:
         """Return the text, shortened when it is too long and the card says so."""

@@ -62,14 +62,14 @@ def escaped_length(text: str) -> int:
 
 
 def fitted(text: str, limit: int, *, is_escaped: bool) -> str:
-    """Return the longest beginning that is counted as at most `limit` long and is no half grapheme."""
+    """Return the longest beginning that counts as at most `limit`, no half grapheme in it and no blank at its end."""
     size = end = 0
     for match in _GRAPHEME.finditer(text):
         size += escaped_length(match[0]) if is_escaped else len(match[0])
         if size > limit:
             break
         end = match.end()
-    return text[:end]
+    return text[:end].rstrip()
 
 
 def utc_date(text: str) -> date | None:

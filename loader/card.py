@@ -23,7 +23,7 @@ class Field:
     """One field of the API's create body, as the card describes it; lengths in code points.
 
     `counts` is `escaped` where the API counts after it has escaped HTML; `has_default` says that a blank cell is sent
-    as a value of `enum_map.csv`.
+    as a value of `enum_map.csv`; `is_stripped` says that the platform strips the text after it has sanitised it.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Field:
     enum_values: tuple[str, ...] | None
     counts: str = "characters"
     has_default: bool = False
+    is_stripped: bool = False
 
     @property
     def is_always_sent(self) -> bool:
@@ -129,6 +130,7 @@ def _field(column: dict[str, Any], targets: dict[str, set[str]], defaults: set[s
         enum_values=tuple(sorted(targets[column["name"]])) if meta.get("enum") else None,
         counts=meta.get("counts", "characters"),
         has_default=bool(meta.get("enum")) and column["name"] in defaults,
+        is_stripped=meta.get("is_stripped", False),
     )
 
 

@@ -1,7 +1,8 @@
 """Compares a record as it was sent with the record as the platform gives it back. Pure.
 
 The platform cleans texts before it stores them: markup is removed, & < > and U+00A0 become character references, line
-ends become LF, NUL is dropped. What is left to compare is what its sanitiser makes of our text.
+ends become LF, NUL is dropped. Then it strips those of the fields that the card names. What is left to compare is what
+this makes of our text.
 """
 
 from collections.abc import Iterable, Mapping
@@ -55,7 +56,8 @@ def _is_same(field: Field, sent: Any, stored: Any) -> bool:
         return bool(sent == stored)
     if field.format == "date":
         return _is_same_moment(str(sent), stored)
-    return sanitised(str(sent)) == stored
+    text = sanitised(str(sent))
+    return (text.strip() if field.is_stripped else text) == stored
 
 
 def _is_same_moment(sent: str, stored: str) -> bool:

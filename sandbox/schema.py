@@ -61,10 +61,16 @@ def sanitise(value: object) -> object:
     return nh3.clean(value, tags=set()) if isinstance(value, str) else value
 
 
+def sanitise_and_strip(value: object) -> object:
+    """Sanitise a string, then remove the white space at its ends."""
+    cleaned = sanitise(value)
+    return cleaned.strip() if isinstance(cleaned, str) else cleaned
+
+
 # The cleaning runs first, so lengths are those of the escaped text.
 LongText = Annotated[str, BeforeValidator(sanitise)]
 ShortText = Annotated[str, Field(max_length=300), BeforeValidator(sanitise)]
-Title = Annotated[str, Field(min_length=1, max_length=300), BeforeValidator(sanitise)]
+Title = Annotated[str, Field(min_length=1, max_length=300), BeforeValidator(sanitise_and_strip)]
 
 
 class IncidentCreate(BaseModel):

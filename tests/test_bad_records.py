@@ -88,6 +88,18 @@ def test_titles_over_the_limit_are_shortened_stored_and_accounted_for(
     ]
 
 
+def test_a_text_that_is_cut_ends_in_no_blank(home: Home):
+    """The platform strips a title: one that ends in a blank is stored otherwise than it was sent."""
+    blanks = [chr(code) for code in range(1, sys.maxunicode) if chr(code).isspace()]
+    assert len(blanks) == 29
+    texts = ["x" * 270 + blank * 40 + "tail" for blank in blanks] + ["x" * 299 + "\u200b tail"]
+    records = [f'CUT-{number},"{text}",A cut,safety,low,open,2026-01-05,"{text}"' for number, text in enumerate(texts)]
+    done = home.loader("--dry-run", "--source", home.csv("cut.csv", *records))
+    assert done.returncode == 0, done.stdout + done.stderr
+    cut = home.query("select title, location from payload.fct_incident_payload order by record_number")
+    assert cut == [("x" * 270, "x" * 270)] * 29 + [("x" * 299 + "\u200b", "x" * 299 + "\u200b")]
+
+
 def test_an_identical_record_is_posted_once_and_counted(home: Home, sandbox: Sandbox, posts: Callable[[], list[int]]):
     done = home.loader("--import", "--json", "--source", home.csv("twice.csv", GOOD, LONG_TITLE, GOOD))
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ from tests.support import GOLDEN, ROOT, Home, new_home
 
 DBT = ROOT / "dbt_project"
 COPIED = ("dbt_project.yml", "profiles.yml", "dbt_project", "data/reference", "data/etl_source")
-FIELD = "config: {meta: {source_column: title, max_length: 300, counts: escaped, on_too_long: truncate}}"
+FIELD = "{meta: {source_column: title, max_length: 300, counts: escaped, on_too_long: truncate, is_stripped: true}}"
 
 
 @pytest.fixture

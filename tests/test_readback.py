@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from loader.card import read_card
@@ -84,6 +84,29 @@ def test_what_cleaning_changes_is_the_same(sent: str, stored: str):
 def test_any_text_that_the_server_has_cleaned_is_the_same(text: str):
     stored = parse_incident("application/json", _body(SENT | {"description": text}), frozenset())
     assert differing(stored, description=text) == []
+
+
+@given(TEXTS)
+@example("&#32;<b>\x1f x\x85\n</b>&nbsp;")
+@settings(max_examples=400, deadline=None)
+def test_any_title_that_the_server_has_cleaned_is_the_same(text: str):
+    assume(0 < len(sanitised(text).strip()) <= 300)
+    stored = parse_incident("application/json", _body(SENT | {"title": text}), frozenset())
+    assert differing(stored, title=text) == []
+
+
+@pytest.mark.parametrize(
+    "sent", ["Spill <br>", "<img> Spill", "&#32;Spill", "\x1cSpill\x1f", "\u3000Spill\x85", "Spill\n"]
+)
+def test_a_title_is_compared_stripped_and_other_texts_are_not(sent: str):
+    cleaned = sanitised(sent)
+    assert cleaned != "Spill"
+    assert differing(STORED | {"title": "Spill"}, title=sent) == []
+    assert differing(STORED | {"title": cleaned}, title=sent) == ["title"]
+    assert differing(STORED | {"title": "Spil"}, title=sent) == ["title"]
+    for field in ("description", "location"):
+        assert differing(STORED | {field: cleaned}, **{field: sent}) == []
+        assert differing(STORED | {field: "Spill"}, **{field: sent}) == [field]
 
 
 @given(

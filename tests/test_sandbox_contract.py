@@ -224,6 +224,8 @@ def test_a_number_that_was_set_by_hand_is_passed_over(client: Client):
         ("title", "", 422),
         ("title", "<b></b>", 422),
         ("title", "\0", 422),
+        ("title", " &#32;<br>\x1f\x85", 422),
+        ("title", "x" * 300 + " ", 201),
         ("title", "x", 201),
         ("title", "é" * 300, 201),
         ("title", "é" * 301, 422),
@@ -268,8 +270,26 @@ def test_texts_are_measured_after_escaping(client: Client, field: str, value: ob
     ],
 )
 def test_texts_come_back_sanitised(client: Client, sent: str, stored: object):
+    record = client.post(title=f"t{sent}t", description=sent, location=sent).json()
+    assert [record[field] for field in ("title", "description", "location")] == [f"t{stored}t", stored, stored]
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("Spill <br>", "Spill"),
+        ("<img> Spill", "Spill"),
+        ("&#32;Spill", "Spill"),
+        ("\x1c\x1d\x1e\x1f\x85\u2003\u3000Spill\u2028", "Spill"),
+        ("\u200bSpill\ufeff", "\u200bSpill\ufeff"),
+        ("Spill\u00a0", "Spill&nbsp;"),
+    ],
+)
+def test_the_title_alone_is_stripped_after_that(client: Client, sent: str, stored: str):
     record = client.post(title=sent, description=sent, location=sent).json()
-    assert [record[field] for field in ("title", "description", "location")] == [stored] * 3
+    assert record["title"] == stored
+    assert record["description"] == record["location"]
+    assert record["description"].strip() == stored
 
 
 @pytest.mark.parametrize(

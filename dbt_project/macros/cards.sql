@@ -16,6 +16,7 @@
                 'is_enum': meta.get('enum', false),
                 'max_length': meta.get('max_length'),
                 'counts': meta.get('counts', 'characters'),
+                'is_stripped': meta.get('is_stripped', false),
                 'on_too_long': meta.get('on_too_long'),
                 'default_value': meta.get('default'),
                 'reserved': meta.get('reserved'),

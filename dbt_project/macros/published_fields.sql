@@ -1,6 +1,6 @@
 {#- The fields of all cards as a select, one row each; no rows while dbt parses, when there is no graph yet. -#}
 {% macro published_fields() %}
-    {%- set types = {'is_key': 'boolean', 'is_required': 'boolean', 'is_enum': 'boolean', 'max_length': 'bigint'} -%}
+    {%- set types = {'is_key': 'boolean', 'is_required': 'boolean', 'is_enum': 'boolean', 'is_stripped': 'boolean', 'max_length': 'bigint'} -%}
     {%- set rows = [] -%}
     {%- for card in cards() -%}
         {%- for field in card.fields -%}
