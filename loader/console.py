@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console as RichConsole
 
 from loader.errors import StoppedEarly
-from loader.progress import Meter, bar, lines
+from loader.progress import Advance, Meter, bar, lines
 
 
 class _Rich(RichConsole):
@@ -85,10 +85,8 @@ class Console:
             yield
 
     @contextmanager
-    def progress(
-        self, text: str, total: int, done: int = 0, detail: Callable[[], str] = str
-    ) -> Iterator[Callable[[str], None]]:
-        """Yield a function to call with the latest counts after each record; `done` of them are settled already.
+    def progress(self, text: str, total: int, done: int = 0, detail: Callable[[], str] = str) -> Iterator[Advance]:
+        """Yield a function to call with the latest counts after each answer; `done` records are settled already.
 
         `detail` says, at any time, where the time goes.
         """

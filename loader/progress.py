@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console as RichConsole
 from rich.progress import (
@@ -14,11 +15,20 @@ from rich.progress import (
     SpinnerColumn,
     Task,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
 LINE_SECONDS = 5.0
+
+
+class Advance(Protocol):
+    """Notes an answer, the records that it settles, and the latest counts.
+
+    `answers_left` is how many answers the rest takes, where it is not one for each record.
+    """
+
+    def __call__(self, counts: str, settled: int = 1, answers_left: int | None = None) -> None:
+        """Note it."""
 
 
 class Meter:
@@ -27,6 +37,8 @@ class Meter:
     def __init__(self, total: int, done: int, detail: Callable[[], str]) -> None:
         self._total = total
         self._done = self._before = done
+        self._answers = 0
+        self._answers_left = total - done
         self._counts = ""
         self._detail = detail
         self._begun = time.monotonic()
@@ -36,24 +48,26 @@ class Meter:
         """Return how much is settled."""
         return self._done
 
-    def advance(self, counts: str) -> None:
-        """Note one more, and the latest counts."""
-        self._done += 1
+    def advance(self, counts: str, settled: int = 1, answers_left: int | None = None) -> None:
+        """Note an answer, as `Advance` says."""
+        self._done += settled
+        self._answers += 1
+        self._answers_left = self._total - self._done if answers_left is None else answers_left
         self._counts = counts
 
     def words(self) -> str:
-        """Return the counts, the rate, and where the time goes."""
-        rate = f"{self._rate():.1f}/s" if self._done > self._before else ""
-        return ", ".join(part for part in (self._counts, rate, self._detail()) if part)
+        """Return the counts, the rate, where the time goes, and the time left."""
+        seconds = max(time.monotonic() - self._begun, 1e-3)
+        settled = self._done - self._before
+        rate = f"{settled / seconds:.1f}/s" if settled else ""
+        left = ""
+        if self._answers and self._done < self._total:
+            left = f"{_duration(self._answers_left * seconds / self._answers)} left"
+        return ", ".join(part for part in (self._counts, rate, self._detail(), left) if part)
 
     def line(self) -> str:
         """Return the state as one line."""
-        rate = self._rate()
-        left = f", {_duration((self._total - self._done) / rate)} left" if rate and self._done < self._total else ""
-        return f"{self._done}/{self._total} {self.words()}{left}"
-
-    def _rate(self) -> float:
-        return (self._done - self._before) / max(time.monotonic() - self._begun, 1e-3)
+        return f"{self._done}/{self._total} {self.words()}"
 
 
 class _Words(ProgressColumn):
@@ -68,28 +82,27 @@ class _Words(ProgressColumn):
 
 
 @contextmanager
-def bar(console: RichConsole, text: str, total: int, meter: Meter) -> Iterator[Callable[[str], None]]:
-    """Show a bar; yield the function to call after each record with the latest counts."""
+def bar(console: RichConsole, text: str, total: int, meter: Meter) -> Iterator[Advance]:
+    """Show a bar; yield the function to call after each answer."""
     columns = (
         SpinnerColumn(),
         TextColumn(text),
         BarColumn(),
         MofNCompleteColumn(),
         _Words(meter),
-        TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(text, total=total, completed=meter.done)
 
-        def advance(counts: str) -> None:
-            meter.advance(counts)
-            progress.update(task, advance=1)
+        def advance(counts: str, settled: int = 1, answers_left: int | None = None) -> None:
+            meter.advance(counts, settled, answers_left)
+            progress.update(task, completed=meter.done)
 
         yield advance
 
 
 @contextmanager
-def lines(write: Callable[[str], None], text: str, meter: Meter) -> Iterator[Callable[[str], None]]:
+def lines(write: Callable[[str], None], text: str, meter: Meter) -> Iterator[Advance]:
     """Write a line every few seconds, whether or not a record is settled, and one at the end; yield as `bar` does."""
     ended = threading.Event()
 

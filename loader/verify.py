@@ -2,14 +2,16 @@
 
 It is the only proof: the 201 comes before the platform's commit, and a 409 does not compare.
 
-The list is read from its top, newest first, as long as its pages bring wanted records: what has just been created
-stands there, a hundred to a request. What is left is searched for one by one. Nothing is judged without an answer.
+The list is read from its top, newest first, a hundred records to a request, as long as a page brings wanted records
+(what has just been created is there) or fewer pages are left than wanted records. What is left then is searched for one
+by one. Nothing is judged without an answer.
 """
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
+from math import ceil
 from typing import Any
 
 from loader.audit import REPLACED, now, read_batch
@@ -17,6 +19,7 @@ from loader.job import Run, Target
 from loader.listing import PAGE_RECORDS, Listing
 from loader.pacing import Pace
 from loader.payload import PayloadRecord
+from loader.progress import Advance
 from loader.readback import Proof, differing_fields, search_text, with_reference
 from loader.retry import Result
 from loader.steps import Step, step
@@ -79,69 +82,80 @@ def _wanted(run: Run, target: Target) -> Wanted:
 
 
 class _Verifier:
-    """Reads, compares and keeps. A record leaves `wanted` when its verdict is committed."""
+    """Reads, compares and keeps. A record leaves `wanted` with its verdict."""
 
     def __init__(self, run: Run, target: Target, wanted: Wanted) -> None:
         self._run = run
         self._wanted = wanted
         self._listing = Listing(target.api, run.job.card.endpoint, run.pace, run.settings.delivery)
-        self._advance: Callable[[str], None] = lambda _: None
         self.proofs: Counter[Proof] = Counter()
         self.unproven = 0
 
-    def carry_out(self, advance: Callable[[str], None]) -> None:
-        self._advance = advance
+    def carry_out(self, advance: Advance) -> None:
         if len(self._wanted) >= _WORTH_A_PAGE:
-            self._walk()
+            self._walk(advance)
         references = iter(list(self._wanted))
         while (batch := list(islice(references, self._run.job.batch_size))) and not self._run.pace.stopping:
-            found: dict[str, Item | None] = {}
-            for reference in batch:
-                self._search(reference, found)
-            self._keep(found)
+            self._keep(self._searched(batch, advance))
 
-    def _walk(self) -> None:
-        key, number = self._run.job.card.key, 1
-        while page := self._listing.page(number):
-            found = {item[key]: item for item in page.items if isinstance(item.get(key), str)}
-            hits: dict[str, Item | None] = {name: item for name, item in found.items() if name in self._wanted}
-            self._keep(hits)
-            if len(hits) < _WORTH_A_PAGE or not self._wanted or number >= page.pages:
+    def _walk(self, advance: Advance) -> None:
+        """Read the list from its top, as long as that takes fewer requests than to search for each record."""
+        key = self._run.job.card.key
+        for number in range(1, len(self._wanted) + 1):
+            page = self._listing.page(number)
+            if page is None:
                 return
-            number += 1
+            found = {item[key]: item for item in page.items if isinstance(item.get(key), str)}
+            sent = self._sent([reference for reference in found if reference in self._wanted])
+            self._keep([self._verdict(record, found[record.reference_number]) for record in sent])
+            wanted, pages_left = len(self._wanted), page.pages - number
+            goes_on = wanted > 0 < pages_left and (len(sent) >= _WORTH_A_PAGE or pages_left < wanted)
+            # If the pages to come bring as much as this one.
+            expected_pages = min(pages_left, ceil(wanted / max(len(sent), 1)))
+            advance(self._counts(), len(sent), expected_pages if goes_on else wanted)
+            if not goes_on:
+                return
 
-    def _search(self, reference: str, found: dict[str, Item | None]) -> None:
-        """Add the record, or None when it is not visible, to `found`; nothing when that is not known."""
+    def _searched(self, batch: Sequence[str], advance: Advance) -> list[Row]:
+        """Search for each record of the batch; return the verdicts, none of a record that no answer was had for."""
+        rows = []
+        for record in self._sent(batch):
+            found = self._search(record.reference_number, advance)
+            if found is not None:
+                rows.append(self._verdict(record, next(iter(found), None)))
+                advance(self._counts(), 1, len(self._wanted))
+        return rows
+
+    def _search(self, reference: str, advance: Advance) -> list[Item] | None:
+        """Return the record alone; no record when it is not visible, None when that is not known."""
         for number in range(1, _MAX_SEARCH_PAGES + 1):
             page = self._listing.page(number, search_text(reference))
             if page is None:
-                return
+                return None
             item = with_reference(page.items, self._run.job.card.key, reference)
             if item or number >= page.pages:
-                found[reference] = item
-                return
+                return [item] if item else []
+            advance(self._counts(), 0, len(self._wanted))
         self._run.console.notice(
             f"{reference}: not among the first {_MAX_SEARCH_PAGES * PAGE_RECORDS} records that the search finds; "
             "not verified"
         )
+        return None
 
-    def _keep(self, found: Mapping[str, Item | None]) -> None:
-        """Compare what was found with what was sent, and commit the verdicts."""
-        records = self._sent([self._wanted[reference]["record_number"] for reference in found])
-        rows = [self._verdict(record, found[record.reference_number]) for record in records]
+    def _counts(self) -> str:
+        return ", ".join(f"{proof.value} {count}" for proof, count in self.proofs.items())
+
+    def _keep(self, rows: Sequence[Row]) -> None:
+        """Commit verdicts."""
         with step(Step.COMMIT_READ_BACK):
             self._run.warehouse.insert("fct_readback", rows)
-        for row in rows:
-            proof = Proof(row["verdict"])
-            is_ours = self._wanted.pop(row["reference_number"])["is_ours"]
-            self.proofs[proof] += 1
-            self.unproven += is_ours and proof is not Proof.IDENTICAL
-            self._advance(", ".join(f"{kind.value} {count}" for kind, count in self.proofs.items()))
 
-    def _sent(self, numbers: Sequence[int]) -> list[PayloadRecord]:
+    def _sent(self, references: Sequence[str]) -> list[PayloadRecord]:
+        """Return what was sent of these records; nothing, and the run stops, when it is not there any more."""
         run = self._run
-        if not numbers:
+        if not references:
             return []
+        numbers = [self._wanted[reference]["record_number"] for reference in references]
         records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], numbers)
         if len(records) == len(numbers):
             return records
@@ -149,16 +163,20 @@ class _Verifier:
         return []
 
     def _verdict(self, record: PayloadRecord, stored: Item | None) -> Row:
+        """Compare what was sent with what is stored, None when it is not visible."""
         fields = [] if stored is None else differing_fields(self._run.job.card, record.body, stored)
         proof = Proof.NOT_VISIBLE if stored is None else Proof.DIFFERS if fields else Proof.IDENTICAL
+        wanted = self._wanted.pop(record.reference_number)
+        self.proofs[proof] += 1
+        self.unproven += wanted["is_ours"] and proof is not Proof.IDENTICAL
         return {
             "run_id": self._run.run_id,
             "entity_type": self._run.job.card.entity,
             "record_number": record.record_number,
             "line_number": record.line_number,
             "reference_number": record.reference_number,
-            "result": Result(self._wanted[record.reference_number]["result"]).value,
-            "is_ours": self._wanted[record.reference_number]["is_ours"],
+            "result": Result(wanted["result"]).value,
+            "is_ours": wanted["is_ours"],
             "verdict": proof.value,
             "differing_fields": ", ".join(fields) or None,
             "status_code": self._listing.status,

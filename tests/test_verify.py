@@ -1,6 +1,7 @@
 """Reading back after an import: what is stored is what was sent, or the record and the fields are named."""
 
 import random
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from loader.progress import Meter
 from sandbox.process import Sandbox
-from tests.support import Home
+from tests.support import ROOT, Home
 from tests.test_delivery import ALL, counts
 
 # The list is read three times by the probe: without a token, with it, for its keys.
@@ -22,6 +24,23 @@ def stored_records(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """Open the sandbox's own database, to change what it has stored."""
     with closing(sqlite3.connect(tmp_path / "sandbox.sqlite", timeout=10, isolation_level=None)) as connection:
         yield connection
+
+
+def crowded(tmp_path: Path, count: int = 150) -> None:
+    """Put newer records over those of the sandbox; the newest 150 are found first by the search for two of ours."""
+    with stored_records(tmp_path) as records:
+        records.execute(
+            """
+            with recursive series(value) as (select 1 union all select value + 1 from series where value < :count)
+            insert into incidents (reference_number, title, description, incident_date, incident_type, severity, status,
+                tenant, created_at)
+            select 'OTHER-' || value, 'Other',
+                case when value > :count - 150 then 'after EXT-2026-0003, ext-2026-0005' else 'Text' end,
+                '2026-01-15T00:00:00Z', 'other', 'low', 'closed', 'default', '2026-01-15T00:00:00Z'
+            from series
+            """,
+            {"count": count},
+        )
 
 
 def readings(sandbox: Sandbox) -> int:
@@ -154,3 +173,60 @@ def test_texts_that_the_platform_cleans_are_identical(home: Home):
     again = home.loader("--import", "--verify-sample", "1")
     assert again.returncode == 0, again.stdout
     assert "read back 1 = identical 1" in again.stdout
+
+
+def test_titles_that_the_platform_strips_are_identical(home: Home, sandbox: Sandbox):
+    """Markup, a character reference or an odd blank at an end of a title, and a cut right behind a blank."""
+    source = ROOT / "tests" / "fixtures" / "titles_that_are_stripped.csv"
+    done = home.loader("--import", "--verify", "--source", source)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(verdicts(home).values()) == [("created", "identical", None)] * 12
+    stored = [record["title"] for record in sandbox.records()]
+    assert len(stored) == 12
+    assert stored == [title.strip() for title in stored]
+
+
+def test_many_records_from_before_are_read_by_the_page(home: Home, sandbox: Sandbox, tmp_path: Path):
+    """Three pages hold them, where one search each would take 150 requests; no record of the first page is ours."""
+    source = home.csv("many.csv", *(f"MANY-{number},A title,Text,safety,low,open,2026-01-05," for number in range(150)))
+    assert home.loader("--import", "--source", source).returncode == 0
+    crowded(tmp_path)
+    done = home.loader("--import", "--verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "read back 150 = identical 150" in done.stdout
+    assert readings(sandbox) == 3
+
+
+def test_few_records_far_from_the_top_are_searched_for(home: Home, sandbox: Sandbox, tmp_path: Path):
+    assert home.loader("--import").returncode == 0
+    crowded(tmp_path, 600)
+    done = home.loader("--import", "--verify")
+    assert done.returncode == 0, done.stderr
+    assert verdicts(home) == dict.fromkeys(ALL, ("exists", "identical", None))
+    # The top of the list, and because six pages are left, a search for each; the newer records fill a page of two.
+    assert readings(sandbox) == 1 + 5 + 2
+
+
+def test_the_time_left_is_that_of_the_answers_to_come():
+    meter = Meter(2000, 0, str)
+    assert "left" not in meter.line()
+    meter.advance("", 0, 10**9)
+    assert re.fullmatch(r"0/2000 \d+ h \d\d min left", meter.line()), "a page without a record of ours counts too"
+    meter.advance("identical 1990", 1990, 0)
+    assert re.fullmatch(r"1990/2000 identical 1990, [\d.]+/s, 0 s left", meter.line())
+    meter.advance("identical 2000", 10)
+    assert re.fullmatch(r"2000/2000 identical 2000, [\d.]+/s", meter.line())
+
+
+def test_progress_moves_with_every_answer(home: Home, sandbox: Sandbox, tmp_path: Path):
+    """A line comes every five seconds, and all five records are committed at once, twelve seconds after the first."""
+    assert home.loader("--import").returncode == 0
+    crowded(tmp_path, 600)
+    sandbox.fault("latency", value=1.5, method="GET", count=0, skip=BY_THE_PROBE)
+    done = home.loader("--import", "--verify")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("reading back from staging ")]
+    assert lines[-1].startswith("reading back from staging 5/5 identical 5")
+    moving = [line for line in lines if re.match(r"reading back from staging [1-4]/5 identical [1-4], ", line)]
+    assert moving, lines
+    assert all(re.search(r", \d+ s left$", line) for line in moving), moving

@@ -11,7 +11,7 @@ from tests.support import Home
 from tests.test_delivery import ALL, counts
 from tests.test_delivery_stops import start
 from tests.test_tokens import printing
-from tests.test_verify import BY_THE_PROBE, readings, stored_records, verdicts
+from tests.test_verify import BY_THE_PROBE, crowded, readings, verdicts
 
 LIST = {"method": "GET", "count": 0, "skip": BY_THE_PROBE}
 
@@ -59,32 +59,9 @@ def test_a_limit_and_a_spent_token_are_waited_out_and_replaced(home: Home, sandb
     assert "the token has run out" in done.stderr
 
 
-def crowded(tmp_path: Path) -> None:
-    """Put 150 newer records over those of the sandbox, which the search for one of ours finds first."""
-    with stored_records(tmp_path) as records:
-        records.execute("""
-            with recursive series(value) as (select 1 union all select value + 1 from series where value < 150)
-            insert into incidents (reference_number, title, description, incident_date, incident_type, severity, status,
-                tenant, created_at)
-            select 'OTHER-' || value, 'Other', 'after EXT-2026-0003, ext-2026-0005', '2026-01-15T00:00:00Z', 'other',
-                'low', 'closed', 'default', '2026-01-15T00:00:00Z'
-            from series
-        """)
-
-
-def test_records_far_from_the_top_are_searched_for(home: Home, sandbox: Sandbox, tmp_path: Path):
-    assert home.loader("--import").returncode == 0
-    crowded(tmp_path)
-    done = home.loader("--import", "--verify")
-    assert done.returncode == 0, done.stderr
-    assert verdicts(home) == dict.fromkeys(ALL, ("exists", "identical", None))
-    # The top of the list, a search for each, a second page of two of them.
-    assert readings(sandbox) == 1 + 5 + 2
-
-
 def test_what_was_verified_before_ctrl_c_is_kept(home: Home, sandbox: Sandbox, tmp_path: Path):
     assert home.loader("--import").returncode == 0
-    crowded(tmp_path)
+    crowded(tmp_path, 600)
     sandbox.fault("latency", value=0.7, **LIST)
     begun = len(sandbox.requests()) + BY_THE_PROBE + 5
     with start(home, "--verify", "--batch-size", "2") as run:
