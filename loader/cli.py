@@ -16,7 +16,6 @@ from loader.console import Console
 from loader.dialect import read_dialect
 from loader.errors import Interrupted, Refused
 from loader.job import IMPORT, Job, Run, Target, new_run
-from loader.lock import run_lock
 from loader.options import parser
 from loader.report import export_run
 from loader.run import execute
@@ -37,7 +36,7 @@ def _main(options: argparse.Namespace) -> int:
     console = Console(as_json=options.json)
     with ExitStack() as closing:
         run = new_run(_job(options, settings, console, closing), settings, console)
-        with _signals(run) as received, run_lock(settings.database, settings.lock_wait_seconds, console.notice):
+        with _signals(run) as received, run.warehouse.locked():
             row = execute(run)
             with step(Step.WRITE_FILES):
                 files = export_run(run.warehouse, run.run_id, settings.output)

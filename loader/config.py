@@ -138,8 +138,11 @@ def load_settings() -> Settings:
 
 
 def database_path() -> Path:
-    """Return the DuckDB file: `ETL_DATABASE`, by default `data/etl.duckdb`, as in profiles.yml."""
-    return ROOT / (os.environ.get("ETL_DATABASE") or "data/etl.duckdb")
+    """Return the DuckDB file: `ETL_DATABASE`, by default `data/etl.duckdb`, as in profiles.yml.
+
+    Links are followed, so that the lock, the seal and all else that is kept beside it are there once.
+    """
+    return Path(os.path.realpath(ROOT / (os.environ.get("ETL_DATABASE") or "data/etl.duckdb")))
 
 
 def _limits(table: dict[str, Any]) -> Limits:

@@ -1,9 +1,11 @@
 """The dbt-duckdb plugin of profiles.yml: a plain `dbt build` creates its database for its owner alone too."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt_common.exceptions import DbtRuntimeError
 
 from loader.config import ROOT
 from loader.modes import private_umask, tighten, tighten_database
@@ -13,9 +15,17 @@ class Plugin(BasePlugin):
     """Named so by dbt-duckdb. It acts just before dbt opens the database."""
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:  # noqa: ARG002 - dbt-duckdb's own
-        """Set the umask; tighten the database, and the project's logs and compiled queries, which may quote cells."""
+        """Set the umask; tighten the database, and the project's logs and compiled queries, which may quote cells.
+
+        Raises:
+            DbtRuntimeError: the path is a link to a file of another name. DuckDB names the catalogue after that file,
+                dbt after the link, and nobody could read the views.
+
+        """
         private_umask()
-        database = Path(creds.path)
+        database, file = Path(creds.path), Path(os.path.realpath(creds.path))
+        if database.name != file.name:
+            raise DbtRuntimeError(f"{database} is a link; name the file: export ETL_DATABASE={file}")
         database.parent.mkdir(parents=True, exist_ok=True)
         tighten_database(database)
         for folder in ("logs", "target"):

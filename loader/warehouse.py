@@ -12,6 +12,7 @@ import duckdb
 
 from loader.apart import attached
 from loader.errors import DatabaseLocked, GateClosed, Refused, StoppedEarly
+from loader.lock import Lock, run_lock
 from loader.modes import tighten_database
 
 _HOLDER = re.compile(r"\(PID (\d+)\)")
@@ -30,17 +31,34 @@ class Warehouse:
 
     All methods raise DatabaseLocked when another process holds the file longer than `lock_wait_seconds`, Refused when
     the file is not a DuckDB database or cannot be opened, GateClosed when there is no file or dbt has not built a table
-    of the query or one of its columns, and StoppedEarly when its disk fails or is full.
+    of the query or one of its columns, and StoppedEarly when its disk fails or is full, or, while `locked`, when the
+    lock or the file is not the one any more that the run began with.
     """
 
     def __init__(self, path: Path, lock_wait_seconds: float, notify: Callable[[str], None]) -> None:
         self.path = path
         self._wait = lock_wait_seconds
         self._notify = notify
+        self._lock: Lock | None = None
 
     def exists(self) -> bool:
         """Tell whether the database file is there."""
         return self.path.exists()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run lock. Whatever is opened or committed meanwhile, the lock is looked at before.
+
+        Raises:
+            EtlError: as `run_lock` says.
+
+        """
+        with run_lock(self.path, self._wait, self._notify) as lock:
+            self._lock = lock
+            try:
+                yield
+            finally:
+                self._lock = None
 
     @contextmanager
     def connection(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -61,6 +79,7 @@ class Warehouse:
             connection.execute("set timezone = 'UTC'")
             connection.execute("begin")
             yield connection
+            self._check_lock()
             connection.execute("commit")
         except duckdb.Error as error:
             if _is_damaged(error):
@@ -109,7 +128,12 @@ class Warehouse:
         if self.exists():
             self._connect(lambda: duckdb.connect(str(self.path))).close()
 
+    def _check_lock(self) -> None:
+        if self._lock:
+            self._lock.check()
+
     def _connect(self, opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
+        self._check_lock()
         tighten_database(self.path)
         deadline, told = time.monotonic() + self._wait, False
         if not self.exists():

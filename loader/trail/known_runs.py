@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loader.lock import running_process
+from loader.lock import lock_path, running_process
 from loader.warehouse import Row, fetch
 
 # In the order in which they began to write, which a clock that is set back does not change.
@@ -76,7 +76,7 @@ def under_way(runs: dict[str, Row], database: Path) -> tuple[int | None, Row | N
     process, last = running_process(database), next(reversed(runs.values()), None)
     if not process or not last or last["is_closed"] or last["start_time"] is None:
         return process, None
-    taken = datetime.fromtimestamp(database.with_name(database.name + ".lock").stat().st_mtime, UTC)
+    taken = datetime.fromtimestamp(lock_path(database).stat().st_mtime, UTC)
     return process, last if last["start_time"] >= taken.replace(tzinfo=None) else None
 
 

@@ -10,7 +10,6 @@ from loader.command import OneLineParser, guarded
 from loader.config import Settings, load_settings
 from loader.console import Console
 from loader.errors import OK, SOME_RECORDS, Refused
-from loader.lock import run_lock
 from loader.seals import Seal
 from loader.trail.removal import Fate, fates, left_over, remove, remove_files
 from loader.trail.retention import ALTERED, Plan, plan
@@ -84,7 +83,7 @@ def _look(warehouse: Warehouse, settings: Settings) -> Pruned:
 
 
 def _prune(warehouse: Warehouse, settings: Settings, console: Console) -> Pruned:
-    with run_lock(settings.database, settings.lock_wait_seconds, console.notice):
+    with warehouse.locked():
         found, receipt_id, seal = remove(warehouse, now(), settings.retention_days, console.notice)
         pruned = Pruned(found, fates(found), receipt_id, seal)
         pruned.failed = remove_files(warehouse)
