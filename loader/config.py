@@ -14,6 +14,7 @@ TOKEN_VARIABLE = "QGP_API_TOKEN"  # noqa: S105 - the name of the variable, not i
 TOKEN_COMMAND_VARIABLE = "QGP_API_TOKEN_COMMAND"  # noqa: S105 - the name of the variable, not its value
 SOURCE_VARIABLE = "ETL_SOURCE"
 MIN_RETENTION_DAYS, MAX_RETENTION_DAYS = 90, 36_500
+_HOURS_OF_A_YEAR = 8_760
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Settings:
     database: Path
     output: Path
     lock_wait_seconds: float
+    other_host_hours: int
     delivery: Delivery
     probe: ProbeLimits
     environments: dict[str, Environment]
@@ -123,6 +125,7 @@ def load_settings() -> Settings:
             database=database_path(),
             output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or value_of(table, "output", "directory", str)),
             lock_wait_seconds=value_of(table, "warehouse", "lock_wait_seconds", float),
+            other_host_hours=_other_host_hours(value_of(table, "warehouse", "other_host_hours", int)),
             delivery=_delivery(table),
             probe=ProbeLimits(*(value_of(table, "probe", field.name, float) for field in fields(ProbeLimits))),
             environments={name: _environment(name, entry) for name, entry in table_of(table, "environments").items()},
@@ -154,6 +157,12 @@ def _retention_days(days: int) -> int:
     if MIN_RETENTION_DAYS <= days <= MAX_RETENTION_DAYS:
         return days
     raise TypeError(f"[retention] days must be at least {MIN_RETENTION_DAYS}, at most {MAX_RETENTION_DAYS}, not {days}")
+
+
+def _other_host_hours(hours: int) -> int:
+    if hours <= _HOURS_OF_A_YEAR:
+        return hours
+    raise TypeError(f"[warehouse] other_host_hours must be at most {_HOURS_OF_A_YEAR:,}, not {hours}")
 
 
 def _delivery(table: dict[str, Any]) -> Delivery:

@@ -3,18 +3,22 @@
 import json
 from array import array
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from loader.audit import DELIVERY_COUNTS, Journal
+from loader.audit import DELIVERY_COUNTS, Journal, insert_run, now
 from loader.card import Card
-from loader.errors import Refused
+from loader.errors import Refused, StoppedEarly
+from loader.process import Process
 from loader.warehouse import Row, Warehouse, fetch, insert
 
 POSTING_STARTED, POSTING_ENDED = "posting_started", "posting_ended"
 EARLIER_RUN = "earlier_run"
+# The process of a run, in the details of `posting_started`; runs of earlier versions have kept none.
+PROCESS = "process"
 _ENDED = "the run ended without finishing: killed, or the machine stopped"
 _OPENED = """
-    select
+    select distinct on (run_id)
         run_id, details,
         (select max(event_time) from audit.fct_run_events as ends where ends.run_id = events.run_id) as end_time
     from audit.fct_run_events as events
@@ -44,9 +48,10 @@ _BEFORE = """
     where mode = 'import' and gate = 'open' and address = ? and entity_type = ? and source_sha256 = ?
     order by rowid desc limit 1
 """
+# An earlier version could keep two outcomes of one record.
 _CARRY = """
     insert into audit.fct_import_records by name
-    select
+    select distinct on (payload.record_number)
         ? as run_id, payload.record_number, payload.line_number, earlier.entity_type, earlier.reference_number,
         payload.record_hash, if(earlier.result = 'failed', 'failed', 'exists') as result, ? as confirmed_by,
         0 as attempts, earlier.status_code, earlier.api_id, earlier.error_message
@@ -55,6 +60,7 @@ _CARRY = """
         on earlier.run_id = ? and earlier.reference_number = payload.{key}
         and earlier.record_hash = payload.record_hash
     where payload.invocation_id = ? and list_contains(?, earlier.result)
+    order by payload.record_number, earlier.result = 'failed'
 """
 
 
@@ -71,45 +77,86 @@ class Plan:
     there: int
 
 
-def close_unfinished(warehouse: Warehouse, journal: Journal) -> list[Row]:
-    """Account for every record of the runs that began to post and never ended; return their rows of `fct_runs`.
+@dataclass(frozen=True)
+class Ended:
+    """A run that never ended, whose process is dead: its row of `fct_runs`, and whether that is only assumed."""
 
-    The caller holds the run lock, so no such run is alive. A record with an intent and no outcome is `unknown`: it may
-    have been sent. All others without an outcome were never sent. That this run has closed them is kept with it.
+    row: Row
+    assumed: str
+
+
+def close_unfinished(warehouse: Warehouse, journal: Journal, other_host_hours: int) -> list[Ended]:
+    """Account for every record of the runs that began to post and never ended.
+
+    The caller holds the run lock, and still the process of each such run is looked for: a lock file can be removed. A
+    record with an intent and no outcome is `unknown`: it may have been sent. All others without an outcome were never
+    sent. That this run has closed them is kept with it.
 
     Raises:
         Refused: what such a run has kept of its beginning is not what a run writes.
+        StoppedEarly: such a run lives, or its process cannot be seen and it wrote less than `other_host_hours` ago.
 
     """
     with warehouse.connection() as connection:
-        closed = []
-        for opened in opened_runs(connection, journal.entity):
-            run_id, begun = opened["run_id"], _begun(warehouse, opened)
-            journal.note("unfinished_run_closed", unfinished_run_id=run_id)
-            connection.execute(keep_unknown_query(), [_ENDED, run_id])
-            connection.execute(keep_not_attempted_query(), [run_id])
-            row = begun | dict.fromkeys(DELIVERY_COUNTS, 0)
-            row |= {f"{result}_records": records for result, records in _counts(connection, run_id).items()}
-            row |= {"end_time": opened["end_time"], "stopped_because": _ENDED}
-            row["closes"] = row["ready_records"] == sum(row[name] for name in DELIVERY_COUNTS)
-            insert(connection, "fct_runs", [row])
-            closed.append(row)
-        if closed:
+        # All are judged before one is closed: when one of them lives, none is.
+        dead = [_ended(warehouse, opened, other_host_hours) for opened in opened_runs(connection, journal.entity)]
+        for run in dead:
+            _close(connection, warehouse, journal, run.row)
+        if dead:
             insert(connection, "fct_run_events", journal.taken())
-        return closed
+        return dead
 
 
-def _begun(warehouse: Warehouse, opened: Row) -> Row:
+def _close(connection: Any, warehouse: Warehouse, journal: Journal, row: Row) -> None:
+    """Write what became of the records of a run, and its row, with the counts added."""
+    run_id = row["run_id"]
+    journal.note("unfinished_run_closed", unfinished_run_id=run_id)
+    connection.execute(keep_unknown_query(), [_ENDED, run_id])
+    connection.execute(keep_not_attempted_query(), [run_id])
+    row |= dict.fromkeys(DELIVERY_COUNTS, 0) | {"stopped_because": _ENDED}
+    row |= {f"{result}_records": records for result, records in _counts(connection, run_id).items()}
+    row["closes"] = row["ready_records"] == sum(row[name] for name in DELIVERY_COUNTS)
+    insert_run(connection, warehouse.path, row)
+
+
+def _ended(warehouse: Warehouse, opened: Row, other_host_hours: int) -> Ended:
     try:
-        begun: Row = json.loads(opened["details"] or "")
-    except ValueError:
-        begun = {}
-    if not isinstance(begun, dict) or not isinstance(begun.get("ready_records"), int):
+        row: Row = json.loads(opened["details"] or "")
+        ready, kept = row["ready_records"], row.pop(PROCESS, None)
+        process = None if kept is None else Process.kept(kept)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        ready = process = None
+    if not isinstance(ready, int):
         raise Refused(
             f"{warehouse.path}: the event posting_started of run {opened['run_id']} is not one that a run writes; "
             "run: python -m loader audit-verify"
         )
-    return begun
+    row |= {"run_id": opened["run_id"], "end_time": opened["end_time"]}
+    return Ended(row, _assumed(warehouse, opened, process, other_host_hours) if process else "")
+
+
+def _assumed(warehouse: Warehouse, opened: Row, process: Process, other_host_hours: int) -> str:
+    """Return that a process is only assumed to be dead, and why; nothing where that is known.
+
+    Raises:
+        StoppedEarly: it lives, or may.
+
+    """
+    lives, run, last = process.lives(), f"{warehouse.path}: run {opened['run_id']}", opened["end_time"]
+    if lives is False:
+        return ""
+    if lives:
+        raise StoppedEarly(
+            f"{run} is under way, {process} lives; wait for it or end it, then run the same command again"
+        )
+    unseen = f"{process} cannot be seen from here"
+    if other_host_hours and (last is None or now() - last < timedelta(hours=other_host_hours)):
+        raise StoppedEarly(
+            f"{run} may be under way: {unseen}, and it wrote at {str(last)[:19]} UTC; wait until it has been silent "
+            f"for {other_host_hours} h, or, when you know that it has ended, set a lower other_host_hours in etl.toml, "
+            "then run the same command again"
+        )
+    return f" (assumed: {unseen}, and was silent for over {other_host_hours} h)"
 
 
 def opened_runs(connection: Any, entity: str) -> list[Row]:

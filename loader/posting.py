@@ -10,17 +10,33 @@ from itertools import islice
 from loader.account import commit_intents, commit_outcomes, opened_row
 from loader.audit import REPLACED, read_batch
 from loader.delivery import Route, Workers
-from loader.history import POSTING_ENDED, POSTING_STARTED, Plan, carry_over, close_unfinished, counts, plan
+from loader.history import POSTING_ENDED, POSTING_STARTED, PROCESS, Plan, carry_over, close_unfinished, counts, plan
 from loader.job import Run, Target
 from loader.outcome import Outcome
 from loader.payload import PayloadRecord
+from loader.process import Process
 from loader.remembered import Memory
 from loader.retry import Result
 from loader.steps import Step, step
 
 
+def close_dead_runs(run: Run) -> None:
+    """Account for the runs that never ended, before this one opens.
+
+    Raises:
+        StoppedEarly: one of them may still be posting.
+
+    """
+    with step(Step.CLOSE_UNFINISHED):
+        for dead in close_unfinished(run.warehouse, run.journal, run.settings.other_host_hours):
+            run.console.notice(
+                f"run {dead.row['run_id']} ended without finishing{dead.assumed}: {dead.row['unknown_records']} "
+                f"unknown, {dead.row['not_attempted_records']} not attempted; what is unknown is settled first"
+            )
+
+
 def post(run: Run, target: Target) -> None:
-    """Settle what earlier runs left open, then post what is left; `run.results` grows with every settled record."""
+    """Post what earlier runs have left, in their order; `run.results` grows with every settled record."""
     left = _prepared(run)
     total, done = run.totals["ready_records"], run.results.total()
     route = Route(run.job.card.endpoint, run.job.card.key, run.settings.delivery)
@@ -51,13 +67,7 @@ def post(run: Run, target: Target) -> None:
 
 def _prepared(run: Run) -> Plan:
     row, warehouse = opened_row(run), run.warehouse
-    with step(Step.CLOSE_UNFINISHED):
-        for dead in close_unfinished(warehouse, run.journal):
-            run.console.notice(
-                f"run {dead['run_id']} ended without finishing: {dead['unknown_records']} unknown, "
-                f"{dead['not_attempted_records']} not attempted; what is unknown is settled first"
-            )
-    run.journal.note(POSTING_STARTED, **row)
+    run.journal.note(POSTING_STARTED, **row, **{PROCESS: asdict(Process.this())})
     with step(Step.CARRY_OVER):
         before = carry_over(warehouse, row, run.job.card, run.journal.taken(), retry_failed=run.job.retry_failed)
     run.results.update({Result(name): records for name, records in counts(warehouse, run.run_id).items()})

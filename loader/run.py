@@ -10,7 +10,7 @@ from loader.dialect import dialect_variables
 from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused, StoppedEarly
 from loader.gate import check_gate
 from loader.job import VALIDATE_ONLY, Run
-from loader.posting import post
+from loader.posting import close_dead_runs, post
 from loader.source import check_source
 from loader.steps import Step, step
 from loader.verify import read_back
@@ -37,14 +37,17 @@ def execute(run: Run) -> Row:
     )
     try:
         _prepare(run)
+        posts = run.job.target if run.closed_by is None else None
+        if posts:
+            close_dead_runs(run)
     except EtlError as error:
         if not isinstance(error, DatabaseLocked):
             keep_refusal(run.warehouse, run.journal, error, run.console.notice)
         raise
-    if run.job.target and run.closed_by is None:
-        post(run, run.job.target)
+    if posts:
+        post(run, posts)
         if run.job.verify and not run.pace.stopping:
-            read_back(run, run.job.target)
+            read_back(run, posts)
     with step(Step.CLOSE_RUN):
         return close_run(run)
 

@@ -36,6 +36,9 @@ def refusal(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ("rate_limit_window_seconds", "0", "[delivery] rate_limit_window_seconds must be above 0"),
         ("backoff_max_seconds", "inf", "[delivery] backoff_max_seconds must be at most"),
         ("lock_wait_seconds", "1e10", "[warehouse] lock_wait_seconds must be at most"),
+        ("other_host_hours", "8_761", "[warehouse] other_host_hours must be at most 8,760, not 8761"),
+        ("other_host_hours", "-1", "[warehouse] other_host_hours must not be negative"),
+        ("other_host_hours", "0.5", "[warehouse] other_host_hours must be int"),
     ],
 )
 def test_seconds_that_nothing_can_wait(
