@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from loader.audit import DELIVERY_COUNTS, FILE_COUNTS, Journal, now
+from loader.audit import DELIVERY_COUNTS, FILE_COUNTS, Journal, insert_outcomes, insert_run, now
 from loader.errors import OK, SOME_RECORDS, EtlError, StoppedEarly
 from loader.history import keep_not_attempted_query
 from loader.job import Run
@@ -27,7 +27,7 @@ def commit_outcomes(warehouse: Warehouse, journal: Journal, outcomes: Sequence[O
     """Write the outcomes of one batch, and the events since the last commit, in one transaction."""
     journal.note("batch_committed", records=len(outcomes))
     with warehouse.connection() as connection:
-        insert(connection, "fct_import_records", [_row(journal, outcome) for outcome in outcomes])
+        insert_outcomes(connection, warehouse.path, [_row(journal, outcome) for outcome in outcomes])
         if attempts := [row for outcome in outcomes for row in _attempts(journal, outcome)]:
             insert(connection, "fct_attempts", attempts)
         insert(connection, "fct_run_events", journal.taken())
@@ -80,7 +80,7 @@ def close_run(run: Run) -> Row:
     with run.warehouse.connection() as connection:
         if run.job.target:
             connection.execute(keep_not_attempted_query(), [run.run_id])
-        insert(connection, "fct_runs", [row])
+        insert_run(connection, run.warehouse.path, row)
         insert(connection, "fct_run_events", run.journal.taken())
     return row
 

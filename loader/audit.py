@@ -6,6 +6,7 @@ import pwd
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from loader.card import Card, Field
@@ -49,6 +50,13 @@ _COPIED = {
         "record_number, line_number, reference_number, field, before, after, rule",
     ),
 }
+
+
+# An index would have to be kept up to date for all rows of all runs; DuckDB skips what has no record between the two.
+_TWICE = """
+    select record_number from audit.fct_import_records where run_id = ? and record_number between ? and ?
+    group by record_number having count(*) > 1 order by record_number limit 1
+"""
 
 
 @dataclass
@@ -130,6 +138,38 @@ def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, 
             )
         if events := journal.taken():
             insert(connection, "fct_run_events", events)
+
+
+def insert_run(connection: Any, database: Path, row: Row) -> None:
+    """Append a row to `fct_runs`, on a connection that is open already.
+
+    Raises:
+        StoppedEarly: the run has a row already; the transaction is rolled back with it.
+
+    """
+    if fetch(connection, "select 1 from audit.fct_runs where run_id = ?", [row["run_id"]]):
+        raise StoppedEarly(_closed_by_another(database, f"run {row['run_id']} has a row in audit.fct_runs already"))
+    insert(connection, "fct_runs", [row])
+
+
+def insert_outcomes(connection: Any, database: Path, rows: Sequence[Row]) -> None:
+    """Append the outcomes of records of one run to `fct_import_records`, on a connection that is open already.
+
+    Raises:
+        StoppedEarly: a record of them has an outcome of this run already; the transaction is rolled back with it.
+
+    """
+    insert(connection, "fct_import_records", rows)
+    numbers = [row["record_number"] for row in rows]
+    if twice := fetch(connection, _TWICE, [rows[0]["run_id"], min(numbers), max(numbers)]):
+        what = f"record {twice[0]['record_number']} of run {rows[0]['run_id']} has an outcome already"
+        raise StoppedEarly(_closed_by_another(database, what))
+
+
+def _closed_by_another(database: Path, what: str) -> str:
+    return (
+        f"{database}: {what}: another run has closed this one, and it keeps nothing twice; run the same command again"
+    )
 
 
 def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
