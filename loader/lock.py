@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -67,7 +68,7 @@ def run_lock(database: Path, wait_seconds: float, notify: Callable[[str], None])
         StoppedEarly: its disk is full.
 
     """
-    _refuse_other_names(database)
+    refuse_other_names(database)
     descriptor = _acquired(database, wait_seconds, notify)
     lock = Lock(database, descriptor)
     try:
@@ -80,6 +81,33 @@ def run_lock(database: Path, wait_seconds: float, notify: Callable[[str], None])
 def lock_path(database: Path) -> Path:
     """Return the lock file of a database."""
     return database.with_name(database.name + ".lock")
+
+
+def refuse_other_names(database: Path) -> None:
+    """Refuse a file that has another name too: a run by that name would not see this one's lock, nor DuckDB's log.
+
+    A folder that is mounted elsewhere is no harm: lock and log are in it.
+
+    Raises:
+        Refused: it has; says how to make one of it.
+
+    """
+    try:
+        status = database.stat()
+    except OSError:
+        # It is not there yet, or DuckDB says what is wrong with it.
+        return
+    if not stat.S_ISREG(status.st_mode):
+        return
+    if status.st_nlink > 1:
+        raise Refused(
+            f"{database}: has {status.st_nlink} names (hard links), and runs by two of them would not see each other; "
+            "remove the other one, or make it a copy (cp)"
+        )
+    if os.fsencode(database) in _mount_points():
+        raise Refused(
+            f"{database}: is mounted by itself, without the lock and the log beside it; mount its folder in its place"
+        )
 
 
 def running_process(database: Path) -> int | None:
@@ -95,23 +123,6 @@ def running_process(database: Path) -> int | None:
     finally:
         os.close(descriptor)
     return None
-
-
-def _refuse_other_names(database: Path) -> None:
-    """Refuse a file that has another name too: a run by that name would not see this one's lock, nor DuckDB's log.
-
-    A folder that is mounted elsewhere is no harm: lock and log are in it.
-    """
-    names = database.stat().st_nlink if database.exists() else 1
-    if names > 1:
-        raise Refused(
-            f"{database}: has {names} names (hard links), and runs by two of them would not see each other; "
-            "remove the other one, or make it a copy (cp)"
-        )
-    if os.fsencode(database) in _mount_points():
-        raise Refused(
-            f"{database}: is mounted by itself, without the lock and the log beside it; mount its folder in its place"
-        )
 
 
 def _mount_points() -> list[bytes]:

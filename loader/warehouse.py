@@ -12,7 +12,7 @@ import duckdb
 
 from loader.apart import attached
 from loader.errors import DatabaseLocked, GateClosed, Refused, StoppedEarly
-from loader.lock import Lock, run_lock
+from loader.lock import Lock, refuse_other_names, run_lock
 from loader.modes import tighten_database
 
 _HOLDER = re.compile(r"\(PID (\d+)\)")
@@ -30,9 +30,9 @@ class Warehouse:
     """One DuckDB file. Every method opens it, does one thing in one transaction and closes it again.
 
     All methods raise DatabaseLocked when another process holds the file longer than `lock_wait_seconds`, Refused when
-    the file is not a DuckDB database or cannot be opened, GateClosed when there is no file or dbt has not built a table
-    of the query or one of its columns, and StoppedEarly when its disk fails or is full, or, while `locked`, when the
-    lock or the file is not the one any more that the run began with.
+    the file is not a DuckDB database, cannot be opened or has two names, GateClosed when there is no file or dbt has
+    not built a table of the query or one of its columns, and StoppedEarly when its disk fails or is full, or, while
+    `locked`, when the lock or the file is not the one any more that the run began with.
     """
 
     def __init__(self, path: Path, lock_wait_seconds: float, notify: Callable[[str], None]) -> None:
@@ -79,7 +79,8 @@ class Warehouse:
             connection.execute("set timezone = 'UTC'")
             connection.execute("begin")
             yield connection
-            self._check_lock()
+            if self._lock:
+                self._lock.check()
             connection.execute("commit")
         except duckdb.Error as error:
             if _is_damaged(error):
@@ -128,12 +129,11 @@ class Warehouse:
         if self.exists():
             self._connect(lambda: duckdb.connect(str(self.path))).close()
 
-    def _check_lock(self) -> None:
+    def _connect(self, opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
         if self._lock:
             self._lock.check()
-
-    def _connect(self, opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
-        self._check_lock()
+        else:
+            refuse_other_names(self.path)
         tighten_database(self.path)
         deadline, told = time.monotonic() + self._wait, False
         if not self.exists():

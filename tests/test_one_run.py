@@ -170,6 +170,8 @@ def test_a_hard_link_is_refused(home: Home, sandbox: Sandbox):
             done = home.loader(mode, ETL_DATABASE=str(name))
             assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
             assert f"{name}: has 2 names (hard links)" in done.stderr
+    done = home.run([sys.executable, "-m", "loader", "status"], ETL_DATABASE=str(other))
+    assert (done.returncode, "has 2 names" in done.stderr) == (2, True), "what is in the other name's log it would miss"
     assert sandbox.requests() == []
     other.unlink()
     assert home.loader("--import").returncode == 0
