@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 CUT = "the connection was cut before the answer"
+LATE = "no answer within the time-out"
 
 
 class Loss(Enum):

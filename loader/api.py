@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
 import requests
@@ -17,12 +17,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import DecodeError, NameResolutionError, NewConnectionError, ReadTimeoutError
 from urllib3.exceptions import HTTPError as TransportError
 
-from loader.answer import CUT, Answer, Loss
+from loader.answer import CUT, LATE, Answer, Loss
 from loader.connection import NOTING, forget_last, last_was_connected, last_was_reused, verified_by
+from loader.deadline import Deadline, Watch
 from loader.tokens import Tokens
 
 __all__ = ["Answer", "Api", "Loss"]
-MAX_BODY_BYTES = 1 << 20
+MAX_BODY_BYTES = _PIECE_BYTES = 1 << 20
 # The platform looks at the token before it can give one of these.
 _TOKEN_ACCEPTED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 
@@ -41,13 +42,15 @@ class Api:
 
     Certificates are verified; redirects, and the proxies and credentials of the system, are not used.
 
+    Each request ends when the time for connecting and the time for reading are over, however slowly bytes come.
+
     Args:
         address: scheme, host and port.
         tokens: of the Authorization header; None for none.
-        connect_seconds: time-out of connecting.
-        read_seconds: time-out of an answer, to which a POST adds `read_seconds_per_megabyte` of all that is under way:
-            the platform analyses one description after the other, about 25 s a megabyte, and answers nobody meanwhile
-            (API_CONTRACT).
+        connect_seconds: time for connecting: the look-up of the host, its addresses, and then the TLS handshake.
+        read_seconds: time for the rest. A POST adds `read_seconds_per_megabyte` of all that is under way: the platform
+            analyses one description after the other, about 25 s a megabyte, and answers nobody meanwhile
+            (API_CONTRACT). An answer adds it for what it has brought so far, so that a long one on a slow line ends.
         read_seconds_per_megabyte: see there.
         connections: how many are kept alive.
         ca_bundle: the authorities that are trusted, in place of the public ones.
@@ -74,6 +77,7 @@ class Api:
         self._read_seconds = read_seconds
         self._read_seconds_per_megabyte = read_seconds_per_megabyte
         self._verify = verified_by(ca_bundle)
+        self._watch = Watch()
         self._lock = Lock()
         self._bytes_under_way = 0
         self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
@@ -86,6 +90,7 @@ class Api:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._adapter.close()
+        self._watch.close()
 
     def get(
         self,
@@ -94,10 +99,14 @@ class Api:
         *,
         anonymous: bool = False,
         max_bytes: int = MAX_BODY_BYTES,
+        seconds: float | None = None,
     ) -> Answer:
-        """Send a GET; without the token when `anonymous`."""
+        """Send a GET; without the token when `anonymous`, within `seconds` in place of the usual time."""
         query = f"?{urlencode(params)}" if params else ""
-        return self._send(self._request("GET", path + query), max_bytes, self._read_seconds, anonymous=anonymous)
+        time_out = _TimeOut(self._connect_seconds, self._read_seconds, self._read_seconds_per_megabyte)
+        if seconds is not None:
+            time_out = _TimeOut(min(self._connect_seconds, seconds), seconds, 0.0, seconds)
+        return self._send(self._request("GET", path + query), max_bytes, time_out, anonymous=anonymous)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Send one record as JSON."""
@@ -106,7 +115,8 @@ class Api:
             self._bytes_under_way += len(data)
             seconds = self._read_seconds + self._read_seconds_per_megabyte * self._bytes_under_way / 1e6
         try:
-            answer = self._send(self._request("POST", path, data), MAX_BODY_BYTES, seconds)
+            time_out = _TimeOut(self._connect_seconds, seconds, self._read_seconds_per_megabyte)
+            answer = self._send(self._request("POST", path, data), MAX_BODY_BYTES, time_out)
         finally:
             with self._lock:
                 self._bytes_under_way -= len(data)
@@ -131,20 +141,25 @@ class Api:
         return request
 
     def _send(
-        self, request: requests.PreparedRequest, max_bytes: int, read_seconds: float, *, anonymous: bool = False
+        self, request: requests.PreparedRequest, max_bytes: int, time_out: "_TimeOut", *, anonymous: bool = False
     ) -> Answer:
         number, token = self._tokens.current() if self._tokens and not anonymous else (0, "")
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
         started = time.monotonic()
-        forget_last()
         try:
-            # The transport of requests without its session, which would look for proxies, cookies and redirects.
-            timeout = (self._connect_seconds, read_seconds)
-            response = self._adapter.send(request, stream=True, timeout=timeout, verify=self._verify)
-            body = _read(response, max_bytes)
+            with Deadline(self._watch, time_out.whole) as deadline:
+                forget_last(deadline)
+                # The transport of requests without its session, which would look for proxies, cookies and redirects.
+                timeout = (time_out.connect, time_out.read)
+                response = self._adapter.send(request, stream=True, timeout=timeout, verify=self._verify)
+                body = _read(response, max_bytes, deadline, time_out.per_megabyte)
+            if deadline.passed:
+                # An answer whose length is not announced ends like this too.
+                response.close()
+                raise requests.Timeout
         except (requests.RequestException, TransportError, OSError) as error:
-            loss, reason = _loss(error)
+            loss, reason = _loss(error, is_late=deadline.passed)
             return Answer(None, _since(started), loss=loss, reason=reason, reused=last_was_reused())
         if self._tokens and response.status_code in _TOKEN_ACCEPTED:
             self._tokens.accept(number)
@@ -160,10 +175,31 @@ class Api:
         )
 
 
-def _read(response: requests.Response, max_bytes: int) -> bytes:
+class _TimeOut(NamedTuple):
+    """The seconds of a request: for connecting, for reading, more for each megabyte read, and all together."""
+
+    connect: float
+    read: float
+    per_megabyte: float
+    total: float | None = None
+
+    @property
+    def whole(self) -> float:
+        """Return the seconds after which the request ends."""
+        return self.connect + self.read if self.total is None else self.total
+
+
+def _read(response: requests.Response, max_bytes: int, deadline: Deadline, seconds_per_megabyte: float) -> bytes:
     """Read the body to its end, so that the connection can be used again; give it up when it is longer than allowed."""
+    body, wanted = b"", max_bytes + 1
     try:
-        body: bytes = response.raw.read(max_bytes + 1, decode_content=True)
+        while wanted:
+            piece: bytes = response.raw.read(min(wanted, _PIECE_BYTES), decode_content=True)
+            body += piece
+            if len(piece) < min(wanted, _PIECE_BYTES):
+                break
+            wanted -= len(piece)
+            deadline.extend(seconds_per_megabyte * len(piece) / 1e6)
     except DecodeError:
         # It is there and its status counts; only its body says nothing.
         response.close()
@@ -173,7 +209,7 @@ def _read(response: requests.Response, max_bytes: int) -> bytes:
     return body[:max_bytes]
 
 
-def _loss(error: Exception) -> tuple[Loss, str]:
+def _loss(error: Exception, *, is_late: bool) -> tuple[Loss, str]:
     cause = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(cause, NameResolutionError):
         return Loss.NOT_SENT, "the host name is not known"
@@ -181,12 +217,10 @@ def _loss(error: Exception) -> tuple[Loss, str]:
         return Loss.NOT_SENT, f"its certificate is not trusted ({cause.args[0].verify_message.rstrip('.')})"
     if isinstance(cause, NewConnectionError) and not isinstance(error, requests.ConnectTimeout):
         return Loss.NOT_SENT, "connection refused"
-    is_late = isinstance(error, requests.Timeout | ReadTimeoutError)
+    is_late = is_late or isinstance(error, requests.Timeout | ReadTimeoutError)
     if not last_was_connected():
         return Loss.NOT_SENT, "no connection within the time-out" if is_late else "the TLS handshake failed"
-    if is_late:
-        return Loss.NO_ANSWER, "no answer within the time-out"
-    return Loss.NO_ANSWER, CUT
+    return Loss.NO_ANSWER, LATE if is_late else CUT
 
 
 def _since(started: float) -> float:

@@ -1,13 +1,11 @@
 """Asks the API within a time limit that nothing can stretch: no slow resolver, no byte every few seconds."""
 
-import threading
 import time
 from collections.abc import Mapping
 
+from loader.answer import LATE
 from loader.api import MAX_BODY_BYTES, Answer, Api, Loss
 from loader.config import ProbeLimits
-
-LATE = "no answer within the time-out"
 
 
 class Asking:
@@ -18,6 +16,7 @@ class Asking:
         self.address = api.address
         self._request_seconds = limits.request_seconds
         self._deadline = time.monotonic() + limits.total_seconds
+        self._has_answered = False
 
     def refresh_token(self, refused: Answer) -> bool:
         """Tell whether there is another token than the one refused; the command that gives it has its own time."""
@@ -35,25 +34,13 @@ class Asking:
         anonymous: bool = False,
         max_bytes: int = MAX_BODY_BYTES,
     ) -> Answer:
-        """Send a GET; without the token when `anonymous`. What is not there in time is an answer that got lost."""
-        answers: list[Answer] = []
-        surprises: list[BaseException] = []
+        """Send a GET; without the token when `anonymous`. One that is late is sent again while there is time.
 
-        def ask() -> None:
-            try:
-                answers.append(self.api.get(path, params, anonymous=anonymous, max_bytes=max_bytes))
-            except BaseException as error:
-                surprises.append(error)
-                raise
-
-        # A socket's time-out begins anew with each byte, and the resolver's is not ours; a thread can be left behind.
-        thread = threading.Thread(target=ask, daemon=True)
-        seconds = min(self._request_seconds, self._deadline - time.monotonic())
-        if seconds > 0:
-            thread.start()
-            thread.join(seconds)
-        if surprises:
-            raise surprises[0]
-        if answers:
-            return answers[0]
-        return Answer(None, max(seconds, 0.0) * 1000, loss=Loss.NO_ANSWER, reason=LATE)
+        An API that has answered nothing at all yet is given one request.
+        """
+        while (seconds := min(self._request_seconds, self._deadline - time.monotonic())) > 0:
+            answer = self.api.get(path, params, anonymous=anonymous, max_bytes=max_bytes, seconds=seconds)
+            self._has_answered = self._has_answered or answer.status is not None
+            if answer.reason != LATE or not self._has_answered:
+                return answer
+        return Answer(None, 0.0, loss=Loss.NO_ANSWER, reason=LATE)

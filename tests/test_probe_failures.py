@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from probe import cli as probe_cli
-from tests.hostile import LIST, Behaviour, Reply, always, hostile_server, only, sound
+from tests.hostile import LIST, Asked, Behaviour, Reply, always, hostile_server, only, sound
 from tests.inside import CHECKS, FAILED, UNAVAILABLE, aim, judged, run_inside
 from tests.support import Home
 
@@ -105,6 +105,22 @@ def test_a_server_that_takes_its_time(empty_home: Home, name: str):
         found = failed_checks(aim(empty_home, f"http://127.0.0.1:{server.port}"), UNAVAILABLE)
         assert "no answer within the time-out" in next(iter(found.values()))
         assert server.methods == {"GET"}
+
+
+@pytest.mark.parametrize("path", ["/readyz", LIST, "/openapi.json"])
+def test_what_is_late_once_is_asked_again(empty_home: Home, path: str):
+    """An API under load answers late for a moment: that is no reason to refuse an import."""
+    late: list[str] = []
+
+    def busy(request: Asked) -> Reply | None:
+        if request.path.startswith(path) and not late:
+            late.append(request.path)
+            return None
+        return sound(request)
+
+    with hostile_server(busy) as server:
+        done = run_inside(aim(empty_home, f"http://127.0.0.1:{server.port}"), probe_cli.main, "staging")
+    assert (done.returncode, json.loads(done.stdout)["outcome"], len(late)) == (0, "VERIFIED", 1), done.stderr
 
 
 def test_nobody_listens(empty_home: Home):
