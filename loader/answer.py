@@ -4,10 +4,20 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from http import HTTPStatus
 from typing import Any
 
 CUT = "the connection was cut before the answer"
 LATE = "no answer within the time-out"
+_LOST = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, *range(500, 600)})
+
+
+def is_lost(status: int | None) -> bool:
+    """Tell whether an answer says nothing of what was asked for: none, or one that can come after the work was done.
+
+    408, 425 and 5xx are said by what stands between us and the API too, and by the API of a record that it has stored.
+    """
+    return status is None or status in _LOST
 
 
 class Loss(Enum):

@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
@@ -20,6 +21,7 @@ from urllib3.exceptions import HTTPError as TransportError
 from loader.answer import CUT, LATE, Answer, Loss
 from loader.connection import NOTING, forget_last, last_was_connected, last_was_reused, verified_by
 from loader.deadline import Deadline, Watch
+from loader.server_clock import ServerClock
 from loader.tokens import Tokens
 
 __all__ = ["Answer", "Api", "Loss"]
@@ -77,6 +79,7 @@ class Api:
         self._read_seconds = read_seconds
         self._read_seconds_per_megabyte = read_seconds_per_megabyte
         self._verify = verified_by(ca_bundle)
+        self.server_clock = ServerClock()
         self._watch = Watch()
         self._lock = Lock()
         self._bytes_under_way = 0
@@ -153,6 +156,7 @@ class Api:
                 # The transport of requests without its session, which would look for proxies, cookies and redirects.
                 timeout = (time_out.connect, time_out.read)
                 response = self._adapter.send(request, stream=True, timeout=timeout, verify=self._verify)
+                self.server_clock.learn(response.headers.get("Date", ""), datetime.now(UTC))
                 body = _read(response, max_bytes, deadline, time_out.per_megabyte)
             if deadline.passed:
                 # An answer whose length is not announced ends like this too.

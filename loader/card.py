@@ -59,6 +59,11 @@ class Card:
         return next(field.name for field in self.fields if field.is_key)
 
     @cached_property
+    def create_permissions(self) -> tuple[str, ...]:
+        """Return what the platform asks of whoever creates a record with a key of its own, in its order."""
+        return (f"{self.entity}:create", f"{self.entity}:set_{self.key}")
+
+    @cached_property
     def source_columns(self) -> dict[str, bool]:
         """Return the source columns, and of each whether a file cannot be landed without it."""
         return {field.source_column: field.is_required for field in self.fields}

@@ -11,11 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from loader.api import Answer, Api
+from loader.card import Card
 from loader.config import Delivery
+from loader.look_up import LookUp
 from loader.outcome import Outcome, next_outcome
 from loader.pacing import Pace
 from loader.payload import PayloadRecord
-from loader.retry import Action, Result, backoff, judge
+from loader.retry import Action, Result, Verdict, backoff, judge
 from loader.steps import Step, step
 
 # How long it takes to commit a batch and to take the next one, before it has been measured.
@@ -24,10 +26,9 @@ _FIRST_REFILL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Route:
-    """Where and how records are posted: path of the endpoint, name of the key field, the operator's settings."""
+    """Where and how records are posted: the entity, the operator's settings."""
 
-    endpoint: str
-    key: str
+    card: Card
     delivery: Delivery
 
 
@@ -46,7 +47,8 @@ class Workers:
         self._begun = time.monotonic()
         self._records: SimpleQueue[PayloadRecord | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
-        deliver = partial(deliver_record, api, route, pace)
+        look_up = LookUp(api, route.card, pace.companion(), route.delivery)
+        deliver = partial(deliver_record, api, route, pace, look_up)
         self._threads = [
             Thread(target=self._work, args=[deliver], daemon=True) for _ in range(route.delivery.max_concurrency)
         ]
@@ -119,13 +121,12 @@ class Workers:
                 raise
 
 
-def deliver_record(api: Api, route: Route, pace: Pace, record: PayloadRecord) -> Outcome:
+def deliver_record(api: Api, route: Route, pace: Pace, look_up: LookUp, record: PayloadRecord) -> Outcome:
     """Post one record until its outcome is known, the attempts or the time are used up, or the run is stopping."""
     delivery, outcome = route.delivery, Outcome(record, Result.NOT_ATTEMPTED)
     failures, seconds, resent, at_hand = 0, 0.0, False, time.monotonic()
     while answer := pace.send(partial(_post, api, route, record)):
-        may_be_ours = not record.is_there and (record.may_be_ours or outcome.result is Result.UNKNOWN)
-        verdict = judge(answer, route.key, record.reference_number, may_be_ours=may_be_ours)
+        verdict = _verdict(api, route.card, look_up, outcome, answer)
         first_401 = answer.status == HTTPStatus.UNAUTHORIZED != outcome.status_code
         outcome, at_hand = next_outcome(record, outcome, answer, verdict, at_hand), time.monotonic()
         if first_401 and api.refresh_token(answer):
@@ -152,6 +153,18 @@ def deliver_record(api: Api, route: Route, pace: Pace, record: PayloadRecord) ->
     return outcome
 
 
+def _verdict(api: Api, card: Card, look_up: LookUp, before: Outcome, answer: Answer) -> Verdict:
+    """Return what an answer means, after what is known of the record so far."""
+    record = before.record
+    in_doubt = record.in_doubt_since is not None or before.result is Result.UNKNOWN
+    verdict = judge(answer, card, record.reference_number, may_be_ours=in_doubt and not record.is_there)
+    if verdict.action is not Action.LOOK_UP:
+        return verdict
+    ahead, first = api.server_clock.ahead, before.in_doubt_since
+    by_server = first + ahead if first and ahead is not None else None
+    return look_up.verdict(record, answer, record.in_doubt_since or by_server)
+
+
 def _post(api: Api, route: Route, record: PayloadRecord) -> Answer:
     with step(Step.SEND):
-        return api.post(route.endpoint, record.body)
+        return api.post(route.card.endpoint, record.body)

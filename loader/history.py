@@ -3,7 +3,7 @@
 import json
 from array import array
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from loader.audit import DELIVERY_COUNTS, Journal, insert_run, now
@@ -12,7 +12,7 @@ from loader.errors import Refused, StoppedEarly
 from loader.process import Process
 from loader.warehouse import Row, Warehouse, fetch, insert
 
-POSTING_STARTED, POSTING_ENDED = "posting_started", "posting_ended"
+POSTING_STARTED, POSTING_ENDED, SERVER_CLOCK = "posting_started", "posting_ended", "server_clock"
 EARLIER_RUN = "earlier_run"
 # The process of a run, in the details of `posting_started`; runs of earlier versions have kept none.
 PROCESS = "process"
@@ -35,12 +35,41 @@ _LOSE = """
         where settled.run_id = records.run_id and settled.record_number = records.record_number
     )
 """
+# A record is in doubt since the first request that may have stored it; where that was not written, since its intent.
+# Both are times of our clock; with each run is kept how far the server's was ahead of it.
 _FATES = """
-    select reference_number, list(record_hash) filter (where result = 'unknown') as unknown_hashes,
-        bool_or(result in ('created', 'exists')) as is_there
-    from audit.fct_import_records as records inner join audit.fct_runs as runs using (run_id)
-    where runs.address = ? and records.entity_type = ? and result <> 'not_attempted'
-    group by reference_number
+    with fates as (
+        select run_id, record_number, reference_number, record_hash, result
+        from audit.fct_import_records as records inner join audit.fct_runs as runs using (run_id)
+        where runs.address = $address and records.entity_type = $entity and result <> 'not_attempted'
+    ),
+    sent as (
+        select run_id, record_number, min(sent_at) as sent_at from audit.fct_attempts
+        where was_sent and next_action = 'retry' group by run_id, record_number
+    ),
+    intended as (
+        select run_id, record_number, min(intended_at) as intended_at from audit.fct_intents
+        group by run_id, record_number
+    ),
+    clocks as (
+        select run_id, max(cast(details ->> '$.ahead_seconds' as double)) as ahead_seconds
+        from audit.fct_run_events where action = 'server_clock' group by run_id
+    ),
+    in_doubt as (
+        select reference_number, record_hash,
+            min(
+                coalesce(sent_at, intended_at)
+                + to_microseconds(cast(1e6 * coalesce(ahead_seconds, $ahead_seconds) as bigint))
+            ) as since
+        from fates
+        left join sent using (run_id, record_number)
+        left join intended using (run_id, record_number)
+        left join clocks using (run_id)
+        where result = 'unknown' group by reference_number, record_hash
+    ),
+    seen as (
+        select distinct reference_number from fates where result in ('created', 'exists')
+    )
 """
 # The order in which runs were written, which a clock that is set back does not change.
 _BEFORE = """
@@ -68,12 +97,13 @@ _CARRY = """
 class Plan:
     """The numbers of the records to post, in this order.
 
-    The first `unsettled` of them may have been stored by a request of ours whose answer was lost. The last `there` of
-    them were seen on the platform by an earlier run: a 409 never makes them ours.
+    The first of them may have been stored by a request of ours whose answer was lost: `in_doubt` says since when, by
+    the server's clock. The last `there` of them were seen on the platform by an earlier run: a 409 never makes them
+    ours.
     """
 
     numbers: "array[int]"
-    unsettled: int
+    in_doubt: list[datetime]
     there: int
 
 
@@ -206,25 +236,35 @@ def carry_over(warehouse: Warehouse, run: Row, card: Card, events: list[Row], *,
     return before[0]
 
 
-def plan(warehouse: Warehouse, run: Row, card: Card) -> Plan:
-    """Return what is left: first what an earlier answer was lost of, then the others, then what is there already."""
-    numbers, unsettled, there = array("q"), 0, 0
+def plan(warehouse: Warehouse, run: Row, card: Card, ahead_seconds: float) -> Plan:
+    """Return what is left: first what an earlier answer was lost of, then the others, then what is there already.
+
+    `ahead_seconds` is how far the server's clock is ahead of ours, for runs that have not kept it.
+    """
+    numbers, in_doubt, there = array("q"), list[datetime](), 0
     query = (
-        f"with fates as ({_FATES}) "  # noqa: S608 - a model's name
-        "select record_number, coalesce(is_there, false) as there, "
-        "not there and coalesce(list_contains(unknown_hashes, payload.record_hash), false) as unsettled "
+        f"{_FATES} select record_number, seen.reference_number is not null as there, if(there, null, since) as since "  # noqa: S608
         f"from payload.{card.payload_model} as payload "
-        f"left join fates on fates.reference_number = payload.{card.key} "
-        "where invocation_id = ? "
-        "and record_number not in (select record_number from audit.fct_import_records where run_id = ?) "
-        "order by unsettled desc, there, record_number"
+        f"left join in_doubt on in_doubt.reference_number = payload.{card.key} "
+        "and in_doubt.record_hash = payload.record_hash "
+        f"left join seen on seen.reference_number = payload.{card.key} "
+        "where invocation_id = $invocation "
+        "and record_number not in (select record_number from audit.fct_import_records where run_id = $run) "
+        "order by since is null, there, record_number"
     )
-    parameters = [run["address"], run["entity_type"], run["invocation_id"], run["run_id"]]
-    for number, is_there, is_unsettled in warehouse.tuples(query, parameters):
+    parameters = {
+        "address": run["address"],
+        "entity": run["entity_type"],
+        "ahead_seconds": ahead_seconds,
+        "invocation": run["invocation_id"],
+        "run": run["run_id"],
+    }
+    for number, is_there, since in warehouse.tuples(query, parameters):
         numbers.append(number)
-        unsettled += is_unsettled
         there += is_there
-    return Plan(numbers, unsettled, there)
+        if since is not None:
+            in_doubt.append(since)
+    return Plan(numbers, in_doubt, there)
 
 
 def counts(warehouse: Warehouse, run_id: str) -> dict[str, int]:

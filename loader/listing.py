@@ -1,11 +1,14 @@
 """Reads the pages of the API's list, paced and retried like everything else that is sent."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
-from loader.api import Answer, Api
+from loader.answer import Answer, is_lost
+from loader.api import Api
 from loader.config import Delivery
 from loader.pacing import Pace
 from loader.retry import api_message, backoff
@@ -14,6 +17,7 @@ from loader.steps import Step, step
 PAGE_RECORDS = 100
 # A page of a hundred records with the longest descriptions that the card lets pass, each & of them as &amp;.
 _MAX_PAGE_BYTES = 64 << 20
+_NOT_OURS = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,24 @@ class Listing:
         params: dict[str, str | int] = {"page": number, "page_size": PAGE_RECORDS}
         if search is not None:
             params["search"] = search
+        answer = self._answer(partial(self._get, self._endpoint, params))
+        return self._read(answer) if answer else None
+
+    def record(self, record_id: str) -> Answer | None:
+        """Return the answer to a GET of one record, 403 or 404 where it is not ours to see; None as for a page."""
+        path = self._endpoint + quote(record_id, safe="")
+        return self._answer(partial(self._get, path, None), _NOT_OURS)
+
+    def _answer(self, get: Callable[[], Answer], also: Collection[int] = ()) -> Answer | None:
+        """Return an answer of status 200, or one of `also`."""
         failures, refused = 0, False
-        while failures < self._delivery.max_attempts and (answer := self._pace.send(partial(self._get, params))):
+        while failures < self._delivery.max_attempts and (answer := self._pace.send(get)):
             self.status = answer.status
-            if answer.status == HTTPStatus.OK:
-                return self._read(answer)
+            if answer.status == HTTPStatus.OK or answer.status in also:
+                return answer
             if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                 continue
-            if answer.status is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if answer.status is None or is_lost(answer.status):
                 failures += 1
                 self._failed(answer, failures)
             elif answer.status != HTTPStatus.UNAUTHORIZED or refused or not self._api.refresh_token(answer):
@@ -55,9 +69,9 @@ class Listing:
                 refused = True
         return None
 
-    def _get(self, params: dict[str, str | int]) -> Answer:
+    def _get(self, path: str, params: dict[str, str | int] | None) -> Answer:
         with step(Step.READ_BACK):
-            return self._api.get(self._endpoint, params, max_bytes=_MAX_PAGE_BYTES)
+            return self._api.get(path, params, max_bytes=_MAX_PAGE_BYTES)
 
     def _read(self, answer: Answer) -> Page | None:
         body = answer.json()

@@ -37,6 +37,11 @@ class Outcome:
     attempted_at: datetime | None = None
     tried: tuple[Attempt, ...] = ()
 
+    @property
+    def in_doubt_since(self) -> datetime | None:
+        """Return when the first request of this run was sent that may have stored the record; None when none has."""
+        return next((sent.sent_at for sent in self.tried if sent.was_sent and sent.next_action is Action.RETRY), None)
+
 
 def next_outcome(record: PayloadRecord, before: Outcome, answer: Answer, verdict: Verdict, at_hand: float) -> Outcome:
     """Return what is known of a record after one more answer, which has just come.

@@ -2,10 +2,11 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from loader.api import Answer, Loss
+from loader.answer import Answer, Loss, is_lost
 from loader.concurrency import Concurrency
 from loader.config import Delivery
 from loader.limiter import Limiter
@@ -30,11 +31,14 @@ class Pace:
         self._concurrency = Concurrency(delivery.max_concurrency)
         self._stopwatch = Stopwatch()
         # Reentrant: a signal handler may call stop() while its own thread is inside one of these methods.
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        # The workers that wait for their turn, in the order in which they asked; the first of them alone is woken.
+        self._queue: deque[threading.Condition] = deque()
+        self._companions: list[Pace] = []
         # Reentrant too, which an Event is not; another one, so that no wake-up for a request is lost on it.
         self._paused = threading.Condition(threading.RLock())
         self._stopping = False
-        self._under_way = self._limited = 0
+        self._under_way = 0
         self._holds = self._lost = 0
         self.requests = self.refused = 0
         self.reason: str | None = None
@@ -61,22 +65,31 @@ class Pace:
 
     def spent(self) -> TimeSpent:
         """Return where the time went so far."""
-        with self._changed:
+        with self._lock:
             return self._stopwatch.spent(time.monotonic())
 
     def remember(self, requests_per_window: int | None, ages: Iterable[float]) -> None:
         """Begin with the limit that earlier runs learned and the seconds since each request that they sent lately."""
-        with self._changed:
+        with self._lock:
             self._limiter.remember(requests_per_window, ages, time.monotonic())
 
     def stop(self, reason: str) -> None:
         """Let nothing further be sent; the first reason stands."""
-        with self._changed:
+        with self._lock:
             self.reason = self.reason or reason
             self._stopping = True
-            self._changed.notify_all()
+            for turn in self._queue:
+                turn.notify()
+            for companion in self._companions:
+                companion.stop(reason)
         with self._paused:
             self._paused.notify_all()
+
+    def companion(self) -> "Pace":
+        """Return a pace for requests of another method, which has limits of its own and stops with this one."""
+        with self._lock:
+            self._companions.append(Pace(self._delivery, self._notify))
+            return self._companions[-1]
 
     def send(self, request: Callable[[], Answer]) -> Answer | None:
         """Wait until a request may be sent, send it and learn from its answer; None when the run is stopping."""
@@ -100,12 +113,12 @@ class Pace:
 
     def answered(self) -> None:
         """Note an answer that settles a record."""
-        with self._changed:
+        with self._lock:
             self._holds = self._lost = 0
 
     def lost(self, allowed: int, message: str) -> None:
-        """Note a lost answer or a 5xx; the `allowed`-th in a row stops the run."""
-        with self._changed:
+        """Note a lost answer; the `allowed`-th in a row stops the run."""
+        with self._lock:
             self._lost += 1
             systemic = self._lost >= allowed
         if systemic:
@@ -115,37 +128,51 @@ class Pace:
             )
 
     def _note(self, change: Callable[[Waiting, float], None]) -> None:
-        with self._changed:
+        with self._lock:
             change(Waiting.BACKOFF, time.monotonic())
 
     def _admitted(self) -> bool:
-        with self._changed:
-            while not self._stopping:
-                now = time.monotonic()
-                delay = self._limiter.ready_in(now)
-                if delay > 0:
-                    self._wait_for_limiter(now, min(delay, _LONG))
-                elif self._under_way >= self._concurrency.limit:
-                    self._changed.wait()
-                else:
-                    self._under_way += 1
-                    self._limiter.sent()
-                    self._stopwatch.begin(Waiting.API, now)
-                    return True
-        return False
+        """Wait for this thread's turn and for a place; return False when the run is stopping."""
+        with self._lock:
+            turn = threading.Condition(self._lock)
+            self._queue.append(turn)
+            try:
+                while not self._stopping:
+                    if self._queue[0] is not turn:
+                        turn.wait()
+                    elif self._may_go(turn):
+                        return True
+                return False
+            finally:
+                self._queue.remove(turn)
+                self._wake_first()
 
-    def _wait_for_limiter(self, now: float, seconds: float) -> None:
-        self._limited += 1
-        self._stopwatch.begin(Waiting.LIMITER, now)
-        self._changed.wait(seconds)
-        self._stopwatch.end(Waiting.LIMITER, time.monotonic())
-        self._limited -= 1
+    def _may_go(self, turn: threading.Condition) -> bool:
+        """Count the request of the first in the queue when there is a place for it; wait a while otherwise."""
+        now = time.monotonic()
+        delay = self._limiter.ready_in(now)
+        if delay > 0:
+            self._stopwatch.begin(Waiting.LIMITER, now)
+            turn.wait(min(delay, _LONG))
+            self._stopwatch.end(Waiting.LIMITER, time.monotonic())
+            return False
+        if self._under_way >= self._concurrency.limit:
+            turn.wait()
+            return False
+        self._under_way += 1
+        self._limiter.sent()
+        self._stopwatch.begin(Waiting.API, now)
+        return True
+
+    def _wake_first(self) -> None:
+        if self._queue:
+            self._queue[0].notify()
 
     def _ended(self, answer: Answer) -> str | None:
         """Learn from an answer; return what to tell the operator, if anything."""
-        with self._changed:
+        with self._lock:
             now = time.monotonic()
-            allowed, held = self._concurrency.limit, self._limiter.holds(now)
+            held = self._limiter.holds(now)
             seconds = self._limiter.ended(
                 now, status=answer.status, headers=answer.headers, sent=answer.loss is not Loss.NOT_SENT
             )
@@ -153,20 +180,16 @@ class Pace:
             self._stopwatch.end(Waiting.API, now)
             self._under_way -= 1
             self.requests += 1
-            self._changed.notify(self._places(allowed))
+            self._wake_first()
             if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
                 return None
             self.refused += 1
             return None if held else self._hold(seconds)
 
-    def _places(self, allowed: int) -> int:
-        """Return how many workers to wake: all, where the limiter holds some, else as many as have a place."""
-        return self._delivery.max_concurrency if self._limited else max(self._concurrency.limit - allowed, 0) + 1
-
     def _judge_speed(self, answer: Answer) -> None:
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.stale:
             return
-        if answer.status is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if answer.status is None or is_lost(answer.status):
             self._concurrency.failed()
             return
         self._concurrency.answered(

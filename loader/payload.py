@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -9,7 +10,8 @@ from typing import Any
 class PayloadRecord:
     """One row of the payload: where it came from, its key and its body.
 
-    `may_be_ours`: an earlier run may have stored it without knowing. `is_there`: an earlier run saw it on the platform.
+    `in_doubt_since`: an earlier run may have stored it without knowing, by a request that it sent at this time of the
+    server's clock or later. `is_there`: an earlier run saw it on the platform.
     """
 
     record_number: int
@@ -17,7 +19,7 @@ class PayloadRecord:
     record_hash: str
     reference_number: str
     body: dict[str, Any]
-    may_be_ours: bool = False
+    in_doubt_since: datetime | None = None
     is_there: bool = False
 
 

@@ -10,7 +10,17 @@ from itertools import islice
 from loader.account import commit_intents, commit_outcomes, opened_row
 from loader.audit import REPLACED, read_batch
 from loader.delivery import Route, Workers
-from loader.history import POSTING_ENDED, POSTING_STARTED, PROCESS, Plan, carry_over, close_unfinished, counts, plan
+from loader.history import (
+    POSTING_ENDED,
+    POSTING_STARTED,
+    PROCESS,
+    SERVER_CLOCK,
+    Plan,
+    carry_over,
+    close_unfinished,
+    counts,
+    plan,
+)
 from loader.job import Run, Target
 from loader.outcome import Outcome
 from loader.payload import PayloadRecord
@@ -37,9 +47,9 @@ def close_dead_runs(run: Run) -> None:
 
 def post(run: Run, target: Target) -> None:
     """Post what earlier runs have left, in their order; `run.results` grows with every settled record."""
-    left = _prepared(run)
+    left = _prepared(run, target)
     total, done = run.totals["ready_records"], run.results.total()
-    route = Route(run.job.card.endpoint, run.job.card.key, run.settings.delivery)
+    route = Route(run.job.card, run.settings.delivery)
     memory = Memory(run.warehouse, run.pace, opened_row(run), route)
     run.delivering = True
     text = f"posting to {run.job.environment}"
@@ -47,7 +57,9 @@ def post(run: Run, target: Target) -> None:
 
         def settled(outcome: Outcome) -> None:
             run.results[outcome.result] += 1
-            advance(", ".join(f"{result.value} {count}" for result, count in run.results.items() if count))
+            if outcome.result is not Result.NOT_ATTEMPTED:
+                done = {result: count for result, count in run.results.items() if result is not Result.NOT_ATTEMPTED}
+                advance(", ".join(f"{result.value} {count}" for result, count in done.items() if count))
 
         with Workers(target.api, route, run.pace) as workers:
             for outcomes in workers.deliver(_intended(run, left), settled):
@@ -65,15 +77,19 @@ def post(run: Run, target: Target) -> None:
     run.delivering = False
 
 
-def _prepared(run: Run) -> Plan:
+def _prepared(run: Run, target: Target) -> Plan:
     row, warehouse = opened_row(run), run.warehouse
+    # The probe's answers have told it.
+    ahead = target.api.server_clock.ahead
+    ahead_seconds = ahead.total_seconds() if ahead is not None else 0.0
+    run.journal.note(SERVER_CLOCK, ahead_seconds=ahead_seconds)
     run.journal.note(POSTING_STARTED, **row, **{PROCESS: asdict(Process.this())})
     with step(Step.CARRY_OVER):
         before = carry_over(warehouse, row, run.job.card, run.journal.taken(), retry_failed=run.job.retry_failed)
     run.results.update({Result(name): records for name, records in counts(warehouse, run.run_id).items()})
     if before:
         run.console.notice(f"goes on with run {before['run_id']}: {run.results.total()} records are settled by it")
-    left = plan(warehouse, row, run.job.card)
+    left = plan(warehouse, row, run.job.card, ahead_seconds)
     if run.results.total() + len(left.numbers) != run.totals["ready_records"]:
         run.pace.stop(REPLACED)
     return left
@@ -87,7 +103,11 @@ def _intended(run: Run, left: Plan) -> Iterator[list[PayloadRecord]]:
             return
         first, at = at, at + len(batch)
         records = [
-            replace(record, may_be_ours=place < left.unsettled, is_there=place >= len(left.numbers) - left.there)
+            replace(
+                record,
+                in_doubt_since=left.in_doubt[place] if place < len(left.in_doubt) else None,
+                is_there=place >= len(left.numbers) - left.there,
+            )
             for place, record in enumerate(_read(run, batch), first)
         ]
         if not records:

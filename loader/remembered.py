@@ -42,9 +42,9 @@ class Memory:
             "run_id": row["run_id"],
             "environment": row["environment"],
             "address": row["address"],
-            "endpoint": route.endpoint,
+            "endpoint": route.card.endpoint,
         }
-        limits = warehouse.rows(_LIMIT, [row["address"], route.endpoint])
+        limits = warehouse.rows(_LIMIT, [row["address"], route.card.endpoint])
         self._kept = limits[0]["requests_per_window"] if limits else None
         moment = now()
         since = moment - timedelta(seconds=self._window_seconds * MARGIN)

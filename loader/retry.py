@@ -2,18 +2,22 @@
 
 Verdict.action
 |- settle   the record's outcome is known: `result` is created, exists or failed
+|- look_up  the platform has it, and an earlier request of ours may have stored it: look at it
 |- retry    nothing is known yet: send it again after a backoff
 |- wait     the rate limiter refused it: wait out the window, then send it again; no attempt is counted
 `- stop     nothing further may be sent: the run ends, `result` says what became of this record
 """
 
 import random
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
-from loader.api import Answer, Loss
+from loader.answer import Answer, Loss, is_lost
+from loader.card import Card
 
 STORED_MESSAGE_BYTES = 2000
 _QUOTED_CHARACTERS = 200
@@ -25,6 +29,7 @@ class Action(Enum):
     """What to do next."""
 
     SETTLE = "settle"
+    LOOK_UP = "look_up"
     RETRY = "retry"
     WAIT = "wait"
     STOP = "stop"
@@ -51,47 +56,56 @@ class Verdict:
     api_id: str | None = None
 
 
-# What to do, and what has become of the record; None where that is as it was before this answer.
-_MEANINGS: dict[int, tuple[Action, Result | None]] = {
-    HTTPStatus.UNAUTHORIZED: (Action.STOP, None),
-    HTTPStatus.FORBIDDEN: (Action.STOP, None),
-    HTTPStatus.TOO_MANY_REQUESTS: (Action.WAIT, None),
-    HTTPStatus.INTERNAL_SERVER_ERROR: (Action.RETRY, Result.UNKNOWN),
-    HTTPStatus.BAD_GATEWAY: (Action.RETRY, Result.UNKNOWN),
-    HTTPStatus.SERVICE_UNAVAILABLE: (Action.RETRY, Result.UNKNOWN),
-    HTTPStatus.GATEWAY_TIMEOUT: (Action.RETRY, Result.UNKNOWN),
-}
-_REFUSED = (Action.SETTLE, Result.FAILED)
-_FOREIGN = (Action.STOP, Result.UNKNOWN)
+_CLIENT_ERRORS = range(400, 500)
+_PERMISSION = re.compile(r"\b[a-z_]+:[a-z_]+\b")
 
 
-def judge(answer: Answer, key: str, reference: str, *, may_be_ours: bool) -> Verdict:
+def judge(answer: Answer, card: Card, reference: str, *, may_be_ours: bool) -> Verdict:
     """Return what an answer to the POST of `reference` means.
 
     Args:
         answer: the answer, or its loss.
-        key: name of the API field that echoes the reference.
+        card: the entity.
         reference: the reference that was sent.
         may_be_ours: an earlier attempt of this record may have been stored without our knowing.
 
     """
     unsettled = Result.UNKNOWN if may_be_ours else Result.NOT_ATTEMPTED
-    if answer.status is None:
-        return Verdict(Action.RETRY, Result.UNKNOWN if answer.loss is Loss.NO_ANSWER else unsettled, answer.reason)
-    if answer.status == HTTPStatus.CREATED:
-        return _created(answer, key, reference)
-    if answer.status == HTTPStatus.CONFLICT:
-        return _conflict(answer, may_be_ours=may_be_ours)
-    message = api_message(answer)
-    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        message = f"{answer.status}, the token is not accepted for this ({message}): refresh QGP_API_TOKEN"
-    elif answer.status < HTTPStatus.BAD_REQUEST:
-        message = f"{answer.status}, not an answer of the API that was probed: check the address"
-    action, result = _MEANINGS.get(answer.status, _REFUSED if answer.status >= HTTPStatus.BAD_REQUEST else _FOREIGN)
-    if may_be_ours and result is Result.FAILED and answer.status != HTTPStatus.UNPROCESSABLE_ENTITY:
-        # A gateway can say this too, and the lost request may have been stored: the next run asks again.
-        result = Result.UNKNOWN
-    return Verdict(action, result or unsettled, message)
+    match answer.status:
+        case None:
+            return Verdict(Action.RETRY, Result.UNKNOWN if answer.loss is Loss.NO_ANSWER else unsettled, answer.reason)
+        case HTTPStatus.CREATED:
+            return _created(answer, card.key, reference)
+        case HTTPStatus.CONFLICT:
+            return _conflict(answer, may_be_ours=may_be_ours)
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return Verdict(Action.STOP, unsettled, _not_allowed(answer, card))
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return Verdict(Action.WAIT, unsettled, api_message(answer))
+    return _by_range(answer, answer.status, may_be_ours=may_be_ours)
+
+
+def _by_range(answer: Answer, status: int, *, may_be_ours: bool) -> Verdict:
+    if is_lost(status):
+        return Verdict(Action.RETRY, Result.UNKNOWN, api_message(answer))
+    if status not in _CLIENT_ERRORS:
+        words = f"{status}, not an answer of the API that was probed: check the address"
+        return Verdict(Action.STOP, Result.UNKNOWN, words)
+    # A gateway can say this too, and the lost request may have been stored: the next run asks again.
+    in_doubt = may_be_ours and status != HTTPStatus.UNPROCESSABLE_ENTITY
+    return Verdict(Action.SETTLE, Result.UNKNOWN if in_doubt else Result.FAILED, api_message(answer))
+
+
+def _not_allowed(answer: Answer, card: Card) -> str:
+    """Return what a 401 or a 403 means; the permission that is lacking no other token of the same user has."""
+    words, lacking = api_message(answer), " or ".join(card.create_permissions)
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return f"401, the token is not accepted for this ({words}): refresh QGP_API_TOKEN"
+    if words.startswith("PERMISSION_DENIED"):
+        # The API looks at the permission to create first, and names it.
+        named = _PERMISSION.search(words)
+        lacking = named[0] if named else card.create_permissions[-1]
+    return f"403, the token lacks the permission {lacking} ({words}): ask the platform team for it"
 
 
 def _created(answer: Answer, key: str, reference: str) -> Verdict:
@@ -102,8 +116,7 @@ def _created(answer: Answer, key: str, reference: str) -> Verdict:
             Result.UNKNOWN,
             f"201, but it does not echo {key}: not the API that was probed; check the address",
         )
-    api_id = None if record.get("id") is None else _printable(str(record["id"]))[:64]
-    return Verdict(Action.SETTLE, Result.CREATED, api_id=api_id)
+    return Verdict(Action.SETTLE, Result.CREATED, api_id=api_id(record))
 
 
 def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
@@ -118,8 +131,13 @@ def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
     if error.get("code") != "DUPLICATE_ENTITY":
         return Verdict(Action.SETTLE, Result.UNKNOWN if may_be_ours else Result.FAILED, api_message(answer))
     if may_be_ours:
-        return Verdict(Action.SETTLE, Result.CREATED, confirmed_by="conflict_after_unknown")
+        return Verdict(Action.LOOK_UP, Result.UNKNOWN, api_message(answer))
     return Verdict(Action.SETTLE, Result.EXISTS, api_message(answer))
+
+
+def api_id(record: Mapping[str, Any]) -> str | None:
+    """Return the platform's own id of a record, as text."""
+    return None if record.get("id") is None else _printable(str(record["id"]))[:64]
 
 
 def api_message(answer: Answer) -> str:
@@ -127,7 +145,12 @@ def api_message(answer: Answer) -> str:
     body = answer.json()
     words = _words(body) if isinstance(body, dict) else ""
     text = words or answer.text()[:_QUOTED_CHARACTERS] or "no body"
-    return _printable(text).encode()[:_WORDS_BYTES].decode(errors="ignore")
+    return fitted(_printable(text), _WORDS_BYTES)
+
+
+def fitted(text: str, size: int = STORED_MESSAGE_BYTES) -> str:
+    """Return the text, cut to so many bytes of UTF-8."""
+    return text.encode()[:size].decode(errors="ignore")
 
 
 def _printable(text: str) -> str:

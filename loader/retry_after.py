@@ -23,10 +23,10 @@ def retry_after(headers: Mapping[str, str], cap_seconds: float, today: datetime)
     text = headers.get("Retry-After", "").strip()
     if _DIGITS.fullmatch(text):
         return min(float(int(text)), cap_seconds) if len(text.lstrip("0")) < len(str(_HIGHEST)) else cap_seconds
-    until = _http_date(text)
+    until = http_date(text)
     if until is None:
         return 0.0
-    since = _http_date(headers.get("Date", "").strip()) or today
+    since = http_date(headers.get("Date", "").strip()) or today
     return min(max((until - since).total_seconds(), 0.0), cap_seconds)
 
 
@@ -37,7 +37,8 @@ def header_number(headers: Mapping[str, str], name: str) -> int | None:
     return number if 0 <= number <= _HIGHEST else None
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """Return the moment that an HTTP date names, None when the text is none."""
     if not _DATE.fullmatch(text):
         return None
     try:

@@ -103,10 +103,10 @@ class Warehouse:
         with self.connection(read_only=True) as connection:
             return fetch(connection, query, parameters)
 
-    def tuples(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+    def tuples(self, query: str, parameters: Parameters = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query one by one; the file is held until the last one is taken."""
         with self.connection(read_only=True) as connection:
-            result = connection.execute(query, list(parameters))
+            result = connection.execute(query, parameters if isinstance(parameters, dict) else list(parameters))
             while batch := result.fetchmany(_BATCH_ROWS):
                 yield from batch
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from loader.api import Answer
+from loader.answer import Answer, is_lost
 from loader.config import TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE
 from loader.retry import api_message
 from probe.finding import Finding
@@ -43,12 +43,8 @@ def failed(name: str, expected: str, found: str, **more: Any) -> Check:
 
 
 def says_nothing(answer: Answer) -> bool:
-    """Tell whether an answer says nothing about the API's contract: none at all, a 429 or a 5xx."""
-    return (
-        answer.status is None
-        or answer.status == HTTPStatus.TOO_MANY_REQUESTS
-        or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    )
+    """Tell whether an answer says nothing about the API's contract: a 429 or a lost one."""
+    return answer.status == HTTPStatus.TOO_MANY_REQUESTS or is_lost(answer.status)
 
 
 def described(answer: Answer) -> str:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import Any
 
+from loader.answer import is_lost
 from loader.audit import DELIVERY_COUNTS, FILE_COUNTS
 from rehearsal.evidence import Evidence, Row
 from rehearsal.supervisor import SETTINGS, RunRecord
@@ -111,8 +112,7 @@ def _may_not_have_arrived(sent: float, again: float, server_kills: Sequence[floa
 
 
 def _settles_nothing(post: Row) -> bool:
-    status = post["status"]
-    return status is None or status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return post["status"] == HTTPStatus.TOO_MANY_REQUESTS or is_lost(post["status"])
 
 
 def _run_at(runs: Sequence[Row], moment: float) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from loader.steps import Step
 
 # The faults that hit one request, with their values: seconds are the sandbox's own default, longer than any time-out.
-SERVER_ERRORS = (500, 502, 503, 504)
+SERVER_ERRORS = (408, 500, 502, 503, 504, 520)
 FAULTS = {
     "rate_limited": (None,),
     "status": SERVER_ERRORS,

@@ -12,9 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from loader.api import Api, Loss
+from loader.card import read_card
 from loader.config import load_settings
 from loader.delivery import Route, deliver_record
 from loader.listing import Listing
+from loader.look_up import LookUp
 from loader.outcome import Outcome
 from loader.pacing import Pace
 from loader.payload import PayloadRecord
@@ -90,7 +92,8 @@ def asked(script: Scripted) -> tuple[Outcome, Pace, list[object]]:
     pace = Pace(once, lambda _: None)
     tokens = Tokens(TOKEN, None, lambda _: None)
     with Api(f"http://127.0.0.1:{script.port}", tokens, connect_seconds=5, read_seconds=20) as api:
-        outcome = deliver_record(api, Route(PATH, KEY, once), pace, RECORD)
+        route = Route(read_card("incident"), once)
+        outcome = deliver_record(api, route, pace, LookUp(api, route.card, pace.companion(), once), RECORD)
         reading = Pace(once, lambda _: None)
         page = Listing(api, PATH, reading, once).page(1)
         return outcome, pace, [page, reading.reason]

@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from loader.api import Api
+from loader.card import read_card
 from loader.config import Delivery, load_settings
 from loader.delivery import Route, Workers
 from loader.outcome import Outcome
@@ -20,7 +21,7 @@ from loader.retry import Result
 from loader.tokens import Tokens
 from sandbox.process import Sandbox, running_sandbox
 
-ENDPOINT, KEY = "/api/v1/incidents/", "reference_number"
+KEY = "reference_number"
 QUICK: dict[str, float] = {"backoff_seconds": 0.01, "backoff_max_seconds": 0.05, "read_timeout_seconds": 2}
 
 
@@ -46,7 +47,7 @@ def post(
     }
     with (
         Api(url, Tokens(token, None, quiet), connections=delivery.max_concurrency, **connection) as api,
-        Workers(api, Route(ENDPOINT, KEY, delivery), pace) as workers,
+        Workers(api, Route(read_card("incident"), delivery), pace) as workers,
     ):
         return [outcome for group in workers.deliver(batches, lambda _: None) for outcome in group]
 

@@ -1,13 +1,16 @@
 """The routing table: what every answer of the API means, and how long the next attempt waits."""
 
 import json
+import re
 
 import pytest
 
-from loader.api import Answer, Loss
+from loader.answer import Answer, Loss, is_lost
+from loader.card import read_card
 from loader.retry import STORED_MESSAGE_BYTES, Action, Result, Verdict, api_message, backoff, judge
+from tests.support import ROOT
 
-KEY, REFERENCE = "reference_number", "EXT-2026-0001"
+CARD, KEY, REFERENCE = read_card("incident"), "reference_number", "EXT-2026-0001"
 DUPLICATE = {"error": {"code": "DUPLICATE_ENTITY", "message": "exists already"}}
 IDEMPOTENCY = {"error": {"code": "IDEMPOTENCY_CONFLICT", "message": "same key, other body"}}
 BLOCKED = {"error_class": "UAT_WRITE_BLOCKED", "detail": "Writes are disabled on this environment"}
@@ -20,7 +23,7 @@ def answer(status: int, document: object = None, body: bytes | None = None) -> A
 
 
 def verdict(given: Answer, *, may_be_ours: bool = False) -> Verdict:
-    return judge(given, KEY, REFERENCE, may_be_ours=may_be_ours)
+    return judge(given, CARD, REFERENCE, may_be_ours=may_be_ours)
 
 
 STOP, SETTLE, RETRY, WAIT = Action.STOP, Action.SETTLE, Action.RETRY, Action.WAIT
@@ -36,7 +39,6 @@ TABLE = {
     "204": (answer(204, body=b""), STOP, Result.UNKNOWN, Result.UNKNOWN),
     "302": (answer(302, body=b""), STOP, Result.UNKNOWN, Result.UNKNOWN),
     "307": (answer(307, body=b""), STOP, Result.UNKNOWN, Result.UNKNOWN),
-    "409 duplicate": (answer(409, DUPLICATE), SETTLE, Result.EXISTS, Result.CREATED),
     "409 idempotency": (answer(409, IDEMPOTENCY), SETTLE, Result.FAILED, Result.UNKNOWN),
     "400": (answer(400, REFUSED), SETTLE, Result.FAILED, Result.UNKNOWN),
     "404": (answer(404, REFUSED), SETTLE, Result.FAILED, Result.UNKNOWN),
@@ -62,6 +64,69 @@ def test_every_answer_has_its_meaning(name: str):
     assert first.confirmed_by is None
 
 
+def test_a_duplicate_is_looked_at_when_it_may_be_ours():
+    """A 409 alone never makes a record ours: it may have been there for long."""
+    first, later = verdict(answer(409, DUPLICATE)), verdict(answer(409, DUPLICATE), may_be_ours=True)
+    assert (first.action, first.result) == (SETTLE, Result.EXISTS)
+    assert (later.action, later.result, later.confirmed_by) == (Action.LOOK_UP, Result.UNKNOWN, None)
+
+
+def runbook_rows() -> list[tuple[set[int], str]]:
+    """Return the rows of the RUNBOOK's table of answers: the statuses, and what the record is."""
+    section = (ROOT / "RUNBOOK.md").read_text(encoding="utf-8").split("What an answer means:")[1].split("\n\n")[1]
+    rows = []
+    for line in section.splitlines()[2:]:
+        answers, record, _ = line.strip("| ").split(" | ")
+        spans = re.findall(r"\b(\d{3})(?: to (\d{3}))?\b", answers)
+        statuses = {status for first, last in spans for status in range(int(first), int(last or first) + 1)}
+        rows.append((statuses, record))
+    return rows
+
+
+# What the runbook's second column begins with, by what the loader does with a body that says nothing.
+WORDS = {
+    (RETRY, Result.UNKNOWN): "sent again up to",
+    (SETTLE, Result.FAILED): "`failed`",
+    (STOP, Result.UNKNOWN): "`unknown`",
+    (WAIT, Result.NOT_ATTEMPTED): "waiting",
+}
+
+
+def test_the_runbook_has_every_status_once_and_says_what_the_loader_does():
+    rows = runbook_rows()
+    found = {status: [record for statuses, record in rows if status in statuses] for status in range(100, 600)}
+    several = {201, 409}  # by what their body says
+    assert {status: found[status] for status in found if len(found[status]) != 1 and status not in several} == {}
+    for status in range(200, 600):
+        given = verdict(answer(status, {"detail": "x"}))
+        if status in (401, 403, *several):
+            continue
+        assert found[status][0].startswith(WORDS[given.action, given.result]), status
+    assert all(found[status][0] == "as before" for status in range(100, 200))
+
+
+def test_every_status_that_can_hide_a_stored_record_leaves_it_unknown():
+    for status in range(100, 600):
+        given = verdict(answer(status, {"detail": "x"}))
+        lost = status in (408, 425) or status >= 500
+        assert is_lost(status) == lost == (given.action is RETRY), status
+        assert given.result is Result.UNKNOWN or not lost, status
+    assert is_lost(None)
+
+
+def test_a_403_names_the_permission_and_who_gives_it():
+    said = {"error": {"code": "PERMISSION_DENIED", "message": "Permission 'incident:create' required"}}
+    message = verdict(answer(403, said)).message or ""
+    assert "lacks the permission incident:create " in message
+    assert "ask the platform team for it" in message
+    assert "refresh" not in message
+    said = {"error": {"code": "PERMISSION_DENIED", "message": "Not authorized to set explicit reference numbers"}}
+    message = verdict(answer(403, said)).message or ""
+    assert "lacks the permission incident:set_reference_number " in message
+    gateway = verdict(answer(403, body=b"<html style='color:red'>no</html>")).message or ""
+    assert "lacks the permission incident:create or incident:set_reference_number " in gateway
+
+
 def test_a_read_only_platform_stops_the_run():
     found = verdict(answer(409, BLOCKED))
     assert (found.action, found.result) == (STOP, Result.NOT_ATTEMPTED)
@@ -75,7 +140,6 @@ def test_a_read_only_platform_does_not_unsay_an_attempt_that_may_be_stored():
 def test_a_creation_says_how_it_is_known():
     assert verdict(answer(201, ECHO)).api_id == "7"
     assert verdict(answer(201, ECHO), may_be_ours=True).confirmed_by is None
-    assert verdict(answer(409, DUPLICATE), may_be_ours=True).confirmed_by == "conflict_after_unknown"
 
 
 def test_only_what_the_api_says_of_a_record_is_kept():
