@@ -9,6 +9,7 @@ from loader.console import Console
 from loader.export_files import OutputFile
 from loader.job import DRY_RUN, IMPORT, Run
 from loader.landing_sql import EXPORT_COLUMNS
+from loader.look_up import CONFIRMED
 from loader.report import stats_document
 from loader.spent import TimeSpent
 from loader.typed import shown
@@ -51,7 +52,7 @@ def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFi
     console.line(f"run {row['run_id']}: {row['mode']} of {shown(row['source_file'])}")
     console.line(_ledger("records in the file", row["total_records"], row, FILE_COUNTS))
     if row["mode"] == IMPORT and not run.closed_by:
-        console.line(_ledger("ready", row["ready_records"], row, DELIVERY_COUNTS))
+        console.line(_ledger("ready", row["ready_records"], row, DELIVERY_COUNTS, _confirmed(run)))
     console.line("the counts close" if row["closes"] else "THE COUNTS DO NOT CLOSE: report this run")
     console.line(f"output_hash {row['output_hash']}")
     if run.seal:
@@ -71,9 +72,17 @@ def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFi
     console.line(next_step(run, row, rejected))
 
 
-def _ledger(name: str, total: int, row: Row, counts: Sequence[str]) -> str:
-    parts = [f"{count.removesuffix('_records').replace('_', ' ')} {row[count]:,}" for count in counts]
-    return f"{name} {total:,} = {' + '.join(parts)}"
+def _ledger(name: str, total: int, row: Row, counts: Sequence[str], confirmed: int = 0) -> str:
+    parts = {count: f"{count.removesuffix('_records').replace('_', ' ')} {row[count]:,}" for count in counts}
+    if confirmed:
+        parts["created_records"] += f" ({confirmed:,} of them confirmed after a lost answer)"
+    return f"{name} {total:,} = {' + '.join(parts.values())}"
+
+
+def _confirmed(run: Run) -> int:
+    """Return how many of the created records are known by a look-up, not by a 201 of their own."""
+    query = "select count(*) as records from audit.fct_import_records where run_id = ? and confirmed_by = ?"
+    return int(run.warehouse.rows(query, [run.run_id, CONFIRMED])[0]["records"])
 
 
 def _print_source(console: Console, run: Run) -> None:

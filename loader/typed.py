@@ -44,6 +44,14 @@ def again(run: Mapping[str, Any], mode: str, rejected: str | None = None) -> str
     return command_line({**run, "environment": environment}, mode, file, flags)
 
 
+def platform_team(reason: str | None) -> str | None:
+    """Return why a run stopped, where nothing helps but to ask the platform team: their words come before any command.
+
+    The same command stops again until they have done it.
+    """
+    return reason if reason and "ask the platform team" in reason else None
+
+
 def shown(path: str | Path) -> str:
     """Return the path as a person would type it here: relative when it is below the current folder."""
     relative = os.path.relpath(path)

@@ -25,7 +25,8 @@ def build_app(settings: Settings, store: Store) -> ASGIApp:
     app.include_router(platform_router(settings))
     app.include_router(incidents.router)
     app.include_router(admin_router(store, faults))
-    return Gate(_creates_first(incidents, app), store, Limiter(settings.rate_limit, settings.rate_window), faults)
+    limiter = Limiter(settings.rate_limit, settings.rate_window)
+    return Gate(_creates_first(incidents, app), store, limiter, faults, store.now)
 
 
 def _creates_first(incidents: IncidentRoutes, app: ASGIApp) -> ASGIApp:

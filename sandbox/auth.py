@@ -39,7 +39,7 @@ class Caller:
     def require(self, permission: str, message: str | None = None) -> None:
         """Raise a 403 `ApiError` unless the caller holds `permission`."""
         if permission not in self.permissions:
-            text = message or f"Permission required: {permission}"
+            text = message or f"Permission '{permission}' required"
             raise ApiError(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED", text)
 
 

@@ -43,7 +43,7 @@ def _serve(listener: socket.socket, options: argparse.Namespace) -> int:
         faults=tuple(options.fault),
     )
     try:
-        store = Store(options.database)
+        store = Store(options.database, options.clock_ahead)
     except (OSError, sqlite3.Error) as error:
         return _refuse(f"cannot open the database {options.database}: {error}")
     announcement = f"sandbox listening on {url_of(listener)} (environment: {settings.environment})"

@@ -18,6 +18,10 @@ Kind = Literal[
     "read_only",
     "redirect",
     "status_after_commit",
+    "slow_head",
+    "slow_body",
+    "interim",
+    "early_hints",
     "body",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -26,21 +30,28 @@ _HOUR = 3600.0
 # Default, lowest and highest `value`: seconds, or a status code.
 _SECONDS = (_HOUR, 0.0, 24 * _HOUR)
 _STATUS = (500.0, 400.0, 599.0)
+# Between two bytes, or two interim answers.
+_PAUSE = (0.1, 0.001, _HOUR)
 _VALUES = {
     "latency": (1.0, 0.0, 24 * _HOUR),
+    "slow_head": _PAUSE,
+    "slow_body": _PAUSE,
+    "interim": _PAUSE,
     "hang": _SECONDS,
     "hang_after_commit": _SECONDS,
     "status": _STATUS,
-    "status_after_commit": _STATUS,
+    "status_after_commit": (500.0, 200.0, 599.0),
 }
 
 
 class Fault(BaseModel, extra="forbid"):
     """One fault to apply to the next `count` matching requests (0 = to all of them).
 
-    `value` is seconds for latency and hang, a status code for status, the target's URL for redirect.
-    `status` and `text` are the answer of a body fault. `method` may be `*`. A `reference` narrows the
-    fault to requests whose JSON body has that reference_number; the first `skip` of them go through.
+    `value` is seconds for latency and hang, a status code for status, the target's URL for redirect. slow_head,
+    slow_body and interim (endless 100 Continue) come after the commit, with `value` seconds between two pieces;
+    early_hints sends a 103 before the answer. `status` and `text` are the answer of a body fault. `method` may be `*`.
+    A `reference` narrows the fault to requests whose JSON body has that reference_number; the first `skip` of them go
+    through.
     """
 
     kind: Kind
@@ -66,6 +77,11 @@ class Fault(BaseModel, extra="forbid"):
         elif self.value is not None:
             raise ValueError(f"{self.kind} takes no value")
         return self
+
+    @property
+    def commits(self) -> bool:
+        """Tell whether the request is carried out before the fault happens."""
+        return self.kind.endswith("_after_commit") or self.kind in ("slow_head", "slow_body", "interim")
 
     @property
     def number(self) -> float:

@@ -3,7 +3,10 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import partial
+from http import HTTPStatus
 
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.requests import ClientDisconnect, Request
@@ -14,10 +17,11 @@ from sandbox.faults import Fault, FaultBook
 from sandbox.limiter import Limiter
 from sandbox.names import ADMIN_PREFIX
 from sandbox.store import Store
-from sandbox.wire import Wire
+from sandbox.wire import TRICKLES, Wire
 
 StatusNote = Callable[[int], None]
 
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
 _LOGGED_PREFIX = "/api/"
 _LIMITED_PREFIX = "/api/v1/incidents"
 
@@ -25,11 +29,14 @@ _LIMITED_PREFIX = "/api/v1/incidents"
 class Gate:
     """Outermost ASGI application around `app`; the admin routes pass it untouched."""
 
-    def __init__(self, app: ASGIApp, store: Store, limiter: Limiter, faults: FaultBook) -> None:
+    def __init__(
+        self, app: ASGIApp, store: Store, limiter: Limiter, faults: FaultBook, clock: Callable[[], datetime]
+    ) -> None:
         self._app = app
         self._store = store
         self._limiter = limiter
         self._faults = faults
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -53,7 +60,8 @@ class Gate:
         refused = verdict is not None and not verdict.allowed
         faults = [] if refused else self._faults.take(method, path, reference)
         wire = Wire(receive, send, self._log(method, path, reference, faults))
-        wire.headers = verdict.headers if verdict else {}
+        date = format_datetime(self._clock().astimezone(UTC), usegmt=True)
+        wire.headers = (verdict.headers if verdict else {}) | {"Date": date}
         replay = _Replay(body, receive)
         if refused:
             await self._too_many()(scope, replay, wire.send)
@@ -74,7 +82,11 @@ class Gate:
             await self._app(scope, replay, wire.send)
             return
         fault = faults[-1]
-        if fault.kind.endswith("_after_commit"):
+        if fault.kind == "early_hints":
+            await wire.early_hints()
+            await self._app(scope, replay, wire.send)
+            return
+        if fault.commits:
             await self._app(scope, replay, _discard)
         await self._fail(fault, scope, replay, wire)
 
@@ -83,9 +95,11 @@ class Gate:
             await wire.cut()
         elif fault.kind.startswith("hang"):
             await wire.hang(fault.number)
+        elif fault.kind in TRICKLES:
+            await wire.trickle(*TRICKLES[fault.kind], fault.number)
         else:
             if fault.kind == "rate_limited":
-                wire.headers = self._limiter.refusal_headers()
+                wire.headers |= self._limiter.refusal_headers()
             await self._fault_answer(fault)(scope, replay, wire.send)
 
     def _fault_answer(self, fault: Fault) -> Response:
@@ -98,7 +112,10 @@ class Gate:
             return RedirectResponse(str(fault.value), status_code=307)
         if fault.kind == "body":
             return Response(fault.text, status_code=fault.status, media_type="application/json")
-        return error_response(internal_error(int(fault.number)))
+        status = int(fault.number)
+        if status in _WITHOUT_BODY:
+            return Response(status_code=status)
+        return error_response(internal_error(status))
 
     def _too_many(self) -> Response:
         return JSONResponse({"detail": "Rate limit exceeded. Please try again later."}, status_code=429)

@@ -57,6 +57,7 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
     add("--rate-limit", type=count, default=0, metavar="N", help="requests a window (default 0 = off)")
     add("--rate-window", type=seconds, default=60.0, metavar="SECONDS", help="default 60")
     add("--latency-ms", type=milliseconds, default=0.0, metavar="N", help="time each create takes (default 0)")
+    add("--clock-ahead", type=float, default=0.0, metavar="SECONDS", help="how far its clock is ahead of the machine's")
     add(
         "--withdraw",
         type=_withdrawn,

@@ -35,6 +35,14 @@ class IncidentRoutes:
         self._store = store
         self.router = APIRouter()
         self.router.add_api_route(INCIDENTS_PATH, self.list_incidents, methods=["GET"])
+        self.router.add_api_route(INCIDENTS_PATH + "{record_id}", self.one_incident, methods=["GET"])
+
+    async def one_incident(self, caller: Annotated[Caller, Depends(reader)], record_id: int) -> dict[str, Any]:
+        """Give one record of the caller's tenant."""
+        row = self._store.one(caller.tenant, record_id)
+        if row is None:
+            raise ApiError(HTTPStatus.NOT_FOUND, "NOT_FOUND", "Incident not found")
+        return _public(row)
 
     async def list_incidents(
         self,

@@ -89,6 +89,7 @@ def run(app: ASGIApp, listener: socket.socket, announcement: str) -> None:
         log_level="warning",
         access_log=False,
         proxy_headers=False,
+        date_header=False,  # the gate's own: by the clock of the records
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
     )

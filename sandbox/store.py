@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,12 @@ class StoreRefusalError(Exception):
 class Store:
     """One connection, used from the server's single thread; every statement is its own transaction."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file at `path`, and its folder.
+    def __init__(self, path: Path, ahead_seconds: float = 0.0) -> None:
+        """Open or create the file at `path`, and its folder; its clock is that of the machine and `ahead_seconds`.
 
         Raises `OSError` or `sqlite3.Error` when that cannot be done.
         """
+        self._ahead = timedelta(seconds=ahead_seconds)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
@@ -78,6 +79,10 @@ class Store:
         # platform's measured speed is not that of this machine's disk.
         self._connection.execute("pragma synchronous = off")
         self._connection.executescript(_TABLES)
+
+    def now(self) -> datetime:
+        """Give the time by the server's clock."""
+        return datetime.now(UTC) + self._ahead
 
     def close(self) -> None:
         """Close the file."""
@@ -100,12 +105,18 @@ class Store:
             **incident,
             "reference_number": reference,
             "tenant": tenant,
-            "created_at": _now(),
+            "created_at": _text(self.now()),
         }
         try:
             return dict(self._connection.execute(_INSERT, values).fetchone())
         except sqlite3.IntegrityError as error:
             raise StoreRefusalError("reference_number is taken") from error
+
+    def one(self, tenant: str, record_id: int) -> Row | None:
+        """Give one record of a tenant, None when it has none of this id."""
+        query = "select * from incidents where tenant = ? and id = ?"
+        row = self._connection.execute(query, [tenant, record_id]).fetchone()
+        return dict(row) if row else None
 
     def find(self, tenant: str, search: str, limit: int, offset: int) -> tuple[list[Row], int]:
         """Give one page of a tenant's records, newest first, and the number of all that match `search`."""
@@ -122,7 +133,7 @@ class Store:
     def log_request(self, method: str, path: str, reference: str | None, fault: str | None) -> int:
         """Write down a request before it is processed, so that a kill leaves it; give the row's id."""
         query = "insert into requests (at, method, path, reference_number, fault) values (?, ?, ?, ?, ?)"
-        row = self._connection.execute(query, [_now(), method, path, reference, fault])
+        row = self._connection.execute(query, [_text(datetime.now(UTC)), method, path, reference, fault])
         return int(row.lastrowid or 0)
 
     def log_answer(self, request_id: int, status: int) -> None:
@@ -142,5 +153,5 @@ class Store:
         return f"INC-{year}-{number:04d}"
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+def _text(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

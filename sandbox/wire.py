@@ -12,6 +12,15 @@ from starlette.types import Message, Receive, Send
 _PAUSE_BEFORE_CLOSE = 0.02
 
 
+# What comes first, and what comes again and again, without an end.
+TRICKLES = {
+    "slow_head": (b"HTTP/1.1 201 Created\r\nX-Slow: ", b"x"),
+    "slow_body": (b"HTTP/1.1 201 Created\r\nContent-Length: 100000\r\n\r\n{", b" "),
+    "interim": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+_EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+
+
 def transport_of(send: Send) -> asyncio.Transport:
     """Give the socket's transport behind uvicorn's `send`, the h11 cycle's bound method.
 
@@ -53,6 +62,19 @@ class Wire:
             await asyncio.wait_for(self._client_gone(), seconds)
         except TimeoutError:
             await self.cut()
+
+    async def early_hints(self) -> None:
+        """Send an interim answer."""
+        transport_of(self._send).write(_EARLY_HINTS)
+
+    async def trickle(self, first: bytes, piece: bytes, seconds: float) -> None:
+        """Send piece after piece, with a pause before each, until the client has gone."""
+        transport = transport_of(self._send)
+        transport.write(first)
+        gone = asyncio.ensure_future(self._client_gone())
+        while not gone.done():
+            await asyncio.wait([gone], timeout=seconds)
+            transport.write(piece)
 
     async def _close_unannounced(self) -> None:
         transport = transport_of(self._send)

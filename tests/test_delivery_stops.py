@@ -11,6 +11,7 @@ from threading import Thread
 
 import pytest
 
+from sandbox.auth import CREATE, READ, SET_REFERENCE
 from sandbox.process import Sandbox
 from tests.support import ROOT, Home
 from tests.test_delivery import ALL, counts, posts, stored
@@ -37,6 +38,47 @@ def same_again(home: Home, sandbox: Sandbox) -> dict[str, int]:
     assert done.returncode == 0, done.stderr
     assert stored(sandbox) == ALL
     return counts(home)
+
+
+LACKING = {
+    "incident:create": [READ, SET_REFERENCE],
+    "incident:set_reference_number": [READ, CREATE],
+}
+
+
+@pytest.mark.parametrize("lacking", LACKING)
+def test_a_permission_that_is_lacking_is_named_wherever_somebody_looks(home: Home, sandbox: Sandbox, lacking: str):
+    token = sandbox.token(*LACKING[lacking])
+    done = home.loader("--import", QGP_API_TOKEN=token)
+    assert done.returncode == 4, done.stderr
+    assert counts(home) == {"not_attempted": 5}
+    progress = [line for line in done.stdout.splitlines() if line.startswith("posting to staging")]
+    assert progress[-1].startswith("posting to staging 0/5")
+    assert "not_attempted" not in progress[-1]
+    told = [done.stdout, home.loader("explain", ALL[0]).stdout, home.loader("status").stdout]
+    for text in told:
+        asking = [
+            line for line in text.splitlines() if "run the same command again" in line or line.startswith("next:")
+        ]
+        assert f"lacks the permission {lacking} " in asking[-1], text
+        assert "ask the platform team for it; then" in asking[-1]
+        assert "refresh" not in text
+    assert same_again(home, sandbox) == {"created": 5}
+
+
+def test_one_signal_ends_a_run_whose_answers_trickle(home: Home, sandbox: Sandbox):
+    home.settings(read_timeout_seconds="4", connect_timeout_seconds="2", max_attempts="1000")
+    sandbox.fault("slow_body", count=0)
+    process = start(home)
+    while not posts(sandbox):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143, stderr
+    assert time.monotonic() - began < 40
+    assert "Traceback" not in stderr
+    assert same_again(home, sandbox)["created"] == 5
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from threading import Thread
+from threading import Event, Semaphore, Thread
 
 import pytest
 
+from loader.answer import Answer
 from loader.api import Api
 from loader.card import read_card
 from loader.config import Delivery, load_settings
@@ -188,6 +189,40 @@ def test_an_answer_that_never_comes_is_given_up():
         outcomes = post(url, "token", Pace(delivery, quiet), delivery, [record(1)])
     assert results(outcomes) == {Result.UNKNOWN}
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("limit", ["concurrency", "limiter"])
+def test_workers_are_served_in_the_order_in_which_they_ask(limit: str):
+    """Nobody is overtaken, whether a place or the window is waited for."""
+    brake = {"max_requests_per_minute": 0} if limit == "concurrency" else {"rate_limit_window_seconds": 0.01}
+    pace, served, asked = Pace(settings(max_concurrency=1, **brake), quiet), list[int](), Semaphore(0)
+    if limit == "limiter":
+        pace.remember(1, [])
+    under_way, first = Event(), Event()
+
+    def hold() -> Answer:
+        under_way.set()
+        assert first.wait(30)
+        return Answer(201, 1.0)
+
+    def ask(number: int) -> None:
+        asked.release()
+        pace.send(lambda: (served.append(number), Answer(201, 1.0))[1])
+
+    threads = [Thread(target=pace.send, args=[hold], daemon=True)]
+    threads[0].start()
+    assert under_way.wait(30)
+    for number in range(8):
+        threads.append(Thread(target=ask, args=[number], daemon=True))
+        threads[-1].start()
+        assert asked.acquire(timeout=30)
+        waiting_since = time.monotonic()
+        while len(pace._queue) <= number and time.monotonic() < waiting_since + 30:  # noqa: SLF001 - has it asked yet
+            time.sleep(0.001)
+    first.set()
+    for thread in threads:
+        thread.join(30)
+    assert served == list(range(8))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

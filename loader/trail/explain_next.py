@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from loader.trail.known_runs import LAST_BUILD
-from loader.typed import again, shown
+from loader.typed import again, platform_team, shown
 from loader.warehouse import Row
 
 THERE = ("created", "exists")
@@ -38,7 +38,7 @@ def verdict(seen: Row) -> str:
     if outcome.get("confirmed_by") == "earlier_run":
         return f"{word}: nothing was sent, {seen['settled_by'] or 'an earlier run'} had settled it"
     if outcome.get("confirmed_by"):
-        return f"{word}: answered 409 after an attempt whose answer was lost, so it is ours"
+        return f"{word}: answered 409 after a lost answer, and looked up: what was sent, and no older, so it is ours"
     if word == "unknown" and not outcome:
         return (
             f"{word}: it was about to be sent at {seen['intents'][0]['intended_at']:%H:%M:%S}, no outcome was written"
@@ -88,7 +88,9 @@ def _after_import(sightings: Sequence[Row], standing: Row, last: Row) -> str:
     """Return what to do about a record that an import has dealt with; `last` can be a validation after it."""
     word, is_same = fate(standing), standing["record_hash"] == last["record_hash"]
     if word in _OPEN:
-        return f"next: {_AGAIN}:\n  {_command(last, '--import')}"
+        asked = platform_team(standing["run"]["stopped_because"])
+        first = f"{asked}; then " if asked else ""
+        return f"next: {first}{_AGAIN}:\n  {_command(last, '--import')}"
     if word == "failed":
         return (
             _onwards(last)

@@ -7,6 +7,7 @@ from loader.advice import after_import
 from loader.audit import DELIVERY_COUNTS, FILE_COUNTS
 from loader.errors import OK, SOME_RECORDS
 from loader.job import DRY_RUN, IMPORT
+from loader.typed import platform_team
 from loader.warehouse import Row, Warehouse
 
 # Nothing that quotes a cell: the meaning of a code instead of its message, the API's code and fields instead of words.
@@ -129,7 +130,8 @@ def next_words(run: Row, readback: Row) -> str:
     if run["gate"] != "open":
         return str(run["gate"])
     if run["mode"] == IMPORT and run["stopped_because"]:
-        return "run the same command again: nothing is created twice"
+        first = "ask the platform team, then " if platform_team(run["stopped_because"]) else ""
+        return f"{first}run the same command again: nothing is created twice"
     if run["mode"] == IMPORT:
         return after_import(run, readback).removeprefix("next: ")
     then = "--import" if run["mode"] == DRY_RUN else "--dry-run"

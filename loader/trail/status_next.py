@@ -2,7 +2,7 @@
 
 import shlex
 
-from loader.typed import again, shown
+from loader.typed import again, platform_team, shown
 from loader.warehouse import Row
 
 _IMPORT_AGAIN = ("unknown", "not_attempted")
@@ -72,7 +72,8 @@ def _about(problem: Row) -> str:
     if not run or not run["source_file"]:
         return f"next: {problem['what_to_do']}"
     if kind in _IMPORT_AGAIN:
-        return f"next: {again(run, '--import')}"
+        asked = platform_team(run.get("stopped_because"))
+        return f"next: {asked}; then:\n  {again(run, '--import')}" if asked else f"next: {again(run, '--import')}"
     if kind == "failed":
         return f"next: correct what failed and import it again: nothing is created twice:\n  {again(run, '--import')}"
     if kind == "invalid":
