@@ -26,10 +26,14 @@ _FIRST_REFILL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Route:
-    """Where and how records are posted: the entity, the operator's settings."""
+    """Where and how records are posted: the entity, the operator's settings.
+
+    `begins` is called with a record's number before each request for it.
+    """
 
     card: Card
     delivery: Delivery
+    begins: Callable[[int], None] = lambda _: None
 
 
 class Workers:
@@ -166,5 +170,6 @@ def _verdict(api: Api, card: Card, look_up: LookUp, before: Outcome, answer: Ans
 
 
 def _post(api: Api, route: Route, record: PayloadRecord) -> Answer:
+    route.begins(record.record_number)
     with step(Step.SEND):
         return api.post(route.card.endpoint, record.body)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from loader.audit import DELIVERY_COUNTS, Journal, insert_run, now
+from loader.begun import begun_records
 from loader.card import Card
 from loader.errors import Refused, StoppedEarly
 from loader.process import Process
@@ -119,7 +120,8 @@ def close_unfinished(warehouse: Warehouse, journal: Journal, other_host_hours: i
     """Account for every record of the runs that began to post and never ended.
 
     The caller holds the run lock, and still the process of each such run is looked for: a lock file can be removed. A
-    record with an intent and no outcome is `unknown`: it may have been sent. All others without an outcome were never
+    record with an intent and no outcome is `unknown` when its request had begun, or when nobody knows whether it had:
+    it may be stored. All others without an outcome were never
     sent. That this run has closed them is kept with it.
 
     Raises:
@@ -141,7 +143,8 @@ def _close(connection: Any, warehouse: Warehouse, journal: Journal, row: Row) ->
     """Write what became of the records of a run, and its row, with the counts added."""
     run_id = row["run_id"]
     journal.note("unfinished_run_closed", unfinished_run_id=run_id)
-    connection.execute(keep_unknown_query(), [_ENDED, run_id])
+    noted = begun_records(warehouse.path, run_id)
+    connection.execute(keep_unknown_query(), [_ENDED, run_id, noted is None, json.dumps(noted or [])])
     connection.execute(keep_not_attempted_query(), [run_id])
     row |= dict.fromkeys(DELIVERY_COUNTS, 0) | {"stopped_because": _ENDED}
     row |= {f"{result}_records": records for result, records in _counts(connection, run_id).items()}
@@ -198,8 +201,12 @@ def opened_runs(connection: Any, entity: str) -> list[Row]:
 
 
 def keep_unknown_query() -> str:
-    """Return the statement that keeps intents without an outcome as `unknown`; its parameters: message, run id."""
-    return _LOSE.format(source="fct_intents", condition="", columns="'unknown' as result, ? as error_message")
+    """Return the statement that keeps intents without an outcome as `unknown`.
+
+    Its parameters: message, run id, whether all of them are, and otherwise the numbers of those that are, as JSON.
+    """
+    begun = "and (? or record_number in (select unnest(from_json(?, '[\"bigint\"]'))))"
+    return _LOSE.format(source="fct_intents", condition=begun, columns="'unknown' as result, ? as error_message")
 
 
 def keep_not_attempted_query() -> str:

@@ -22,7 +22,7 @@ def tighten(path: Path) -> None:
 
 def tighten_database(database: Path) -> None:
     """Tighten a DuckDB file, its log, and the files that we keep beside it."""
-    for suffix in ("", ".wal", ".lock", ".seal"):
+    for suffix in ("", ".wal", ".lock", ".seal", ".begun"):
         tighten(database.with_name(database.name + suffix))
 
 

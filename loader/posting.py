@@ -1,6 +1,7 @@
 """Posts the payload, batch after batch: intents are committed before the first request, outcomes after the last answer.
 
-So a kill at any instant leaves every record with an outcome, with an intent (`unknown`), or never sent.
+So a kill at any instant leaves every record with an outcome, with an intent, or never sent. Of those with an intent
+only the ones whose request had begun are `unknown`.
 """
 
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from itertools import islice
 
 from loader.account import commit_intents, commit_outcomes, opened_row
 from loader.audit import REPLACED, read_batch
+from loader.begun import noting
 from loader.delivery import Route, Workers
 from loader.history import (
     POSTING_ENDED,
@@ -48,9 +50,14 @@ def close_dead_runs(run: Run) -> None:
 def post(run: Run, target: Target) -> None:
     """Post what earlier runs have left, in their order; `run.results` grows with every settled record."""
     left = _prepared(run, target)
-    total, done = run.totals["ready_records"], run.results.total()
-    route = Route(run.job.card, run.settings.delivery)
+    last = max(left.numbers, default=0)
+    with noting(run.warehouse.path, run.run_id, last) as begun:
+        _deliver(run, target, left, Route(run.job.card, run.settings.delivery, begun.note))
+
+
+def _deliver(run: Run, target: Target, left: Plan, route: Route) -> None:
     memory = Memory(run.warehouse, run.pace, opened_row(run), route)
+    total, done = run.totals["ready_records"], run.results.total()
     run.delivering = True
     text = f"posting to {run.job.environment}"
     with run.console.progress(text, total, done, lambda: run.pace.spent().shares()) as advance:
@@ -58,8 +65,8 @@ def post(run: Run, target: Target) -> None:
         def settled(outcome: Outcome) -> None:
             run.results[outcome.result] += 1
             if outcome.result is not Result.NOT_ATTEMPTED:
-                done = {result: count for result, count in run.results.items() if result is not Result.NOT_ATTEMPTED}
-                advance(", ".join(f"{result.value} {count}" for result, count in done.items() if count))
+                counted = [entry for entry in run.results.items() if entry[0] is not Result.NOT_ATTEMPTED and entry[1]]
+                advance(", ".join(f"{result.value} {count}" for result, count in counted))
 
         with Workers(target.api, route, run.pace) as workers:
             for outcomes in workers.deliver(_intended(run, left), settled):

@@ -141,7 +141,7 @@ def test_verdicts_say_how_they_are_known():
 
 
 def test_a_killed_run_leaves_what_was_about_to_be_sent(home: Home):
-    killed(home, "after:commit_intents", "--environment", "staging", "--batch-size", "2")
+    killed(home, "before:commit_outcomes", "--environment", "staging", "--batch-size", "2")
     sent, unsent = asked(home, "EXT-2026-0001").stdout, asked(home, "EXT-2026-0005").stdout
     assert "intent     it was about to be sent at" in sent
     assert "unknown: it was about to be sent at" in sent

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -23,7 +26,7 @@ def test_the_next_run_names_the_unfinished_one_and_sends_nothing_that_is_settled
     killed(home, "after:commit_intents:2", "--environment", "staging", "--batch-size", "2")
     before = len([entry for entry in sandbox.requests() if entry["method"] == "POST"])
     done = home.loader("--import", "--batch-size", "2")
-    assert "ended without finishing: 2 unknown, 1 not attempted" in done.stderr
+    assert "ended without finishing: 0 unknown, 3 not attempted" in done.stderr, "no request of them had begun"
     assert "2 records are settled by it" in done.stderr
     assert done.returncode == 0
     assert len([entry for entry in sandbox.requests() if entry["method"] == "POST"]) == before + 3
@@ -31,9 +34,64 @@ def test_the_next_run_names_the_unfinished_one_and_sends_nothing_that_is_settled
         "select result, confirmed_by, attempts from audit.fct_import_records where run_id = ? order by record_number"
     )
     (dead, alive) = [run for (run,) in home.query("select run_id from audit.fct_runs order by start_time")]
-    assert [result for result, *_ in home.query(results, dead)] == ["created"] * 2 + ["unknown"] * 2 + ["not_attempted"]
+    assert [result for result, *_ in home.query(results, dead)] == ["created"] * 2 + ["not_attempted"] * 3
     assert home.query(results, alive) == [("exists", "earlier_run", 0)] * 2 + [("created", None, 1)] * 3
     accounted(home)
+
+
+def dead_run(home: Home) -> dict[str, int]:
+    """Return the results that the next run has written of the dead one."""
+    query = (
+        "select result, count(*) from audit.fct_import_records "
+        "where run_id = (select min_by(run_id, start_time) from audit.fct_runs) group by result"
+    )
+    return dict(home.query(query))
+
+
+def test_only_records_whose_request_had_begun_are_in_doubt(home: Home):
+    """One worker is killed at its second request: three records of the batch were never sent."""
+    home.settings(max_concurrency="1")
+    killed(home, "after:send:2", "--environment", "staging")
+    done = home.loader("--import")
+    assert done.returncode == 0, done.stderr
+    assert "ended without finishing: 2 unknown, 3 not attempted; what is unknown is settled first" in done.stderr
+    assert dead_run(home) == {"unknown": 2, "not_attempted": 3}
+    assert "created 5 (2 of them confirmed after a lost answer)" in done.stdout
+    accounted(home)
+    assert [path.name for path in home.folder.glob("*.begun")] == []
+
+
+@pytest.mark.parametrize("spoiled", ["gone", "of another boot", "of another run"])
+def test_all_that_had_an_intent_are_in_doubt_where_nobody_knows(home: Home, spoiled: str):
+    home.settings(max_concurrency="1")
+    killed(home, "after:send:2", "--environment", "staging")
+    notes = home.folder / "etl.duckdb.begun"
+    run_id, boot, *_ = notes.read_bytes().split()
+    if spoiled == "gone":
+        notes.unlink()
+    else:
+        foreign = boot if spoiled == "of another boot" else run_id
+        notes.write_bytes(notes.read_bytes().replace(foreign, b"x" * len(foreign)))
+    done = home.loader("--import")
+    assert done.returncode == 0, done.stderr
+    assert dead_run(home) == {"unknown": 5}
+    assert "created 5 (2 of them confirmed after a lost answer)" in done.stdout
+    accounted(home)
+
+
+def test_what_others_had_stored_long_before_a_kill_is_not_ours(home: Home, tmp_path: Path):
+    """All references were there for 20 minutes, unknown to this database: no kill makes them ours."""
+    assert home.loader("--import").returncode == 0
+    with sqlite3.connect(tmp_path / "sandbox.sqlite") as connection:
+        created = (datetime.now(UTC) - timedelta(minutes=20)).isoformat()
+        connection.execute("update incidents set created_at = ?", [created])
+    for table in ("fct_runs", "fct_import_records", "fct_intents", "fct_attempts", "fct_run_events"):
+        home.query(f"delete from audit.{table}")  # noqa: S608 - as a database that has never seen them
+    killed(home, "before:commit_outcomes", "--environment", "staging")
+    done = home.loader("--import")
+    assert done.returncode == 0, done.stderr
+    last = "select created_records, exists_records from audit.fct_runs order by start_time desc limit 1"
+    assert home.query(last) == [(0, 5)]
 
 
 @pytest.mark.parametrize("point", ["before:carry_over", "after:carry_over", "after:close_unfinished"])
