@@ -13,7 +13,7 @@ from loader.card import Card, Field
 from loader.errors import GateClosed, StoppedEarly
 from loader.gate import GateFacts, NodeResult
 from loader.payload import PayloadRecord, payload_record
-from loader.warehouse import Row, Warehouse, fetch, insert
+from loader.warehouse import NUMBERS, Row, Warehouse, fetch, in_bulk, insert
 
 FILE_COUNTS = (
     "parse_error_records",
@@ -117,8 +117,10 @@ def totals(warehouse: Warehouse, entity: str) -> Row:
     return found[0]
 
 
-def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, *, changes: bool) -> None:
-    """Copy the verdicts and issues of a build, and the changed cells with `changes`, in one transaction.
+def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, changed: Sequence[str]) -> None:
+    """Copy the verdicts and issues of a build, and the cells of the fields `changed`, in one transaction.
+
+    One field after the other: DuckDB would compare all of them with the file at once, and hold it once for each.
 
     Raises:
         StoppedEarly: the database has another build by now.
@@ -128,14 +130,10 @@ def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, 
         of_build = f"select 1 from validation.int_{journal.entity}_totals where invocation_id = ?"  # noqa: S608 - a card's name
         if not fetch(connection, of_build, [invocation_id]):
             raise StoppedEarly(f"{REPLACED}; nothing was posted: run the same command again")
-        for table, (model, columns) in _COPIED.items():
-            if table == "fct_changes" and not changes:
-                continue
-            connection.execute(
-                f"insert into audit.{table} by name select ? as run_id, ? as entity_type, {columns} "  # noqa: S608
-                f"from validation.{model.format(entity=journal.entity)}",
-                [journal.run_id, journal.entity],
-            )
+        _copy(connection, journal, "fct_records")
+        _copy(connection, journal, "fct_issues")
+        for name in changed:
+            _copy(connection, journal, "fct_changes", f"where field = '{name}'")
         if events := journal.taken():
             insert(connection, "fct_run_events", events)
 
@@ -169,6 +167,15 @@ def insert_outcomes(connection: Any, database: Path, rows: Sequence[Row]) -> Non
 def _closed_by_another(database: Path, what: str) -> str:
     return (
         f"{database}: {what}: another run has closed this one, and it keeps nothing twice; run the same command again"
+    )
+
+
+def _copy(connection: Any, journal: Journal, table: str, condition: str = "") -> None:
+    model, columns = _COPIED[table]
+    connection.execute(
+        f"insert into audit.{table} by name select ? as run_id, ? as entity_type, {columns} "  # noqa: S608
+        f"from validation.{model.format(entity=journal.entity)} {condition}",
+        [journal.run_id, journal.entity],
     )
 
 
@@ -237,8 +244,8 @@ def read_batch(warehouse: Warehouse, card: Card, invocation_id: str, numbers: Se
     names = ", ".join(f'"{name}"' for name in fields)
     rows = warehouse.rows(
         f"select record_number, line_number, record_hash, {names} from payload.{card.payload_model} "  # noqa: S608
-        "where invocation_id = ? and record_number between ? and ? and record_number in (select unnest(?))",
-        [invocation_id, min(numbers), max(numbers), list(numbers)],
+        f"where invocation_id = ? and record_number between ? and ? and record_number in (select unnest({NUMBERS}))",
+        [invocation_id, min(numbers), max(numbers), in_bulk(numbers)],
     )
     found = {row["record_number"]: row for row in rows}
     return [payload_record(found[number], fields, card.key) for number in numbers if number in found]

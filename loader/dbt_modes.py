@@ -1,4 +1,4 @@
-"""The dbt-duckdb plugin of profiles.yml: a plain `dbt build` creates its database for its owner alone too."""
+"""The dbt-duckdb plugin of profiles.yml: what holds for our own connections to the database holds for dbt's too."""
 
 import os
 from pathlib import Path
@@ -9,19 +9,21 @@ from dbt_common.exceptions import DbtRuntimeError
 
 from loader.config import ROOT
 from loader.modes import private_umask, tighten, tighten_database
+from loader.warehouse import MEMORY_LIMIT
 
 
 class Plugin(BasePlugin):
     """Named so by dbt-duckdb. It acts just before dbt opens the database."""
 
-    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:  # noqa: ARG002 - dbt-duckdb's own
-        """Set the umask; tighten the database, and the project's logs and compiled queries, which may quote cells.
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Limit DuckDB's memory; keep private the file, the logs and the compiled queries, which may quote cells.
 
         Raises:
             DbtRuntimeError: the path is a link to a file of another name. DuckDB names the catalogue after that file,
                 dbt after the link, and nobody could read the views.
 
         """
+        config["memory_limit"] = MEMORY_LIMIT
         private_umask()
         database, file = Path(creds.path), Path(os.path.realpath(creds.path))
         if database.name != file.name:

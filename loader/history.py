@@ -11,7 +11,7 @@ from loader.begun import begun_records
 from loader.card import Card
 from loader.errors import Refused, StoppedEarly
 from loader.process import Process
-from loader.warehouse import Row, Warehouse, fetch, insert
+from loader.warehouse import Row, Warehouse, fetch, in_bulk, insert
 
 POSTING_STARTED, POSTING_ENDED, SERVER_CLOCK = "posting_started", "posting_ended", "server_clock"
 EARLIER_RUN = "earlier_run"
@@ -89,7 +89,7 @@ _CARRY = """
     inner join audit.fct_import_records as earlier
         on earlier.run_id = ? and earlier.reference_number = payload.{key}
         and earlier.record_hash = payload.record_hash
-    where payload.invocation_id = ? and list_contains(?, earlier.result)
+    where payload.invocation_id = ? and list_contains(from_json(?, '["varchar"]'), earlier.result)
     order by payload.record_number, earlier.result = 'failed'
 """
 
@@ -239,7 +239,9 @@ def carry_over(warehouse: Warehouse, run: Row, card: Card, events: list[Row], *,
         if not goes_on:
             return None
         carried = _CARRY.format(payload=card.payload_model, key=card.key)
-        connection.execute(carried, [run["run_id"], EARLIER_RUN, before[0]["run_id"], run["invocation_id"], results])
+        connection.execute(
+            carried, [run["run_id"], EARLIER_RUN, before[0]["run_id"], run["invocation_id"], in_bulk(results)]
+        )
     return before[0]
 
 

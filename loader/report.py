@@ -1,6 +1,7 @@
 """The files of a run: exports of its audit rows as JSON, and its records as two CSVs."""
 
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from loader.export_files import OutputFile, keep_files
 from loader.export_json import Document, Entries, write_json
 from loader.history import POSTING_ENDED
 from loader.job import IMPORT, VALIDATE_ONLY
+from loader.spool import ROW_GROUP
 from loader.verify import READ_BACK
 from loader.warehouse import Row, Warehouse
 
@@ -49,6 +51,9 @@ _TRAIL = """
     from audit.rpt_audit_trail where run_id = $run_id{kept}
     order by rpt_audit_trail.timestamp, row_number nulls last, action, if(row_number is null, details, null)
 """
+_VALIDATED = "select max(event_time) as event_time from audit.fct_run_events where run_id = ? and action = 'validated'"
+# How many records' changes are listed at once; a longer trail is made in parts.
+_RECORDS_AT_ONCE = 2 * ROW_GROUP
 _IMPORTED = """
     select
         record_number as row_number, line_number, reference_number, result, confirmed_by, status_code, attempts,
@@ -139,11 +144,30 @@ def validation_document(warehouse: Warehouse, run: Row) -> dict[str, Any]:
     }
 
 
-def audit_document(warehouse: Warehouse, run: Row) -> Entries:
+def audit_document(warehouse: Warehouse, run: Row, at_once: int = _RECORDS_AT_ONCE) -> Entries:
     """Return the audit trail of a run in the order of time; changed cells are left out where nothing is to be sent."""
     # As text of the query and not as a parameter, so that DuckDB never works the left out entries out.
     kept = " and action <> 'record_transformed'" if run["mode"] == VALIDATE_ONLY else ""
-    return Entries(warehouse.json_texts(_TRAIL.replace("{kept}", kept), {"run_id": run["run_id"]}))
+    parts = [_TRAIL.replace("{kept}", kept + part) for part in _trail_parts(warehouse, run, at_once)]
+    return Entries(chain.from_iterable(warehouse.json_texts(part, {"run_id": run["run_id"]}) for part in parts))
+
+
+def _trail_parts(warehouse: Warehouse, run: Row, at_once: int) -> list[str]:
+    """Return the conditions that divide a long audit trail, in its order: DuckDB lists the changes of a part in memory.
+
+    All changes have the time of the validation; there they are in the order of their records.
+    """
+    validated = warehouse.rows(_VALIDATED, [run["run_id"]])[0]["event_time"]
+    if validated is None or run["total_records"] <= at_once:
+        return [""]
+    at = f"timestamp '{validated}'"
+    ranges = range(1, run["total_records"] + 1, at_once)
+    return [
+        f" and timestamp < {at}",
+        *(f" and timestamp = {at} and row_number between {first} and {first + at_once - 1}" for first in ranges),
+        f" and timestamp = {at} and row_number is null",
+        f" and timestamp > {at}",
+    ]
 
 
 def import_document(warehouse: Warehouse, run: Row) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def _prepare(run: Run) -> None:
     run.journal.note("validated", output_hash=run.totals["output_hash"], ready_records=run.totals["ready_records"])
     # A validation sends nothing: what staging changed stands in `validation` until the next build, and is not kept.
     with step(Step.KEEP_VALIDATION):
-        keep_validation(run.warehouse, run.journal, run.totals["invocation_id"], changes=job.mode != VALIDATE_ONLY)
+        fields = () if job.mode == VALIDATE_ONLY else [field.name for field in job.card.fields]
+        keep_validation(run.warehouse, run.journal, run.totals["invocation_id"], fields)
     _judge_gate(run)
 
 

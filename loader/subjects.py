@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, NamedTuple
 from loader.apart import ATTACHED, literal, quoted
 from loader.audit import now
 from loader.errors import StoppedEarly
-from loader.warehouse import Row, copy_rows, fetch
+from loader.warehouse import TEXTS, Row, copy_rows, fetch, in_bulk
 
 RUN, INVOCATION, RECEIPT = "run", "invocation", "receipt"
 # That a run stood open when others were sealed; what it holds is sealed when it is closed.
@@ -130,7 +130,7 @@ def _of_table(
     DuckDB hashes and sorts. Few hashes it puts together itself; many it writes to a file, sorted on all cores, and on
     the disk where the memory does not do. One digest after the other is taken of that file here.
     """
-    parameters = [] if ids is None else [list(ids)]
+    parameters = [] if ids is None else [in_bulk(ids)]
     counted = fetch(connection, _counts(table, ids), parameters)
     if sum(row["rows"] for row in counted) <= rows_in_memory:
         for row in fetch(connection, _digests(table, ids), parameters):
@@ -197,4 +197,4 @@ def _digests(table: Table, ids: Sequence[str | None] | None) -> str:
 
 
 def _condition(table: Table, ids: Sequence[str | None] | None) -> str:
-    return "" if ids is None else f'where "{table.id_column}" in (select unnest(?))'
+    return "" if ids is None else f'where "{table.id_column}" in (select unnest({TEXTS}))'

@@ -15,7 +15,7 @@ PYTHON = sorted(path for folder in ("loader", "probe") for path in (ROOT / folde
 MACROS = sorted((ROOT / "dbt_project" / "macros").glob("*.sql"))
 MODELS = sorted((ROOT / "dbt_project" / "models").rglob("*.sql"))
 OUR_FOLDERS = ("loader", "probe", "sandbox", "rehearsal", "benchmarks")
-MAX_PYTHON, MAX_MACRO, MAX_MODEL = 300, 40, 75
+MAX_PYTHON, MAX_MACRO, MAX_MODEL = 400, 40, 75
 # The audit trail joins five tables; every other model is one idea.
 LONGER_MODELS = {"rpt_audit_trail.sql": 110}
 LONGER_TESTS = {

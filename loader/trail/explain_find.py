@@ -7,7 +7,7 @@ from typing import Any
 from loader.errors import NotFound, Refused
 from loader.trail.known_runs import as_run, last_builds, of_file, read_runs, relations
 from loader.typed import shown
-from loader.warehouse import Row, Warehouse, fetch
+from loader.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk
 
 _LINE = re.compile(r"(?s)(.+):([0-9]{1,15})\Z")
 _COLUMNS = "record_number, line_number, reference_number, record_hash, status, exception_reason"
@@ -122,8 +122,8 @@ def _newest(trail: Trail, of_path: set[str | None]) -> str | None:
     """Return the run that was written last of these; None for a build that no run has seen."""
     if None in of_path:
         return None
-    query = "select run_id from audit.fct_records where list_contains(?, run_id) order by rowid desc limit 1"
-    newest = fetch(trail.connection, query, [sorted(filter(None, of_path))])
+    query = f"select run_id from audit.fct_records where run_id in (select unnest({TEXTS})) order by rowid desc limit 1"  # noqa: S608
+    newest = fetch(trail.connection, query, [in_bulk(sorted(filter(None, of_path)))])
     return newest[0]["run_id"] if newest else ""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from loader.trail.explain_find import Trail
 from loader.trail.explain_source import SourceText, Span, read_spans
-from loader.warehouse import Row, fetch
+from loader.warehouse import TEXTS, Row, fetch, in_bulk
 
 Key = tuple[str | None, int]
 # Of each table the columns that say more than which record of which run it is, and their order. The first three are
@@ -127,9 +127,12 @@ def _of_build(trail: Trail, relation: str, columns: str, number: int) -> list[Ro
 
 def _add_rejected_file(trail: Trail, sightings: Sequence[Row]) -> None:
     """Add the path of the file with the rejected records of the run, where it still stands."""
-    query = "select run_id, path from audit.fct_output_files where kind = 'rejected' and list_contains(?, run_id)"
+    query = (
+        "select run_id, path from audit.fct_output_files "  # noqa: S608 - our own text
+        f"where kind = 'rejected' and list_contains({TEXTS}, run_id)"
+    )
     runs = sorted({seen["run_id"] for seen in sightings if seen["run_id"]})
-    found = fetch(trail.connection, query, [runs]) if runs else []
+    found = fetch(trail.connection, query, [in_bulk(runs)]) if runs else []
     paths = {row["run_id"]: row["path"] for row in found if Path(row["path"]).is_file()}
     for seen in sightings:
         seen["rejected_file"] = paths.get(seen["run_id"])
@@ -183,11 +186,12 @@ def _by_key(
     keys = [_key(seen) for seen in sightings if seen["run_id"]]
     query = (
         f"select run_id, record_number, {columns} from audit.{table} "  # noqa: S608 - our own names
-        f"where list_contains($runs, run_id) and list_contains($numbers, record_number) order by {order}"
+        f"where list_contains(from_json($runs, '[\"varchar\"]'), run_id) "
+        f"and list_contains(from_json($numbers, '[\"bigint\"]'), record_number) order by {order}"
     )
     runs, numbers = sorted({str(run) for run, _ in keys}), sorted({number for _, number in keys})
     rows: defaultdict[Key, list[Row]] = defaultdict(list)
-    for row in fetch(connection, query, {"runs": runs, "numbers": numbers}) if keys else ():
+    for row in fetch(connection, query, {"runs": in_bulk(runs), "numbers": in_bulk(numbers)}) if keys else ():
         rows[row.pop("run_id"), row.pop("record_number")].append(row)
     return rows
 

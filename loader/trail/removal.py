@@ -17,7 +17,7 @@ from loader.job import new_run_id
 from loader.seals import Seal, add_seals, chain, known, note, seal_finished
 from loader.subjects import RECEIPT, Subject, audit_tables, contents
 from loader.trail.retention import Plan, Removal, plan
-from loader.warehouse import Row, Warehouse, fetch, insert
+from loader.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk, insert
 
 
 class Fate(Enum):
@@ -118,8 +118,8 @@ def _delete(connection: Any, found: Plan) -> None:
         going = [removal.subject for removal in found.removals if table.name in removal.tables]
         if going:
             connection.execute(
-                f"delete from {table.relation} where {table.id_column} in (select unnest(?))",  # noqa: S608
-                [[subject.id for subject in going]],
+                f"delete from {table.relation} where {table.id_column} in (select unnest({TEXTS}))",  # noqa: S608
+                [in_bulk([subject.id for subject in going])],
             )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from loader.seals import Seal, chain
 from loader.subjects import INVOCATION, RECEIPT, RUN, Content, Subject, Table, audit_tables, contents, subjects
 from loader.trail.proof import Trail, removed_before, row_problems
-from loader.warehouse import Row, fetch
+from loader.warehouse import TEXTS, Row, fetch, in_bulk
 
 SEALED_LATER = "sealed after that day"
 UNFINISHED, NEEDED, ALTERED = "unfinished", "needed by a run that is kept", "not as it was sealed: run audit-verify"
@@ -33,7 +33,7 @@ _KEPT_RUNS = {
 _SETTLED_BY = """
     with outcomes as (
         select records.rowid as position, records.run_id, records.entity_type, reference_number, result, address,
-            list_contains(?, records.run_id) as is_kept
+            list_contains(from_json(?, '["varchar"]'), records.run_id) as is_kept
         from audit.fct_import_records as records inner join audit.fct_runs using (run_id)
         where result in ('unknown', 'created', 'exists')
     )
@@ -44,9 +44,10 @@ _SETTLED_BY = """
 """
 # What kept runs name, and what the gate judges the last build by.
 _INVOCATIONS = """
-    select invocation_id from audit.fct_runs where list_contains($kept, run_id)
+    select invocation_id from audit.fct_runs where list_contains(from_json($kept, '["varchar"]'), run_id)
     union
-    select try_cast(details as json) ->> 'invocation_id' from audit.fct_run_events where list_contains($kept, run_id)
+    select try_cast(details as json) ->> 'invocation_id' from audit.fct_run_events
+    where list_contains(from_json($kept, '["varchar"]'), run_id)
     union
     select arg_max(invocation_id, finished_at)
     from audit.fct_dbt_payloads inner join audit.fct_dbt_invocations using (invocation_id) group by entity_type
@@ -135,8 +136,8 @@ def _kept(connection: Any, states: dict[Subject, Row], old: set[Subject], before
         kept.setdefault(subject, SEALED_LATER)
     young = {subject.id for subject in states if subject.kind == RUN and subject not in old}
 
-    def runs() -> list[str | None]:
-        return sorted(young | {subject.id for subject in kept if subject.kind == RUN}, key=str)
+    def runs() -> str:
+        return in_bulk(sorted(young | {subject.id for subject in kept if subject.kind == RUN}, key=str))
 
     while found := fetch(connection, _SETTLED_BY, [runs()]):
         kept |= {Subject(RUN, row["run_id"]): NEEDED for row in found}
@@ -167,8 +168,11 @@ def _last_rows(connection: Any, tables: list[Table]) -> dict[str, set[str]]:
 
 
 def _files(connection: Any, chosen: list[Subject]) -> dict[str, list[tuple[str, str]]]:
-    query = "select run_id, path, sha256 from audit.fct_output_files where run_id in (select unnest(?)) order by path"
+    query = (
+        "select run_id, path, sha256 from audit.fct_output_files "  # noqa: S608 - our own text
+        f"where run_id in (select unnest({TEXTS})) order by path"
+    )
     files: dict[str, list[tuple[str, str]]] = {}
-    for row in fetch(connection, query, [[subject.id for subject in chosen if subject.kind == RUN]]):
+    for row in fetch(connection, query, [in_bulk([subject.id for subject in chosen if subject.kind == RUN])]):
         files.setdefault(row["run_id"], []).append((row["path"], row["sha256"]))
     return files

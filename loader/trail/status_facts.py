@@ -9,7 +9,7 @@ from loader.audit import now
 from loader.card import entities
 from loader.history import opened_runs
 from loader.trail.known_runs import read_runs, under_way
-from loader.warehouse import Row, fetch
+from loader.warehouse import Row, fetch, in_bulk
 
 LAST_RUNS = 5
 _EXAMPLES = 3
@@ -17,7 +17,7 @@ _COUNTS = """
     select
         run_id, end_time, total_records, ready_records, parse_error_records + invalid_records as invalid_records,
         created_records, exists_records, failed_records, unknown_records, not_attempted_records, closes
-    from audit.fct_runs where list_contains(?, run_id)
+    from audit.fct_runs where list_contains(from_json(?, '["varchar"]'), run_id)
 """
 # A run that is unfinished waits in any case.
 _UNCLOSED = """
@@ -71,7 +71,7 @@ def read_facts(connection: Any, database: Path, retention_days: int) -> Row:
     """Return the facts, as `status --json` prints them but for what they come to."""
     runs = read_runs(connection)
     last = list(runs.values())[-LAST_RUNS:]
-    counts = {row["run_id"]: row for row in fetch(connection, _COUNTS, [[row["run_id"] for row in last]])}
+    counts = {row["run_id"]: row for row in fetch(connection, _COUNTS, [in_bulk([row["run_id"] for row in last])])}
     process, run = under_way(runs, database)
     # What a run has under way is `unknown` until it is answered, and waits for nobody.
     running = run["run_id"] if run else None

@@ -1,12 +1,13 @@
 {{ config(materialized='view') }}
 {% set fields = card('incident').fields %}
 
-with staged as (
+-- Each field reads its own column alone: DuckDB would keep whatever is read twice in memory, every column of it.
+with staged as not materialized (
     select * from {{ ref('stg_incident') }}
     where parse_error is null
 ),
 
-source_records as (
+source_records as not materialized (
     select * from {{ ref('raw_incident') }}
 ),
 
