@@ -1,6 +1,6 @@
-"""Times `--validate-only` of a large file beside a bare read of it and beside a row-by-row loop with the same checks.
+"""Times `--validate-only` of a large file beside a bare read of it, a loop with the same checks, and a dry-run.
 
-Each is a process of its own from start to end. The three take turns, so that what else the machine does is shared.
+Each is a process of its own from start to end. They take turns, so that what else the machine does is shared.
 
 Usage: python -m benchmarks.validate [--records N] [--runs N]
 """
@@ -26,6 +26,8 @@ ENTITY, RECORDS, RUNS = "incident", 1_000_000, 3
 # Free disk: the file, a database that holds it in several stages, the reports; copies of it in the temporary folder.
 BYTES_PER_RECORD, SPOOLED_BYTES_PER_RECORD = 4_000, 600
 AT_MOST_BARE_READS, LESS_THAN_LOOPS = 12, 0.5
+# The dry-run, which keeps what an import would send and every changed cell.
+AT_MOST_VALIDATIONS, AT_MOST_MEGABYTES = 1.4, 1_000
 MEGABYTE = 1_000_000
 
 
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         source = _source(options.records)
         # dbt parses the project once and keeps that: in no measure, whatever was there before.
-        _measured(_validate(load_settings().default_source), FOLDER / "run")
+        _measured(_pipeline("B", "validate-only", load_settings().default_source), FOLDER / "run")
         measures = _take_turns(_subjects(source), options.runs)
     except RuntimeError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -107,14 +109,15 @@ def _subjects(source: Path) -> list[Subject]:
     python, folder = sys.executable, FOLDER / "run"
     return [
         Subject("A", "bare read_csv", (python, "benchmarks/bare_read.py", str(source), str(folder / "bare.duckdb"))),
-        _validate(source),
+        _pipeline("B", "validate-only", source),
         Subject("C", "DictReader loop", (python, "-m", "benchmarks.dictreader_loop", str(source), ENTITY, str(folder))),
+        _pipeline("D", "dry-run", source),
     ]
 
 
-def _validate(source: Path) -> Subject:
-    command = (sys.executable, "-m", "loader", "--environment", "staging", "--validate-only", "--source", str(source))
-    return Subject("B", "validate-only", (*command, "--entity-type", ENTITY), (0, 1))
+def _pipeline(letter: str, mode: str, source: Path) -> Subject:
+    command = (sys.executable, "-m", "loader", "--environment", "staging", f"--{mode}", "--source", str(source))
+    return Subject(letter, mode, (*command, "--entity-type", ENTITY), (0, 1))
 
 
 def _take_turns(subjects: Sequence[Subject], runs: int) -> dict[str, list[Measure]]:
@@ -171,9 +174,9 @@ def _median(measures: Sequence[Measure]) -> Measure:
 
 
 def _print_table(medians: dict[str, Measure]) -> bool:
-    """Print the medians with their ratios; return whether both limits are kept."""
+    """Print the medians with their ratios; return whether all limits are kept."""
     names = {subject.letter: subject.name for subject in _subjects(Path())}
-    bare, validate, loop = (medians[letter].seconds for letter in "ABC")
+    bare, validate, loop, dry_run = (medians[letter].seconds for letter in "ABCD")
     print(f"\n{'':20}{'seconds':>10}{'times A':>10}{'of C':>8}{'peak MB':>10}")
     for letter, measure in medians.items():
         print(
@@ -183,6 +186,8 @@ def _print_table(medians: dict[str, Measure]) -> bool:
     limits = {
         f"B is at most {AT_MOST_BARE_READS} times A": validate <= AT_MOST_BARE_READS * bare,
         f"B is less than {LESS_THAN_LOOPS} of C": validate < LESS_THAN_LOOPS * loop,
+        f"D is at most {AT_MOST_VALIDATIONS} times B": dry_run <= AT_MOST_VALIDATIONS * validate,
+        f"D takes at most {AT_MOST_MEGABYTES:,} MB": medians["D"].peak_bytes <= AT_MOST_MEGABYTES * MEGABYTE,
     }
     for limit, kept in limits.items():
         print(f"{limit}: {'yes' if kept else 'NO'}")
