@@ -225,6 +225,35 @@ def test_workers_are_served_in_the_order_in_which_they_ask(limit: str):
     assert served == list(range(8))
 
 
+def test_who_has_just_been_served_does_not_overtake_who_waits():
+    """A worker that asks again at once goes behind the one that waits, however quick it is."""
+    pace, served, waits = Pace(settings(max_concurrency=1), quiet), list[str](), Event()
+
+    def answered(name: str) -> Answer:
+        served.append(name)
+        if len(served) == 1:
+            waits.wait(30)
+        return Answer(201, 1.0)
+
+    def ask_often() -> None:
+        for _ in range(200):
+            pace.send(lambda: answered("busy"))
+
+    busy = Thread(target=ask_often, daemon=True)
+    waiter = Thread(target=lambda: pace.send(lambda: answered("waiter")), daemon=True)
+    busy.start()
+    deadline = time.monotonic() + 30
+    while not served and time.monotonic() < deadline:
+        time.sleep(0.001)
+    waiter.start()
+    while not pace._queue and time.monotonic() < deadline:  # noqa: SLF001 - has it asked yet
+        time.sleep(0.001)
+    waits.set()
+    for thread in (busy, waiter):
+        thread.join(30)
+    assert served.index("waiter") == 1
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_of_ours_ends_the_run_and_is_not_swallowed(sandbox: Sandbox):
     delivery, pace = settings(), Pace(settings(), quiet)
