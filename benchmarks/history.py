@@ -16,9 +16,9 @@ import duckdb
 
 from benchmarks.history_rows import write_history
 from benchmarks.validate import positive
+from loader.audit.seals import seal_audit
 from loader.config import ROOT
-from loader.seals import seal_audit
-from loader.warehouse import Warehouse
+from loader.storage.warehouse import Warehouse
 
 FOLDER = ROOT / "data" / "bench" / "history"
 DATABASE = FOLDER / "etl.duckdb"

@@ -11,8 +11,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from benchmarks.loop_text import WHITE, folded_key
-from loader.grammar import Grammar
-from loader.scan import scan
+from loader.landing.scan import Grammar, scan
 
 BLANK_LINES = (b"\n", b"\r\n")
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from loader.trail import COMMANDS, run_command
+from loader.commands import COMMANDS, run_command
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader") -> int:

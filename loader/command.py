@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from loader.console import printable
 from loader.errors import EtlError, Refused
-from loader.modes import private_umask
+from loader.storage.files import private_umask
 
 
 class OneLineParser(argparse.ArgumentParser):

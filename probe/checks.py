@@ -1,23 +1,162 @@
 """The four checks of the contract probe: GET requests only, a handful of them, each with what to do when it fails."""
 
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
-from loader.api import Answer
+from loader.api.answer import Answer, is_lost
+from loader.api.tokens import Tokens
 from loader.card import Card
-from loader.tokens import Tokens
-from probe import authentication
-from probe.asking import Asking
-from probe.check import OK, Check, curl, described, failed, passed, says_nothing
+from loader.config import TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE
+from loader.delivery.verdict import api_message
+from probe.client import Asking
 from probe.compare import differences
 from probe.finding import NOT_COMPARED, Finding, Kind, Severity
-from probe.openapi import create_schema
-from probe.resolver import PathMoved, Unreadable
+from probe.jwt import Described, describe, duration
+from probe.openapi import PathMoved, Unreadable, create_schema
+
+OK = HTTPStatus.OK
+REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: what was expected, what was found, and what to do (None when it passed).
+
+    `unanswered` says that it failed for want of an answer that says anything; `curl` is a line that asks the same.
+    """
+
+    name: str
+    passed: bool
+    expected: str
+    found: str
+    how_to_fix: str | None = None
+    curl: str | None = None
+    unanswered: bool = False
+    findings: tuple[Finding, ...] = ()
+
+
+def passed(name: str, expected: str, found: str, findings: Iterable[Finding] = ()) -> Check:
+    """Return a check that passed."""
+    return Check(name, passed=True, expected=expected, found=found, findings=tuple(findings))
+
+
+def failed(name: str, expected: str, found: str, **more: Any) -> Check:
+    """Return a check that failed; `more` are how_to_fix, curl, unanswered and findings."""
+    return Check(name, passed=False, expected=expected, found=found, **more)
+
+
+def says_nothing(answer: Answer) -> bool:
+    """Tell whether an answer says nothing about the API's contract: a 429 or a lost one."""
+    return answer.status == HTTPStatus.TOO_MANY_REQUESTS or is_lost(answer.status)
+
+
+def described(answer: Answer) -> str:
+    """Return what came back, in a few words of one line."""
+    if answer.status is None:
+        return answer.reason
+    if answer.status == OK:
+        kind = answer.hide(answer.headers.get("Content-Type", "")).partition(";")[0].strip()
+        return "200" if answer.json() is not None else f"200, but no JSON ({kind[:40] or 'of no type'})"
+    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+        return f"{answer.status}, a redirect, which is never followed"
+    return f"{answer.status} ({api_message(answer)})"
+
+
+def curl(url: str, *, with_token: bool = False) -> str:
+    """Return a line for bash that asks the same; the token stays in its variable, and out of the list of processes."""
+    if with_token:
+        has_command_alone = not os.environ.get(TOKEN_VARIABLE) and os.environ.get(TOKEN_COMMAND_VARIABLE)
+        token = f'$(eval "${TOKEN_COMMAND_VARIABLE}")' if has_command_alone else f"${TOKEN_VARIABLE}"
+        return f"curl -sS -i -H @- '{url}' <<< \"Authorization: Bearer {token}\""
+    return f"curl -sS -i '{url}'"
+
+
+AUTHENTICATION = "authentication"
+PAGE = {"page": 1, "page_size": 1}
+_QUERY = "?page=1&page_size=1"
+_EXPECTED = "401 or 403 without a token, 200 with it"
+
+
+@dataclass(frozen=True)
+class Need:
+    """How long the records of the last build would take at the rate limit last known; in words where they come from."""
+
+    seconds: float
+    records: str
+
+
+def _authentication(asking: Asking, card: Card, tokens: Tokens, need: Callable[[], Need | None]) -> Check:
+    """Ask for the list without a token and with ours."""
+    without = asking.get(card.endpoint, PAGE, anonymous=True)
+    answer = asking.get(card.endpoint, PAGE)
+    if answer.status == HTTPStatus.UNAUTHORIZED and asking.refresh_token(answer):
+        answer = asking.get(card.endpoint, PAGE)
+    token = describe(tokens.current()[1])
+    url = asking.address + card.endpoint + _QUERY
+    found = f"{_without(without)} without a token, {described(answer)} with it"
+    is_taken = answer.status == OK and answer.json() is not None
+    if without.status in REFUSED and is_taken:
+        notice = _notice(token, tokens, need)
+        return passed(AUTHENTICATION, _EXPECTED, found, (notice,) if notice else ())
+    if answer.status in REFUSED:
+        state, fix = _refused(answer, token, card)
+        return failed(AUTHENTICATION, _EXPECTED, f"{found}{state}", how_to_fix=fix, curl=curl(url, with_token=True))
+    open_to_all = without.status not in REFUSED and not says_nothing(without)
+    wrong = open_to_all or not (is_taken or says_nothing(answer))
+    fix = "check the address: this is not the API that the card describes" if wrong else "check the API's health"
+    line = curl(url, with_token=not open_to_all)
+    return failed(AUTHENTICATION, _EXPECTED, found, how_to_fix=fix, curl=line, unanswered=not wrong)
+
+
+def _without(answer: Answer) -> str:
+    return str(answer.status) if answer.status in REFUSED else described(answer)
+
+
+def _refused(answer: Answer, token: Described, card: Card) -> tuple[str, str]:
+    """Return what the token says of itself, and what to do, when the API has refused it."""
+    if answer.status == HTTPStatus.FORBIDDEN:
+        permissions = ", ".join((f"{card.entity}:read", *card.create_permissions))
+        return ": a permission is missing", f"ask the platform team for {permissions}, then refresh {TOKEN_VARIABLE}"
+    if not token.is_jwt:
+        fix = f"export {TOKEN_VARIABLE} anew, all of it and nothing else"
+        return ": the token is malformed, not a JWT (three parts with dots between)", fix
+    if token.expires_at is None:
+        return ": the token does not say when it expires", f"refresh {TOKEN_VARIABLE}"
+    left = token.expires_at - time.time()
+    if left <= 0:
+        return f": the token expired {duration(left)} ago", f"refresh {TOKEN_VARIABLE}"
+    return (
+        f": the token is refused though it expires only in {duration(left)}",
+        f"refresh {TOKEN_VARIABLE} with one of this environment: another one's, or a revoked one, looks like this",
+    )
+
+
+def _notice(token: Described, tokens: Tokens, need: Callable[[], Need | None]) -> Finding | None:
+    """Return what is worth knowing of a token that the API accepts."""
+    if token.expires_at is None:
+        return None
+    left = token.expires_at - time.time()
+    if left <= 0:
+        message = f"the token expired {duration(left)} ago by this clock, yet the API takes it: check the clock"
+        return Finding(Kind.ACCEPTED_THOUGH_EXPIRED, Severity.NOTICE, message, is_urgent=True)
+    message, is_short = f"the token expires in {duration(left)}", False
+    if tokens.is_renewable:
+        message += f"; {TOKEN_COMMAND_VARIABLE} gives the next one"
+    elif needed := need():
+        message += f", an import of {needed.records} needs about {duration(needed.seconds)}"
+        is_short = needed.seconds > left
+        if is_short:
+            message += f": set {TOKEN_COMMAND_VARIABLE}, or run the import again with another token when it stops"
+    return Finding(Kind.EXPIRES, Severity.NOTICE, message, is_urgent=is_short)
+
 
 HEALTH, READY, VERSION, OPENAPI = "/health", "/readyz", "/api/v1/meta/version", "/openapi.json"
-NAMES = ("health", authentication.NAME, "response_keys", "create_contract")
+NAMES = ("health", AUTHENTICATION, "response_keys", "create_contract")
 MAX_OPENAPI_BYTES = 32 << 20
 LIST_KEYS = frozenset({"items", "total", "page", "page_size", "pages"})
 _PRODUCTION = "prod"
@@ -38,7 +177,7 @@ class Checked:
 
 
 def run_checks(
-    asking: Asking, environment: str, card: Card, tokens: Tokens, need: Callable[[], authentication.Need | None]
+    asking: Asking, environment: str, card: Card, tokens: Tokens, need: Callable[[], Need | None]
 ) -> Checked:
     """Run the four checks in order; an API that gives no answer at all fails them all after one request.
 
@@ -55,7 +194,7 @@ def run_checks(
     health = _health(asking, environment, answer, ready, version)
     named = _text(answer, "environment")
     if named is None or named == environment:
-        token, keys = authentication.check(asking, card, tokens, need), _response_keys(asking, card)
+        token, keys = _authentication(asking, card, tokens, need), _response_keys(asking, card)
     else:
         token, keys = (_not_asked(asking, name, HEALTH, named) for name in NAMES[1:3])
     document = asking.get(OPENAPI, anonymous=True, max_bytes=MAX_OPENAPI_BYTES)
@@ -127,7 +266,7 @@ def _says_production(answer: Answer) -> bool:
 
 
 def _response_keys(asking: Asking, card: Card) -> Check:
-    answer = asking.get(card.endpoint, authentication.PAGE)
+    answer = asking.get(card.endpoint, PAGE)
     body, expected = answer.json(), f"keys {', '.join(sorted(LIST_KEYS))}, and of an item the id and the card's fields"
     url = f"{asking.address}{card.endpoint}?page=1&page_size=1"
     fails = partial(failed, NAMES[2], expected, curl=curl(url, with_token=True))

@@ -1,24 +1,62 @@
 """The contract probe command: four checks, the runbook's JSON on standard output, the particulars on standard error."""
 
 import argparse
+import json
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from loader.address import safe_address
-from loader.api import Api
+from loader.api.address import safe_address
+from loader.api.client import Api
+from loader.api.tokens import run_tokens
+from loader.audit.journal import new_run_id
 from loader.card import Card, entities, read_card
 from loader.command import OneLineParser, entity_option, guarded
 from loader.config import load_settings
 from loader.console import Console
 from loader.errors import OK, ApiUnavailable, Refused, StoppedEarly
-from loader.job import new_run_id
-from loader.tokens import run_tokens
-from loader.warehouse import Warehouse
-from probe.offline import compare_file
+from loader.storage.warehouse import Warehouse
+from probe.checks import MAX_OPENAPI_BYTES, Check, compared, contract_check
 from probe.probe import Outcome, Where, probe, probe_reader
 from probe.report import contract_lines, finding_object, keep_where_possible, lines, since_object, summary_object, write
+
+
+def compare_file(path: Path, card: Card) -> Check:
+    """Return the check of the create contract, of the document in a file.
+
+    Raises:
+        Refused: it is not a regular file that can be read, or is larger than any such document.
+
+    """
+    _contract, findings = compared(_parsed(_read(path)), card)
+    return contract_check(card, findings)
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read(path: Path) -> bytes:
+    fix = "name the JSON document as curl -o saved it"
+    try:
+        # Without waiting for a writer, should it be a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise Refused(f"{path}: is not a regular file; {fix}")
+            if found.st_size > MAX_OPENAPI_BYTES:
+                raise Refused(f"{path}: {found.st_size:,} bytes, the limit is {MAX_OPENAPI_BYTES:,}; {fix}")
+            return file.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name has a NUL byte"
+        raise Refused(f"{path}: cannot be read ({reason}); {fix}") from error
+
 
 _EPILOG = """\
 examples:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loader.audit import totals
 from loader.card import Card, Field
 from loader.errors import DatabaseLocked, EtlError
-from loader.warehouse import Warehouse
+from loader.run.payload import totals
+from loader.storage.warehouse import Warehouse
 from probe.finding import Finding, Hit, Kind
 
 EXAMPLES = 3

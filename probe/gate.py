@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from contextlib import suppress
 
+from loader.api.tokens import Tokens
 from loader.errors import ApiUnavailable, StoppedEarly
-from loader.job import Run
-from loader.tokens import Tokens
-from probe.check import Check
+from loader.run.job import Run
+from probe.checks import Check
 from probe.probe import Outcome, Probed, Where, probe, probe_reader
 from probe.report import keep, keep_where_possible, write
 

@@ -6,21 +6,19 @@ from datetime import UTC
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from loader.api import Api
+from loader.api.client import Api
+from loader.api.tokens import Tokens
 from loader.card import Card
 from loader.config import ProbeLimits, Settings
 from loader.errors import DatabaseLocked, EtlError, GateClosed, Refused
-from loader.tokens import Tokens
-from loader.warehouse import Warehouse
-from probe import memory
-from probe.asking import Asking
-from probe.authentication import Need
-from probe.changes import changes
-from probe.check import Check
-from probe.checks import run_checks
+from loader.storage.warehouse import Warehouse
+from probe import contracts
+from probe.checks import Check, Need, run_checks
+from probe.client import Asking
+from probe.compare import changes
+from probe.contracts import Verified
 from probe.drift import Build, counted, last_build
 from probe.finding import Finding, Kind, Severity
-from probe.memory import Verified
 from probe.openapi import fingerprint
 
 _READ_WAIT_SECONDS = 2.0
@@ -117,7 +115,7 @@ def probe(where: Where, *, bound: bool) -> Probed:
     checked = run_checks(asking, where.environment, card, where.tokens, lambda: _need(where, build))
     # An import may take no database that cannot be read for one without a contract in it.
     passing, reader = (GateClosed, where.warehouse) if bound else (EtlError, where.reader)
-    last = _or_none(lambda: memory.last_verified(reader, asking.address, card), passing)
+    last = _or_none(lambda: contracts.last_verified(reader, asking.address, card), passing)
     contract = checked.contract
     checks = [_with_records(check, where, build) for check in checked.checks]
     if bound and last and contract and checks[-1].passed and fingerprint(contract) != last.fingerprint:
@@ -138,7 +136,7 @@ def _last_build(where: Where) -> tuple[Build | None, str | None]:
 def _need(where: Where, build: Build | None) -> Need | None:
     if build is None:
         return None
-    rate = _or_none(lambda: memory.requests_per_second(where.reader, where.api.address, where.card))
+    rate = _or_none(lambda: contracts.requests_per_second(where.reader, where.api.address, where.card))
     if not rate:
         return None
     return Need(build.ready / rate, f"the {build.ready:,} records of {build.source}")

@@ -7,13 +7,12 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from loader.audit import now
+from loader.audit.journal import now
 from loader.errors import EtlError
-from loader.export_files import OutputFile, keep_files
-from loader.export_json import write_json
-from loader.warehouse import Row
-from probe import memory
-from probe.check import Check
+from loader.reports.files import OutputFile, keep_files, write_json
+from loader.storage.warehouse import Row
+from probe import contracts
+from probe.checks import Check
 from probe.finding import NOT_COMPARED, Finding
 from probe.openapi import fingerprint
 from probe.probe import Outcome, Probed
@@ -156,7 +155,7 @@ def keep(probed: Probed, file: OutputFile | None) -> None:
         for name, finding in probed.findings
     ]
     text = json.dumps(document(probed), default=str)
-    memory.keep(where.warehouse, checks, findings, probed.contract if outcome is Outcome.VERIFIED else None, text)
+    contracts.keep(where.warehouse, checks, findings, probed.contract if outcome is Outcome.VERIFIED else None, text)
     keep_files(where.warehouse, of_run, [file] if file else [])
 
 

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import Any
 
-from loader.answer import is_lost
-from loader.audit import DELIVERY_COUNTS, FILE_COUNTS
+from loader.api.answer import is_lost
+from loader.audit.journal import DELIVERY_COUNTS, FILE_COUNTS
 from rehearsal.evidence import Evidence, Row
 from rehearsal.supervisor import SETTINGS, RunRecord
 

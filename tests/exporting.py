@@ -10,10 +10,10 @@ import duckdb
 import pytest
 
 from loader.card import Card, Field
-from loader.export_csv import export_records
-from loader.landing import land
-from loader.landing_sql import FORMULA
-from loader.warehouse import Warehouse
+from loader.landing.land import land
+from loader.landing.sql import FORMULA
+from loader.reports.records import export_records
+from loader.storage.warehouse import Warehouse
 
 Table = list[list[str]]
 

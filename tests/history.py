@@ -14,14 +14,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from loader.anchor import Anchor, anchor_path, read_anchor, write_anchor
-from loader.audit import now
-from loader.seals import chain, seal_audit
-from loader.subjects import OPEN_RUN, RUN, Subject, subjects
-from loader.trail.proof import Problem, problems, read_trail
-from loader.trail.removal import remove, remove_files
-from loader.trail.retention import Plan, plan
-from loader.warehouse import Warehouse, insert
+from loader.audit.digests import OPEN_RUN, RUN, Subject, subjects
+from loader.audit.journal import now
+from loader.audit.proof import Problem, problems, read_trail
+from loader.audit.retention import Plan, plan, remove, remove_files
+from loader.audit.seals import Anchor, anchor_path, chain, read_anchor, seal_audit, write_anchor
+from loader.storage.warehouse import Warehouse, insert
 from sandbox.process import Sandbox, running_sandbox
 from tests.forked import killed
 from tests.support import Home, new_home

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from loader.landing import land
+from loader.landing.land import land
 
 NAMES = ["ref", "title", "place"]
 CARD = """

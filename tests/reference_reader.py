@@ -1,6 +1,6 @@
 """A second reader of RFC 4180, sign after sign and without a pattern, to hold the strict scan against.
 
-It shares no code with `loader.scan`. It is slow and meant to be read next to the RFC, section 2.
+It shares no code with `loader.landing.scan`. It is slow and meant to be read next to the RFC, section 2.
 """
 
 from dataclasses import dataclass

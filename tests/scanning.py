@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loader.grammar import Grammar, split_cells
-from loader.scan import Piece, scan
-from loader.well_formed import separate_records
+from loader.landing.scan import Grammar, Piece, scan, separate_records, split_cells
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.address import safe_address
+from loader.api.address import safe_address
 from loader.config import load_settings
 from loader.errors import Refused
 

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from loader.landing import land
+from loader.landing.land import land
 from tests.support import ROOT, Home, new_home
 
 FIXTURES = ROOT / "tests" / "fixtures" / "csv"

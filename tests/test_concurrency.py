@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loader.concurrency import Concurrency
+from loader.delivery.pace import Concurrency
 
 Latency = Callable[[int], float]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.api import Answer, Api, Loss
+from loader.api.client import Answer, Api, Loss
 from tests.certificates import certificates
 from tests.hostile import always, hostile_server
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from loader import cli
-from loader.trail import COMMANDS, module_of
+from loader.commands import COMMANDS
 from probe import cli as probe_cli
 from probe.finding import Kind
 from tests.support import ROOT
@@ -24,7 +24,7 @@ def test_every_command_is_documented():
 
 
 def test_every_flag_is_documented():
-    parsers = [cli.parser, probe_cli.parser, *(import_module(module_of(name)).parser for name in COMMANDS)]
+    parsers = [cli.parser, probe_cli.parser, *(import_module(command.module).parser for command in COMMANDS.values())]
     known = {flag for parser in parsers for flag in flags(parser("etl").format_help())}
     assert known >= {"--environment", "--validate-only", "--dry-run", "--import", "--source", "--batch-size"}
     assert {flag for flag in known if flag not in PAGES} == set()

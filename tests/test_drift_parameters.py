@@ -2,8 +2,8 @@
 
 import pytest
 
-from probe.changes import changes
 from probe.checks import compared, contract_check
+from probe.compare import changes
 from tests.documents import CARD, Change, changed, document, operation
 from tests.test_drift import kinds
 

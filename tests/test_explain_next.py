@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from loader.trail import explain, status
-from loader.trail.explain_next import latest, next_step, verdict
+from loader.explain import command as explain
+from loader.explain.verdict import latest, next_step, verdict
+from loader.reports import status
 from tests.explaining import asked, story
 from tests.forked import killed
 from tests.support import ROOT, Home, new_home

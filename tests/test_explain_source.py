@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from loader.source import CHUNK_BYTES
-from loader.trail.explain_source import Span, read_spans
+from loader.explain.story import Span, read_spans
+from loader.landing.source import CHUNK_BYTES
 
 LINES = [f"{number}," + "x" * (number % 97) for number in range(1, 60_001)]
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from loader.card import Card
 from loader.errors import SourceRefused, StoppedEarly
-from loader.landing_sql import EXPORT_COLUMNS
-from loader.warehouse import copy_csv
+from loader.landing.sql import EXPORT_COLUMNS
+from loader.storage.warehouse import copy_csv
 from tests.exporting import Export, Table, card_of, exported, read
 from tests.support import ROOT
 

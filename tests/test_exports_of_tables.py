@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from loader.trail import report
+from loader.reports import command as report
 from tests.support import ROOT, Home, new_home
 
 Command = Callable[..., int]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from loader.errors import EtlError, GateClosed, RecordsRefused
-from loader.gate import GateFacts, NodeResult, check_gate
+from loader.run.gate import GateFacts, NodeResult, check_gate
 from sandbox.process import Sandbox
 from tests.support import Home
 

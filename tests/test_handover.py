@@ -9,9 +9,9 @@ import duckdb
 import pytest
 
 from loader.errors import SourceRefused
-from loader.handover import SPOOL_VARIABLE, Handover, received
-from loader.landing import land
-from loader.spool import Spooled, Spools, new_spools
+from loader.landing.handover import SPOOL_VARIABLE, Handover, received
+from loader.landing.land import land
+from loader.landing.spool import Spooled, Spools, new_spools
 from tests.landing import CARD, NAMES
 from tests.support import ROOT
 

@@ -10,12 +10,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from loader.trail import report
-from loader.trail.report_facts import next_words
-from loader.trail.report_html import page
-from loader.trail.report_runs import find_run
-from loader.trail.report_series import ANSWERS, round_up, series
-from loader.warehouse import Warehouse
+from loader.audit.runs import find_run
+from loader.reports import command as report
+from loader.reports.page import next_words, page
+from loader.reports.series import ANSWERS, round_up, series
+from loader.storage.warehouse import Warehouse
 from tests.browser import Browser, browser, missing
 from tests.html_rows import HOSTILE, IMAGE, QUIET, ROWS, SECRET
 from tests.support import Home, new_home

@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 
-from loader.limiter import Limiter
+from loader.delivery.limiter import Limiter
 
 
 class Server:

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from loader.api import Api
+from loader.api.client import Api
+from loader.api.tokens import Tokens
 from loader.card import read_card
 from loader.config import Delivery, load_settings
-from loader.delivery import Route, Workers
-from loader.outcome import Outcome
-from loader.pacing import Pace
-from loader.payload import PayloadRecord
-from loader.retry import Result
-from loader.tokens import Tokens
+from loader.delivery.pace import Pace
+from loader.delivery.record import Outcome, PayloadRecord
+from loader.delivery.verdict import Result
+from loader.delivery.workers import Route, Workers
 from sandbox.auth import CREATE, READ, SET_REFERENCE
 from sandbox.process import Sandbox, running_sandbox
 from tests.hostile import LIST

@@ -8,8 +8,8 @@ from threading import Thread
 
 import pytest
 
-from loader.answer import CUT, Answer
-from loader.api import Api, Loss
+from loader.api.answer import CUT, Answer
+from loader.api.client import Api, Loss
 from tests.certificates import certificates
 
 Ending = Callable[[ssl.SSLSocket], None]

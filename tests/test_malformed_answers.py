@@ -11,17 +11,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from loader.api import Api, Loss
+from loader.api.client import Api, Loss
+from loader.api.tokens import Tokens
 from loader.card import read_card
 from loader.config import load_settings
-from loader.delivery import Route, deliver_record
-from loader.listing import Listing
-from loader.look_up import LookUp
-from loader.outcome import Outcome
-from loader.pacing import Pace
-from loader.payload import PayloadRecord
-from loader.retry import STORED_MESSAGE_BYTES, Result
-from loader.tokens import Tokens
+from loader.delivery.look_up import LookUp
+from loader.delivery.pace import Pace
+from loader.delivery.readback import Listing
+from loader.delivery.record import Outcome, PayloadRecord
+from loader.delivery.verdict import STORED_MESSAGE_BYTES, Result
+from loader.delivery.workers import Route, deliver_record
 from sandbox.auth import issue_token
 
 PATH, KEY, TOKEN = "/api/v1/incidents/", "reference_number", issue_token()

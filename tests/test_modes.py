@@ -4,7 +4,7 @@ import stat
 import sys
 from pathlib import Path
 
-from loader.modes import tighten
+from loader.storage.files import tighten
 from sandbox.process import Sandbox
 from tests.support import ROOT, Home
 

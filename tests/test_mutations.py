@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loader.errors import SourceRefused
-from loader.landing import land
+from loader.landing.land import land
 from tests.mutations import (
     OPTIONAL,
     REQUIRED,

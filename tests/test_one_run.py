@@ -22,7 +22,7 @@ import pytest
 
 from loader.config import database_path
 from loader.errors import DatabaseLocked
-from loader.lock import run_lock
+from loader.storage.lock import run_lock
 from sandbox.process import Sandbox
 from tests.forked import accounted, finished, killed, started, wait_for_a_post
 from tests.support import Home

@@ -75,7 +75,7 @@ def dbt_of(process: subprocess.Popen[str]) -> int:
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 of_run = os.getpgid(int(entry.name)) == process.pid
-                if of_run and b"loader.start_dbt" in (entry / "cmdline").read_bytes():
+                if of_run and b"loader.run.start_dbt" in (entry / "cmdline").read_bytes():
                     return int(entry.name)
             except (ProcessLookupError, FileNotFoundError):
                 continue

@@ -10,16 +10,15 @@ from threading import Event, Semaphore, Thread
 
 import pytest
 
-from loader.answer import Answer
-from loader.api import Api
+from loader.api.answer import Answer
+from loader.api.client import Api
+from loader.api.tokens import Tokens
 from loader.card import read_card
 from loader.config import Delivery, load_settings
-from loader.delivery import Route, Workers
-from loader.outcome import Outcome
-from loader.pacing import Pace
-from loader.payload import PayloadRecord
-from loader.retry import Result
-from loader.tokens import Tokens
+from loader.delivery.pace import Pace
+from loader.delivery.record import Outcome, PayloadRecord
+from loader.delivery.verdict import Result
+from loader.delivery.workers import Route, Workers
 from sandbox.process import Sandbox, running_sandbox
 
 KEY = "reference_number"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.warehouse import Warehouse
+from loader.storage.warehouse import Warehouse
 from probe.checks import compared
 from probe.drift import counted, last_build
 from probe.finding import Finding

@@ -8,12 +8,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from loader.audit import now
-from loader.seals import add_seals
-from loader.subjects import Subject, audit_tables, contents
-from loader.trail import audit_verify, prune
-from loader.trail.removal import remove
-from loader.warehouse import Warehouse, insert
+from loader.audit import prune
+from loader.audit import verify as audit_verify
+from loader.audit.digests import Subject, audit_tables, contents
+from loader.audit.journal import now
+from loader.audit.retention import remove
+from loader.audit.seals import add_seals
+from loader.storage.warehouse import Warehouse, insert
 from tests.history import aged, ages, pruned, runs, sealed, verified
 from tests.support import ROOT, Home
 

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from loader.audit import now
-from loader.subjects import Subject
+from loader.audit.digests import Subject
+from loader.audit.journal import now
 from tests.history import aged, ages, planned, pruned, runs, verified
 from tests.support import Home
 

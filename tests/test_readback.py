@@ -8,7 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from loader.card import read_card
-from loader.readback import differing_fields, sanitised, search_text, with_reference
+from loader.delivery.readback import differing_fields, sanitised, search_text, with_reference
 from sandbox.schema import parse_incident
 
 CARD = read_card("incident")

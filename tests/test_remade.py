@@ -10,11 +10,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from loader.report import write_reports
-from loader.trail import report
-from loader.trail.report_files import State, remake
-from loader.trail.report_runs import find_run
-from loader.warehouse import Warehouse
+from loader.audit.runs import find_run
+from loader.reports import command as report
+from loader.reports.documents import write_reports
+from loader.reports.remake import State, remake
+from loader.storage.warehouse import Warehouse
 from sandbox.process import running_sandbox
 from tests.forked import killed
 from tests.support import GOLDEN, Home, new_home

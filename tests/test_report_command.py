@@ -6,8 +6,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from loader.export_json import write_json
-from loader.trail import report
+from loader.reports import command as report
+from loader.reports.files import write_json
 from tests.support import Home, new_home
 
 PROBE = {"run_id": "a-probe", "checks": [{"name": "h\u00e9alth", "passed": True, "n": 1.5}], "contract": None}

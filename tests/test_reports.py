@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from loader.export_json import Entries, write_json
-from loader.report import audit_document
-from loader.warehouse import Warehouse
+from loader.reports.documents import audit_document
+from loader.reports.files import Entries, write_json
+from loader.storage.warehouse import Warehouse
 from sandbox.process import Sandbox
 from tests.support import GOLDEN, HEADER, Home
 

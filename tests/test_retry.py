@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from loader.answer import Answer, Loss, is_lost
+from loader.api.answer import Answer, Loss, is_lost
 from loader.card import read_card
-from loader.retry import STORED_MESSAGE_BYTES, Action, Result, Verdict, api_message, backoff, judge
+from loader.delivery.verdict import STORED_MESSAGE_BYTES, Action, Result, Verdict, api_message, backoff, judge
 from tests.support import ROOT
 
 CARD, KEY, REFERENCE = read_card("incident"), "reference_number", "EXT-2026-0001"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from loader.retry_after import header_number, retry_after
+from loader.api.headers import header_number, retry_after
 
 TODAY = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 CAP = 300.0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loader.config import ROOT
-from loader.scan import read_header
+from loader.landing.scan import read_header
 from tests.scanning import cells_of, scanned
 
 SIGNS = st.sampled_from('",\r\n ;\t=\\\ufeff\u0085\u2028')

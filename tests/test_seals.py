@@ -5,8 +5,8 @@ import json
 import duckdb
 import pytest
 
-from loader.anchor import Anchor, write_anchor
-from loader.subjects import SEALS, audit_tables
+from loader.audit.digests import SEALS, audit_tables
+from loader.audit.seals import Anchor, write_anchor
 from tests.history import sealed, verified
 from tests.support import Home
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import duckdb
 
-from loader.anchor import read_anchor
-from loader.seals import chain
-from loader.subjects import audit_tables, contents, subjects
-from loader.trail.proof import Trail, problems, read_trail, removed_before
+from loader.audit.digests import audit_tables, contents, subjects
+from loader.audit.proof import Trail, problems, read_trail, removed_before
+from loader.audit.seals import chain, read_anchor
 from sandbox.process import Sandbox
 from tests.history import audit_columns, found_problems
 from tests.support import Home

@@ -5,9 +5,8 @@ from dataclasses import replace
 import duckdb
 import pytest
 
-from loader.anchor import anchor_path
-from loader.seals import chain, is_late
-from loader.subjects import subjects
+from loader.audit.digests import subjects
+from loader.audit.seals import anchor_path, chain, is_late
 from tests.forked import killed
 from tests.history import sealed, verified
 from tests.support import Home

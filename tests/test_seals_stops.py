@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from loader.anchor import anchor_path, read_anchor, write_anchor
+from loader.audit.seals import anchor_path, read_anchor, write_anchor
 from tests.forked import killed
 from tests.history import sealed, verified
 from tests.support import ROOT, Home

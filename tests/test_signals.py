@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from loader import pacing
 from loader.config import load_settings
-from loader.pacing import Pace
+from loader.delivery import pace as pacing
+from loader.delivery.pace import Pace
 
 INTERRUPTED = (pacing.__file__, threading.__file__)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from loader.config import load_settings
-from loader.dialect import Dialect
-from loader.encoding import Recoder
 from loader.errors import SourceRefused
-from loader.source import _copy, _identity, check_source, open_source
+from loader.landing.dialect import Dialect
+from loader.landing.encoding import Recoder
+from loader.landing.source import _copy, _identity, check_source, open_source
 from tests.support import HEADER
 
 MEBIBYTE = 1 << 20

@@ -8,9 +8,9 @@ import duckdb
 import pytest
 
 from loader.config import load_settings
-from loader.dialect import Dialect
-from loader.landing import land
-from loader.spool import ROW_GROUP, new_spools, spool_file
+from loader.landing.dialect import Dialect
+from loader.landing.land import land
+from loader.landing.spool import ROW_GROUP, new_spools, spool_file
 from tests.landing import CARD, NAMES
 
 BAD = "x,y"

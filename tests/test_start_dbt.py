@@ -5,10 +5,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from loader.dbt import environment_of_dbt, start_dbt
+from loader.run.dbt import environment_of_dbt, start_dbt
 from tests.support import Home
 
-RUN = "import sys; from loader.start_dbt import run_dbt; sys.exit(run_dbt(sys.argv[1:], 2))"
+RUN = "import sys; from loader.run.start_dbt import run_dbt; sys.exit(run_dbt(sys.argv[1:], 2))"
 
 
 def test_it_hands_its_results_to_who_started_it_alone(tmp_path: Path):

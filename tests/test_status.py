@@ -5,8 +5,8 @@ import subprocess
 
 import duckdb
 
-from loader.lock import run_lock
-from loader.trail.status_next import NOTHING
+from loader.reports.advice import NOTHING
+from loader.storage.lock import run_lock
 from sandbox.process import Sandbox
 from tests.explaining import asked
 from tests.forked import killed

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loader.trail.status_next import NOTHING, next_command, waiting
+from loader.reports.advice import NOTHING, next_command, waiting
 
 RUN = {"run_id": "r", "mode": "import", "environment": "staging", "entity_type": "incident", "source_file": "/x/a.csv"}
 RUN |= {"gate": "open", "exit_code": 0, "closes": True}

@@ -6,8 +6,8 @@ import sys
 import duckdb
 import pytest
 
+from loader.audit.digests import Content, Subject, audit_tables, contents
 from loader.config import ROOT
-from loader.subjects import Content, Subject, audit_tables, contents
 
 ROWS = "select 'R-' || (i % 3) as run_id, if(i % 7 = 0, null, i // 5) as n, 'a:' || (i // 2) as words from range(2000)"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loader import cli
-from loader.tokens import Tokens
+from loader.api.tokens import Tokens
 from probe import cli as probe_cli
 from tests.canary import new_canary
 from tests.hostile import LIST, OPENAPI, Asked, Behaviour, Hostile, Reply, always, hostile_server, only

@@ -71,7 +71,7 @@ def test_a_killed_run_with_its_dbt_leaves_it_nowhere(empty_home: Home):
         wal = home.database.with_suffix(".duckdb.wal").read_bytes()
         assert MARK.encode() in wal
         assert {asked.token for asked in server.asked} == {"", CANARY.token}
-    assert any(b"loader.start_dbt" in command for command, _ in shown.values())
+    assert any(b"loader.run.start_dbt" in command for command, _ in shown.values())
     assert "[debug]" in (home.folder / "logs" / "dbt.log").read_text(encoding="utf-8")
     assert [name for name, texts in shown.items() if any(map(CANARY.found_in, texts))] == []
     assert [CANARY.found_in(text) for text in (out, err, wal)] == [set()] * 3

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from loader.dbt import environment_of_dbt
+from loader.api.tokens import Tokens, run_tokens
 from loader.errors import Refused
-from loader.tokens import Tokens, run_tokens
+from loader.run.dbt import environment_of_dbt
 from sandbox.process import Sandbox
 from tests.support import Home
 from tests.test_delivery import ALL, counts, posts, stored

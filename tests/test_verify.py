@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from loader.progress import Meter
+from loader.console import Meter
 from sandbox.process import Sandbox
 from tests.support import ROOT, Home
 from tests.test_delivery import ALL, counts

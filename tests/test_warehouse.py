@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from loader.__main__ import main
-from loader.warehouse import MEMORY_LIMIT, NUMBERS, TEXTS, Warehouse, fetch, in_bulk, insert
+from loader.storage.warehouse import MEMORY_LIMIT, NUMBERS, TEXTS, Warehouse, fetch, in_bulk, insert
 from tests.inside import run_inside
 from tests.support import Home
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loader.grammar import Grammar
-from loader.well_formed import LOOK_BYTES, Outside, joined_records, separate_records
+from loader.landing.scan import LOOK_BYTES, Grammar, Outside, joined_records, separate_records
 from tests.scanning import scanned
 
 PIECES = st.lists(

@@ -10,12 +10,12 @@ from importlib import import_module
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from loader.trail import COMMANDS, module_of
+from loader.commands import COMMANDS
 
 # What `python -m <name>` runs. No process below has opened a database or started a thread when it is forked.
 MAINS = {"loader": "loader.__main__", "probe": "probe.cli"}
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["loader.cli", *map(module_of, COMMANDS), *MAINS.values()])
+_CONTEXT.set_forkserver_preload(["loader.cli", *(command.module for command in COMMANDS.values()), *MAINS.values()])
 # Variables of these kinds are read while a command runs; others may be read by Python as it starts.
 _READ_LATE = ("ETL_", "QGP_", "DBT_", "PATH")
 

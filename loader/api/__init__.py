@@ -1,0 +1,1 @@
+"""The platform's API: one client, what its answers say, the token, the address."""

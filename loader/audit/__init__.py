@@ -1,0 +1,1 @@
+"""The audit trail: events of a run, seals, proof, retention."""

@@ -1,0 +1,303 @@
+"""What `prune` may remove: what began before the retention, but nothing that a later run still needs."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from loader.audit.digests import INVOCATION, RECEIPT, RUN, Content, Subject, Table, audit_tables, contents, subjects
+from loader.audit.journal import new_run_id
+from loader.audit.proof import Trail, removed_before, row_problems
+from loader.audit.seals import Seal, add_seals, chain, known, note, read_anchor, seal_finished
+from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk, insert
+
+SEALED_LATER = "sealed after that day"
+UNFINISHED, NEEDED, ALTERED = "unfinished", "needed by a run that is kept", "not as it was sealed: run audit-verify"
+# Kept runs with the reason; what `history` makes of them is not to change.
+_KEPT_RUNS = {
+    "has records whose fate is unknown": """
+        select distinct run_id from audit.fct_import_records as lost inner join audit.fct_runs as runs using (run_id)
+        where lost.result = 'unknown' and not exists (
+            select 1 from audit.fct_import_records as settled
+            inner join audit.fct_runs as others on settled.run_id = others.run_id
+            where settled.result in ('created', 'exists') and settled.reference_number = lost.reference_number
+                and settled.entity_type = lost.entity_type and others.address is not distinct from runs.address
+                and others.rowid > runs.rowid
+        )
+    """,
+    "left something open that the next run of its file goes on with": """
+        select arg_max(run_id, rowid) as run_id from audit.fct_runs where mode = 'import' and gate = 'open'
+        group by address, entity_type, source_sha256
+        having arg_max(not_attempted_records + unknown_records, rowid) > 0
+    """,
+}
+# For records that a kept run has left unknown and no kept run has settled: the last run that has.
+_SETTLED_BY = """
+    with outcomes as (
+        select records.rowid as position, records.run_id, records.entity_type, reference_number, result, address,
+            list_contains(from_json(?, '["varchar"]'), records.run_id) as is_kept
+        from audit.fct_import_records as records inner join audit.fct_runs using (run_id)
+        where result in ('unknown', 'created', 'exists')
+    )
+    select distinct arg_max(run_id, position) filter (where result <> 'unknown') as run_id
+    from outcomes group by entity_type, reference_number, address
+    having bool_or(is_kept and result = 'unknown') and bool_or(result <> 'unknown')
+        and not bool_or(is_kept and result <> 'unknown')
+"""
+# What kept runs name, and what the gate judges the last build by.
+_INVOCATIONS = """
+    select invocation_id from audit.fct_runs where list_contains(from_json($kept, '["varchar"]'), run_id)
+    union
+    select try_cast(details as json) ->> 'invocation_id' from audit.fct_run_events
+    where list_contains(from_json($kept, '["varchar"]'), run_id)
+    union
+    select arg_max(invocation_id, finished_at)
+    from audit.fct_dbt_payloads inner join audit.fct_dbt_invocations using (invocation_id) group by entity_type
+    union
+    select arg_max(invocation_id, finished_at)
+    from audit.fct_dbt_results inner join audit.fct_dbt_invocations using (invocation_id)
+    where status <> 'not_run' group by entity_type, name
+"""
+# Tables whose last row for these columns outlives its run: the next run begins with it.
+_LAST_OF = {"fct_pacing": ("address", "endpoint"), "fct_contracts": ("address", "entity_type")}
+
+
+@dataclass(frozen=True)
+class Removal:
+    """The rows of one subject that go, table by table, and its report files: path and recorded SHA-256."""
+
+    subject: Subject
+    began: datetime
+    tables: Content
+    files: tuple[tuple[str, str], ...]
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows go."""
+        return sum(table["rows"] for table in self.tables.values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What goes, oldest first, and what is kept though it is older, with the reason."""
+
+    before: datetime
+    removals: list[Removal]
+    kept: dict[Subject, str]
+
+    def rows(self) -> dict[str, int]:
+        """Return how many rows go, by table."""
+        counts: dict[str, int] = {}
+        for removal in self.removals:
+            for table, content in removal.tables.items():
+                counts[table] = counts.get(table, 0) + content["rows"]
+        return dict(sorted(counts.items()))
+
+
+def plan(connection: Any, moment: datetime, days: int) -> Plan:
+    """Return what goes of an open connection's audit trail when it is kept for `days` days.
+
+    Args:
+        connection: a connection within a transaction.
+        moment: the time from which the days count back, in UTC without a zone; a subject is as old as its beginning.
+        days: the retention.
+
+    """
+    before = moment - timedelta(days=days)
+    states = subjects(connection)
+    began = {
+        Subject(row["kind"], row["subject_id"]): row["began_at"]
+        for row in fetch(connection, "select kind, subject_id, began_at from audit.fct_receipts")
+    } | {subject: state["began"] for subject, state in states.items()}
+    old = {subject for subject in began if subject.kind != RECEIPT and began[subject] and began[subject] < before}
+    kept = _kept(connection, states, old, before)
+    tables = [table for table in audit_tables(connection) if table.id_column]
+    chosen = sorted(old - set(kept), key=lambda subject: (began[subject], subject))
+    held = contents(connection, tables, chosen)
+    for subject in _altered(connection, held):
+        kept[subject] = ALTERED
+        del held[subject]
+    alone, files = _last_rows(connection, tables), _files(connection, chosen)
+    removals = []
+    for subject in (subject for subject in chosen if subject in held):
+        going = {name: content for name, content in held[subject].items() if subject.id not in alone.get(name, ())}
+        if going:
+            removals.append(Removal(subject, began[subject], going, tuple(files.get(subject.id or "", ()))))
+    return Plan(before, removals, {subject: reason for subject, reason in sorted(kept.items()) if subject in old})
+
+
+def _kept(connection: Any, states: dict[Subject, Row], old: set[Subject], before: datetime) -> dict[Subject, str]:
+    """Return what is kept whatever its age, and what that needs; what is younger needs older ones as well."""
+    kept = {subject: UNFINISHED for subject, state in states.items() if state["is_open"]}
+    for reason, query in _KEPT_RUNS.items():
+        for row in fetch(connection, query):
+            kept.setdefault(Subject(RUN, row["run_id"]), reason)
+    # What a receipt says of an age is held against the seal: that alone nobody can make older.
+    in_time = {seal.subject for seal in chain(connection) if seal.sealed_at and seal.sealed_at <= before}
+    for subject in old - in_time:
+        kept.setdefault(subject, SEALED_LATER)
+    young = {subject.id for subject in states if subject.kind == RUN and subject not in old}
+
+    def runs() -> str:
+        return in_bulk(sorted(young | {subject.id for subject in kept if subject.kind == RUN}, key=str))
+
+    while found := fetch(connection, _SETTLED_BY, [runs()]):
+        kept |= {Subject(RUN, row["run_id"]): NEEDED for row in found}
+    named = connection.execute(_INVOCATIONS, {"kept": runs()}).fetchall()
+    return kept | {Subject(INVOCATION, invocation): NEEDED for (invocation,) in named if invocation}
+
+
+def _altered(connection: Any, held: dict[Subject, Content]) -> list[Subject]:
+    """Return which of these are not as they were sealed: to remove them would remove what shows it."""
+    seals: dict[Subject, Seal] = {seal.subject: seal for seal in chain(connection) if seal.subject in held}
+    trail = Trail(list(seals.values()), None, held, {}, removed_before(connection), [])
+    return [
+        subject
+        for subject, seal in seals.items()
+        if seal.seal != seal.computed() or any(True for _ in row_problems(trail, seal))
+    ]
+
+
+def _last_rows(connection: Any, tables: list[Table]) -> dict[str, set[str]]:
+    """Return, by table, the runs whose rows there stay because one of them is the last of its kind."""
+    found: dict[str, set[str]] = {}
+    for table in tables:
+        columns = _LAST_OF.get(table.name, ())
+        if columns and set(columns) <= set(table.columns):
+            query = f"select arg_max(run_id, rowid) as run_id from {table.relation} group by {', '.join(columns)}"  # noqa: S608
+            found[table.name] = {row["run_id"] for row in fetch(connection, query)}
+    return found
+
+
+def _files(connection: Any, chosen: list[Subject]) -> dict[str, list[tuple[str, str]]]:
+    query = (
+        "select run_id, path, sha256 from audit.fct_output_files "  # noqa: S608 - our own text
+        f"where run_id in (select unnest({TEXTS})) order by path"
+    )
+    files: dict[str, list[tuple[str, str]]] = {}
+    for row in fetch(connection, query, [in_bulk([subject.id for subject in chosen if subject.kind == RUN])]):
+        files.setdefault(row["run_id"], []).append((row["path"], row["sha256"]))
+    return files
+
+
+class Fate(Enum):
+    """What becomes of a report file: it goes, it is not what was written any more, or it is not there."""
+
+    REMOVED = "removed"
+    LEFT = "left"
+    GONE = "gone"
+
+
+def remove(
+    warehouse: Warehouse, moment: datetime, days: int, notify: Callable[[str], None]
+) -> tuple[Plan, str | None, Seal | None]:
+    """Remove the rows that are older than `days` at `moment` (UTC); return the plan, the receipt and the last seal.
+
+    The caller holds the run lock. What is not sealed yet is sealed first.
+    """
+    anchor = read_anchor(warehouse.path)
+    with warehouse.connection() as connection:
+        last = seal_finished(connection, notify)
+        found = plan(connection, moment, days)
+        receipt_id = new_run_id() if found.removals else None
+        if receipt_id:
+            _delete(connection, found)
+            row = {"receipt_id": receipt_id, "pruned_at": moment, "retention_days": days}
+            insert(connection, "fct_receipts", [row | _receipt(removal) for removal in found.removals])
+            last = add_seals(connection, [Subject(RECEIPT, receipt_id)])
+        before = known(connection, anchor)
+    if last:
+        note(warehouse, last, notify, before=before)
+    return found, receipt_id, last
+
+
+def remove_files(warehouse: Warehouse) -> list[str]:
+    """Remove every report file that a receipt names and that is what the run wrote; return what could not be."""
+    with warehouse.connection(read_only=True) as connection:
+        named = left_over(connection)
+    failed = []
+    for path in named:
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            failed.append(f"{path}: {error.strerror}")
+    return failed
+
+
+def left_over(connection: Any) -> list[str]:
+    """Return the report files that should be gone: a receipt that is as it was sealed names them.
+
+    They have the name of a report of the run that was removed, and the content that the run wrote.
+    """
+    held = contents(connection, [table for table in audit_tables(connection) if table.name == "fct_receipts"])
+    proven = {
+        seal.subject_id
+        for seal in chain(connection)
+        if seal.kind == RECEIPT and seal.seal == seal.computed() and seal.tables == held.get(seal.subject)
+    }
+    found = []
+    for row in fetch(connection, "select receipt_id, subject_id, files from audit.fct_receipts order by pruned_at"):
+        name = re.compile(rf"[a-z0-9_]+_{re.escape(row['subject_id'] or '')}\.(csv|json)")
+        for path, sha256 in _named(row["files"]) if row["receipt_id"] in proven else []:
+            if name.fullmatch(Path(path).name) and file_fate(path, sha256) is Fate.REMOVED:
+                found.append(path)
+    return found
+
+
+def _named(files: str | None) -> list[tuple[str, str]]:
+    """Return the path and SHA-256 of every file of a receipt; a text that is not of that form names none."""
+    try:
+        return [(str(file["path"]), str(file["sha256"])) for file in json.loads(files or "[]")]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
+def fates(found: Plan) -> dict[Fate, list[str]]:
+    """Return the paths of the report files of a plan by what becomes of them."""
+    paths: dict[Fate, list[str]] = {fate: [] for fate in Fate}
+    for removal in found.removals:
+        for path, sha256 in removal.files:
+            paths[file_fate(path, sha256)].append(path)
+    return paths
+
+
+def file_fate(path: str, sha256: str) -> Fate:
+    """Tell what becomes of a report file; one that cannot be read is left."""
+    try:
+        with Path(path).open("rb") as file:
+            same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except FileNotFoundError:
+        return Fate.GONE
+    except OSError:
+        return Fate.LEFT
+    return Fate.REMOVED if same else Fate.LEFT
+
+
+def _delete(connection: Any, found: Plan) -> None:
+    for table in audit_tables(connection):
+        going = [removal.subject for removal in found.removals if table.name in removal.tables]
+        if going:
+            connection.execute(
+                f"delete from {table.relation} where {table.id_column} in (select unnest({TEXTS}))",  # noqa: S608
+                [in_bulk([subject.id for subject in going])],
+            )
+
+
+def _receipt(removal: Removal) -> Row:
+    by_fate = [(path, sha256, file_fate(path, sha256)) for path, sha256 in removal.files]
+    return {
+        "kind": removal.subject.kind,
+        "subject_id": removal.subject.id,
+        "began_at": removal.began,
+        "rows": removal.rows,
+        "content": json.dumps(removal.tables, sort_keys=True),
+        "files": json.dumps(
+            [{"path": path, "sha256": sha256} for path, sha256, fate in by_fate if fate is Fate.REMOVED]
+        ),
+        "files_left": json.dumps([path for path, _, fate in by_fate if fate is Fate.LEFT]),
+    }

@@ -1,0 +1,133 @@
+"""The runs that the audit trail knows, finished or not, and the last dbt build, which no run may have seen yet."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loader.errors import Refused
+from loader.storage.lock import lock_path, running_process
+from loader.storage.warehouse import Row, Warehouse, fetch
+
+LAST = "last"
+_NAMED = 3
+# The order in which runs were written, which a clock that is set back does not change.
+_RUN = """
+    select * from audit.fct_runs where run_id = $run_id or $run_id = 'last' order by rowid desc limit 1
+"""
+_TRACE = """
+    select
+        coalesce(max(details ->> 'reason') filter (where action = 'run_refused'), '') as reason,
+        bool_or(action = 'posting_started') as has_posted
+    from audit.fct_run_events where run_id = ? having count(*) > 0
+"""
+
+
+def find_run(warehouse: Warehouse, run_id: str) -> Row:
+    """Return the row of `audit.fct_runs` of a finished run; of the last one for `last`.
+
+    Raises:
+        Refused: there is no such run, or it has not come to an end.
+
+    """
+    found = warehouse.rows(_RUN, {"run_id": run_id})
+    if found:
+        return found[0]
+    traces = warehouse.rows(_TRACE, [run_id])
+    if not traces:
+        raise _unknown(warehouse, run_id)
+    if traces[0]["reason"]:
+        raise Refused(f"run {run_id} was refused and wrote no file: {traces[0]['reason']}")
+    then = "the next import accounts for it" if traces[0]["has_posted"] else "then run the same command again"
+    raise Refused(f"run {run_id} did not end: it is under way, or was killed; {then}")
+
+
+def known_run_id(warehouse: Warehouse, run_id: str) -> str:
+    """Return the id of a run that has left anything in `audit`, finished or not; `last` is the last finished one.
+
+    Raises:
+        Refused: there is none.
+
+    """
+    if found := warehouse.rows(_RUN, {"run_id": run_id}):
+        return str(found[0]["run_id"])
+    if not warehouse.rows(_TRACE, [run_id]):
+        raise _unknown(warehouse, run_id)
+    return run_id
+
+
+def _unknown(warehouse: Warehouse, run_id: str) -> Refused:
+    if warehouse.rows("select 1 from audit.fct_probe_checks where run_id = ? limit 1", [run_id]):
+        return Refused(
+            f"run {run_id} was a contract probe whose document was not kept; audit.fct_probe_checks has its checks"
+        )
+    runs = warehouse.rows("select run_id from audit.fct_runs order by rowid desc limit ?", [_NAMED])
+    if not runs:
+        return Refused(f"{warehouse.path}: there is no run yet; run: python -m loader --validate-only")
+    names = ", ".join(row["run_id"] for row in runs)
+    return Refused(f"{warehouse.path}: no run {run_id[:80]!r}; the last ones are {names}; or say: {LAST}")
+
+
+# In the order in which they began to write, which a clock that is set back does not change.
+_RUNS = """
+    with noted as (
+        select
+            run_id,
+            any_value(details) filter (where action = 'run_started') as started,
+            any_value(details) filter (where action = 'posting_started') as opened,
+            any_value(details ->> 'invocation_id') filter (where action in ('built', 'gate_opened')) as invocation_id,
+            any_value(details ->> 'reason') filter (where action = 'gate_closed') as gate,
+            any_value(details) filter (where action = 'run_refused') as refused,
+            any_value(entity_type) as entity_type,
+            max(source_hash) as source_sha256,
+            min(event_time) as start_time,
+            min(rowid) as place
+        from audit.fct_run_events
+        where action in (
+            'run_started', 'built', 'validated', 'gate_opened', 'gate_closed', 'posting_started', 'run_refused'
+        )
+        group by run_id
+    ),
+
+    finished as (
+        select *, rowid as place from audit.fct_runs
+    )
+
+    select
+        run_id,
+        coalesce(finished.mode, started ->> 'mode') as mode,
+        coalesce(finished.entity_type, noted.entity_type) as entity_type,
+        coalesce(finished.environment, started ->> 'environment') as environment,
+        coalesce(finished.address, opened ->> 'address') as address,
+        finished.run_id is not null or refused is not null as is_closed,
+        opened is not null as has_posted,
+        coalesce(finished.start_time, noted.start_time) as start_time,
+        coalesce(finished.gate, noted.gate, 'open') as gate,
+        finished.stopped_because,
+        coalesce(finished.exit_code, (refused ->> 'exit_code')::bigint) as exit_code,
+        refused ->> 'reason' as refused,
+        coalesce(finished.source_file, opened ->> 'source_file', started ->> 'source') as source_file,
+        coalesce(finished.source_sha256, noted.source_sha256) as source_sha256,
+        coalesce(finished.invocation_id, opened ->> 'invocation_id', noted.invocation_id) as invocation_id,
+        started ->> 'operator' as operator,
+        started ->> 'ETL_DELIMITER' as delimiter,
+        started ->> 'ETL_ENCODING' as encoding
+    from finished full outer join noted using (run_id)
+    order by noted.place nulls first, finished.place
+"""
+
+
+def read_runs(connection: Any) -> dict[str, Row]:
+    """Return all runs by their id, in the order in which they were written."""
+    return {run["run_id"]: run for run in fetch(connection, _RUNS)}
+
+
+def under_way(runs: dict[str, Row], database: Path) -> tuple[int | None, Row | None]:
+    """Return the process that is at work on the database, and its run, None where that has not written anything yet.
+
+    The run is the last one that began, and it began after its process took the lock: a dead one is older.
+    """
+    process, last = running_process(database), next(reversed(runs.values()), None)
+    if not process or not last or last["is_closed"] or last["start_time"] is None:
+        return process, None
+    taken = datetime.fromtimestamp(lock_path(database).stat().st_mtime, UTC)
+    return process, last if last["start_time"] >= taken.replace(tzinfo=None) else None

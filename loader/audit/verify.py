@@ -1,0 +1,181 @@
+"""`python -m loader audit-verify`: recomputes every seal and says what is not as it was sealed."""
+
+import argparse
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from math import ceil
+from typing import Any
+
+from loader.audit.digests import RECEIPT
+from loader.audit.proof import Problem, Trail, problems, read_trail
+from loader.audit.seals import Seal, read_anchor
+from loader.command import OneLineParser, guarded
+from loader.config import load_settings
+from loader.console import Console
+from loader.errors import OK, SOME_RECORDS, Refused
+from loader.storage.warehouse import Warehouse, fetch
+
+_EPILOG = """\
+examples:
+  python -m loader audit-verify
+  python -m loader audit-verify --expect 4f1c9a0be3d27755        a seal that was noted in a ticket
+  python -m loader audit-verify --json | jq '.problems[0]'
+
+exit codes:
+  0  proven: every sealed row is as it was sealed, and the chain of seals is whole
+  1  not proven; the first line names the first run that is not as it was sealed
+  2  refused: no database, or not readable           4  another process holds the database
+"""
+_SHOWN = 20
+_EXPECTED = re.compile(r"[0-9a-f]{16,64}")
+# Below this, it is over before a bar could be read.
+_BAR_ROWS, _PIECE = 500_000, 50_000
+_ROWS = "select coalesce(sum(estimated_size), 0)::bigint as rows from duckdb_tables() where schema_name = 'audit'"
+
+
+def parser(prog: str) -> OneLineParser:
+    """Return the parser of the command."""
+    command = OneLineParser(
+        prog=prog,
+        description="Prove that no audit row was changed, added or removed since it was sealed. Changes nothing.",
+        epilog=_EPILOG,
+    )
+    command.add_argument(
+        "--expect", metavar="SEAL", help="a seal noted elsewhere (its first 16 digits will do): is it on the chain?"
+    )
+    command.add_argument("--json", action="store_true", help="print one object alone")
+    return command
+
+
+def main(arguments: list[str], prog: str) -> int:
+    """Carry out one command line; return the exit code. An expected failure is one line on standard error."""
+    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
+
+
+def _main(options: argparse.Namespace) -> int:
+    expected = _expected(options.expect)
+    settings, console = load_settings(), Console(as_json=options.json)
+    warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
+    with warehouse.apart() as connection:
+        fetch(connection, "select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
+    trail, found = _compared(console, warehouse)
+    while found and _goes_on(warehouse, trail):
+        trail, found = _compared(console, warehouse)
+    if expected and not any(_is(seal, expected) for seal in trail.seals):
+        found.append(Problem(f"the expected seal {expected} is not on the chain of this database"))
+    if not trail.seals and not found:
+        found.append(Problem("nothing is sealed yet: the next run seals what is there"))
+    _print(console, trail, found, expected)
+    console.summary(_object(trail, found, expected))
+    return SOME_RECORDS if found else OK
+
+
+def _compared(console: Console, warehouse: Warehouse) -> tuple[Trail, list[Problem]]:
+    anchor = read_anchor(warehouse.path)
+    with _progress(console, warehouse) as advance:
+        trail = read_trail(warehouse.apart, anchor, advance)
+    return trail, list(problems(trail))
+
+
+def _goes_on(warehouse: Warehouse, trail: Trail) -> bool:
+    """Tell whether something was sealed since the trail was read: what was removed meanwhile is no problem."""
+    with warehouse.apart() as connection:
+        last = fetch(connection, "select max(number) as number from audit.fct_seals")[0]["number"]
+    return bool(last and last > max((seal.number or 0 for seal in trail.seals), default=0))
+
+
+def _expected(given: str | None) -> str | None:
+    seal = given.strip().lower() if given is not None else None
+    if seal is not None and not _EXPECTED.fullmatch(seal):
+        raise Refused(f"--expect takes a seal, 16 to 64 hexadecimal digits, not {given!r}")
+    return seal
+
+
+@contextmanager
+def _progress(console: Console, warehouse: Warehouse) -> Iterator[Any]:
+    """Yield a function to call with the rows that are done; long work shows a bar."""
+    with warehouse.apart() as connection:
+        total = fetch(connection, _ROWS)[0]["rows"]
+    if total < _BAR_ROWS:
+        yield lambda _rows: None
+        return
+    with console.progress("hashing audit rows", ceil(total / _PIECE)) as advance:
+        done = 0
+
+        def advance_rows(rows: int) -> None:
+            nonlocal done
+            before, done = done, done + rows
+            for _ in range(done // _PIECE - before // _PIECE):
+                advance(f"{done:,} rows")
+
+        yield advance_rows
+
+
+def _print(console: Console, trail: Trail, found: list[Problem], expected: str | None) -> None:
+    for problem in found[:_SHOWN]:
+        console.line(f"NOT PROVEN {problem}")
+    if len(found) > _SHOWN:
+        console.line(f"... and {len(found) - _SHOWN} more, all of them with --json")
+    _print_counts(console, trail)
+    noted = next((seal.number or 0 for seal in trail.seals if _is(seal, expected)), 0)
+    for seal in trail.seals:
+        is_later = expected is not None and seal.kind == RECEIPT and (seal.number or 0) > noted
+        if _is(seal, expected) or is_later or seal is trail.seals[-1]:
+            console.line(f"seal {seal.number}, {seal.subject}, of {seal.sealed_at} UTC: {seal.seal}")
+    if found:
+        console.line("next: keep this database and its .seal file as they are; RUNBOOK.md, 6b, says what it can mean")
+    else:
+        of = " of the runs that were not removed" if trail.removed else ""
+        console.line(f"proven: no audit row{of} was changed, added or removed since it was sealed")
+
+
+def _print_counts(console: Console, trail: Trail) -> None:
+    if sealed := Counter(seal.kind for seal in trail.seals):
+        console.line(f"sealed: {_counted(sealed)}, {sum(seal.rows or 0 for seal in trail.seals):,} rows")
+    if trail.removed:
+        console.line(f"removed with a receipt: {_counted(Counter(subject.kind for subject in trail.removed))}")
+    if unsealed := _counted(_waiting(trail, is_open=False)):
+        console.line(f"not sealed yet, the next run does it: {unsealed}")
+    if unfinished := _counted(_waiting(trail, is_open=True)):
+        console.line(f"unfinished, the next import closes and seals it: {unfinished}")
+
+
+def _object(trail: Trail, found: list[Problem], expected: str | None) -> dict[str, Any]:
+    last = trail.seals[-1] if trail.seals else None
+    return {
+        "proven": not found,
+        "seals": len(trail.seals),
+        "rows": sum(seal.rows or 0 for seal in trail.seals),
+        "last": _seal_object(last) if last else None,
+        "expected": next((_seal_object(seal) for seal in trail.seals if _is(seal, expected)), None),
+        "noted": asdict(trail.anchor) if trail.anchor else None,
+        "removed_with_a_receipt": len(trail.removed),
+        "not_sealed_yet": _waiting(trail, is_open=False),
+        "unfinished": _waiting(trail, is_open=True),
+        "problems": [
+            vars(problem) | {"subject": problem.subject._asdict() if problem.subject else None} for problem in found
+        ],
+    }
+
+
+def _is(seal: Seal, expected: str | None) -> bool:
+    return expected is not None and bool(seal.seal) and seal.seal.startswith(expected)
+
+
+def _seal_object(seal: Seal) -> dict[str, Any]:
+    return {"number": seal.number, "seal": seal.seal, "subject": seal.subject._asdict(), "sealed_at": seal.sealed_at}
+
+
+def _waiting(trail: Trail, *, is_open: bool) -> Counter[str]:
+    return Counter(
+        subject.kind
+        for subject in trail.unsealed
+        if subject in trail.states and trail.states[subject]["is_open"] == is_open
+    )
+
+
+def _counted(kinds: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for kind, count in sorted(kinds.items(), key=str))

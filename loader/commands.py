@@ -1,0 +1,35 @@
+"""The commands on the audit trail: `python -m loader <command>`."""
+
+from importlib import import_module
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command: its module, whose `main(arguments, prog)` returns the exit code, and its text for --help."""
+
+    module: str
+    text: str
+
+
+COMMANDS = {
+    "explain": Command(
+        "loader.explain.command", "what happened to one record, from its line in the file to the API's answer"
+    ),
+    "status": Command(
+        "loader.reports.status",
+        "the last runs, what waits for somebody, what to do next; exit code 1 when something does",
+    ),
+    "report": Command(
+        "loader.reports.command", "the files of a run again, as HTML, or an rpt_ table as CSV, Parquet or JSON"
+    ),
+    "audit-verify": Command(
+        "loader.audit.verify", "prove that no audit row was changed, added or removed since it was written"
+    ),
+    "prune": Command("loader.audit.prune", "remove audit rows and files older than the retention, leaving a receipt"),
+}
+
+
+def run_command(name: str, arguments: list[str], prog: str) -> int:
+    """Carry out one of `COMMANDS`; only its own modules are loaded."""
+    code: int = import_module(COMMANDS[name].module).main(arguments, f"{prog} {name}")
+    return code

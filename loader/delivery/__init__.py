@@ -1,0 +1,1 @@
+"""Posts records: workers, pace, what an answer means, resuming, reading back."""

@@ -1,0 +1,167 @@
+"""Compares a record as it was sent with the record as the platform gives it back. Pure.
+
+The platform cleans texts before it stores them: markup is removed, & < > and U+00A0 become character references, line
+ends become LF, NUL is dropped. Then it strips those of the fields that the card names. What is left to compare is what
+this makes of our text.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import nh3
+
+from loader.api.answer import Answer, is_lost
+from loader.api.client import Api
+from loader.card import Card, Field
+from loader.config import Delivery
+from loader.delivery.pace import Pace
+from loader.delivery.verdict import api_message, backoff
+from loader.steps import Step, step
+
+PAGE_RECORDS = 100
+# A page of a hundred records with the longest descriptions that the card lets pass, each & of them as &amp;.
+_MAX_PAGE_BYTES = 64 << 20
+_NOT_OURS = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: its records, and the number of all pages."""
+
+    items: list[dict[str, Any]]
+    pages: int
+
+
+class Listing:
+    """The list endpoint. `status` is the HTTP status of the last page."""
+
+    def __init__(self, api: Api, endpoint: str, pace: Pace, delivery: Delivery) -> None:
+        self._api = api
+        self._endpoint = endpoint
+        self._pace = pace
+        self._delivery = delivery
+        self.status: int | None = None
+
+    def page(self, number: int, search: str | None = None) -> Page | None:
+        """Return a page, newest record first; None when it cannot be had, and then the run may be stopping."""
+        params: dict[str, str | int] = {"page": number, "page_size": PAGE_RECORDS}
+        if search is not None:
+            params["search"] = search
+        answer = self._answer(partial(self._get, self._endpoint, params))
+        return self._read(answer) if answer else None
+
+    def record(self, record_id: str) -> Answer | None:
+        """Return the answer to a GET of one record, 403 or 404 where it is not ours to see; None as for a page."""
+        path = self._endpoint + quote(record_id, safe="")
+        return self._answer(partial(self._get, path, None), _NOT_OURS)
+
+    def _answer(self, get: Callable[[], Answer], also: Collection[int] = ()) -> Answer | None:
+        """Return an answer of status 200, or one of `also`."""
+        failures, refused = 0, False
+        while failures < self._delivery.max_attempts and (answer := self._pace.send(get)):
+            self.status = answer.status
+            if answer.status == HTTPStatus.OK or answer.status in also:
+                return answer
+            if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+                continue
+            if answer.status is None or is_lost(answer.status):
+                failures += 1
+                self._failed(answer, failures)
+            elif answer.status != HTTPStatus.UNAUTHORIZED or refused or not self._api.refresh_token(answer):
+                self._stop(f"{answer.status} ({api_message(answer)}): {_fix(answer.status)}")
+            else:
+                refused = True
+        return None
+
+    def _get(self, path: str, params: dict[str, str | int] | None) -> Answer:
+        with step(Step.READ_BACK):
+            return self._api.get(path, params, max_bytes=_MAX_PAGE_BYTES)
+
+    def _read(self, answer: Answer) -> Page | None:
+        body = answer.json()
+        items, pages = (body.get("items"), body.get("pages")) if isinstance(body, dict) else (None, None)
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items) or type(pages) is not int:
+            self._stop("200, but not a page of records: check the address")
+            return None
+        self._pace.answered()
+        return Page(items, pages)
+
+    def _failed(self, answer: Answer, failures: int) -> None:
+        reason = answer.reason or f"{answer.status} ({api_message(answer)})"
+        self._pace.lost(self._delivery.stop_after_lost_answers, reason)
+        if failures < self._delivery.max_attempts:
+            self._pace.back_off(backoff(failures, self._delivery.backoff_seconds, self._delivery.backoff_max_seconds))
+
+    def _stop(self, reason: str) -> None:
+        self._pace.stop(f"reading back was answered {reason}")
+
+
+def _fix(status: int) -> str:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return "refresh QGP_API_TOKEN, it needs incident:read"
+    return "check the address"
+
+
+# A pattern that finds the reference whatever the platform takes a backslash for: `_` is any one character.
+_ANY_CHARACTER = "_"
+
+
+class Proof(Enum):
+    """What reading a record back has shown."""
+
+    IDENTICAL = "identical"
+    DIFFERS = "differs"
+    NOT_VISIBLE = "not_visible"
+
+
+def differing_fields(card: Card, sent: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:
+    """Return the names of the fields in which the stored record is not what was sent, in the order of the card."""
+    return [field.name for field in card.fields if not _is_same(field, sent.get(field.name), stored.get(field.name))]
+
+
+def sanitised(text: str) -> str:
+    """Return what the platform stores of a text (API_CONTRACT, "Creating an incident"; seen to be that of nh3)."""
+    return nh3.clean(text, tags=set())
+
+
+def search_text(reference: str) -> str:
+    """Return what to search for, so that the record of this reference is among what is found."""
+    return reference.replace("\\", _ANY_CHARACTER)
+
+
+def with_reference(items: Iterable[Mapping[str, Any]], key: str, reference: str) -> Mapping[str, Any] | None:
+    """Return the record of exactly this reference: the search finds it anywhere, in any case, and in other fields."""
+    return next((item for item in items if item.get(key) == reference), None)
+
+
+def _is_same(field: Field, sent: Any, stored: Any) -> bool:
+    if sent is None:
+        # The platform fills an enum that is not sent with its own default.
+        return stored is None or field.enum_values is not None
+    if not isinstance(stored, str):
+        return False
+    if field.is_key or field.enum_values is not None:
+        return bool(sent == stored)
+    if field.format == "date":
+        return _is_same_moment(str(sent), stored)
+    text = sanitised(str(sent))
+    return (text.strip() if field.is_stripped else text) == stored
+
+
+def _is_same_moment(sent: str, stored: str) -> bool:
+    try:
+        return _moment(sent) == _moment(stored)
+    except ValueError:
+        return sent == stored
+
+
+def _moment(text: str) -> datetime:
+    """Return an ISO date or date-time; one without a zone is UTC, as for the platform."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

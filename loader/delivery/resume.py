@@ -1,0 +1,344 @@
+"""What earlier runs have left open: runs that never ended, and records whose fate nobody knows yet."""
+
+import json
+from array import array
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from loader.audit.journal import DELIVERY_COUNTS, Journal, insert_run, now
+from loader.card import Card
+from loader.delivery.begun import begun_records
+from loader.delivery.limiter import MARGIN
+from loader.delivery.pace import Pace
+from loader.delivery.workers import Route
+from loader.errors import Refused, StoppedEarly
+from loader.storage.process import Process
+from loader.storage.warehouse import Row, Warehouse, fetch, in_bulk, insert
+
+_LIMIT = """
+    select requests_per_window from audit.fct_pacing
+    where address = ? and endpoint = ? order by learned_at desc limit 1
+"""
+# An intent without an answer counts from its commit: a killed run may have sent it then or later. The limiter's first
+# answer corrects what is guessed wrongly.
+_SENT = """
+    select records.attempted_at as sent_at, records.attempts
+    from audit.fct_import_records as records inner join audit.fct_runs as runs using (run_id)
+    where runs.address = ? and records.entity_type = ? and records.attempted_at > ?
+    union all
+    select intents.intended_at as sent_at, 1 as attempts
+    from audit.fct_intents as intents
+    inner join audit.fct_import_records as records using (run_id, record_number)
+    inner join audit.fct_runs as runs using (run_id)
+    where runs.address = ? and intents.entity_type = ? and intents.intended_at > ?
+        and records.result = 'unknown' and records.attempted_at is null
+"""
+
+
+class Memory:
+    """Lets the pace of a run begin with what earlier runs learned, and keeps what it learns itself.
+
+    `row` is the row of `fct_runs` of the run as far as it is known; runs that never ended are closed already.
+    """
+
+    def __init__(self, warehouse: Warehouse, pace: Pace, row: Row, route: Route) -> None:
+        self._warehouse = warehouse
+        self._pace = pace
+        self._window_seconds = route.delivery.rate_limit_window_seconds
+        self._where = {
+            "run_id": row["run_id"],
+            "environment": row["environment"],
+            "address": row["address"],
+            "endpoint": route.card.endpoint,
+        }
+        limits = warehouse.rows(_LIMIT, [row["address"], route.card.endpoint])
+        self._kept = limits[0]["requests_per_window"] if limits else None
+        moment = now()
+        since = moment - timedelta(seconds=self._window_seconds * MARGIN)
+        sent = warehouse.rows(_SENT, [row["address"], row["entity_type"], since] * 2)
+        ages = [(moment - found["sent_at"]).total_seconds() for found in sent for _ in range(found["attempts"])]
+        pace.remember(self._kept, ages)
+
+    def keep(self) -> None:
+        """Write the limit that the API named, when it is another one than is known already."""
+        limit = self._pace.requests_per_window
+        if limit == self._kept:
+            return
+        self._kept = limit
+        learned = {"requests_per_window": limit, "window_seconds": self._window_seconds, "learned_at": now()}
+        self._warehouse.insert("fct_pacing", [self._where | learned])
+
+
+POSTING_STARTED, POSTING_ENDED, SERVER_CLOCK = "posting_started", "posting_ended", "server_clock"
+EARLIER_RUN = "earlier_run"
+# The process of a run, in the details of `posting_started`; runs of earlier versions have kept none.
+PROCESS = "process"
+_ENDED = "the run ended without finishing: killed, or the machine stopped"
+_OPENED = """
+    select distinct on (run_id)
+        run_id, details,
+        (select max(event_time) from audit.fct_run_events as ends where ends.run_id = events.run_id) as end_time
+    from audit.fct_run_events as events
+    where action = 'posting_started' and entity_type = ? and run_id not in (select run_id from audit.fct_runs)
+    order by run_id
+"""
+_LOSE = """
+    insert into audit.fct_import_records by name
+    select run_id, entity_type, record_number, line_number, reference_number, record_hash,
+        {columns}
+    from audit.{source} as records
+    where run_id = ? {condition} and not exists (
+        select 1 from audit.fct_import_records as settled
+        where settled.run_id = records.run_id and settled.record_number = records.record_number
+    )
+"""
+# A record is in doubt since the first request that may have stored it; where that was not written, since its intent.
+# Both are times of our clock; with each run is kept how far the server's was ahead of it.
+_FATES = """
+    with fates as (
+        select run_id, record_number, reference_number, record_hash, result
+        from audit.fct_import_records as records inner join audit.fct_runs as runs using (run_id)
+        where runs.address = $address and records.entity_type = $entity and result <> 'not_attempted'
+    ),
+    sent as (
+        select run_id, record_number, min(sent_at) as sent_at from audit.fct_attempts
+        where was_sent and next_action = 'retry' group by run_id, record_number
+    ),
+    intended as (
+        select run_id, record_number, min(intended_at) as intended_at from audit.fct_intents
+        group by run_id, record_number
+    ),
+    clocks as (
+        select run_id, max(cast(details ->> '$.ahead_seconds' as double)) as ahead_seconds
+        from audit.fct_run_events where action = 'server_clock' group by run_id
+    ),
+    in_doubt as (
+        select reference_number, record_hash,
+            min(
+                coalesce(sent_at, intended_at)
+                + to_microseconds(cast(1e6 * coalesce(ahead_seconds, $ahead_seconds) as bigint))
+            ) as since
+        from fates
+        left join sent using (run_id, record_number)
+        left join intended using (run_id, record_number)
+        left join clocks using (run_id)
+        where result = 'unknown' group by reference_number, record_hash
+    ),
+    seen as (
+        select distinct reference_number from fates where result in ('created', 'exists')
+    )
+"""
+# The order in which runs were written, which a clock that is set back does not change.
+_BEFORE = """
+    select * from audit.fct_runs
+    where mode = 'import' and gate = 'open' and address = ? and entity_type = ? and source_sha256 = ?
+    order by rowid desc limit 1
+"""
+# An earlier version could keep two outcomes of one record.
+_CARRY = """
+    insert into audit.fct_import_records by name
+    select distinct on (payload.record_number)
+        ? as run_id, payload.record_number, payload.line_number, earlier.entity_type, earlier.reference_number,
+        payload.record_hash, if(earlier.result = 'failed', 'failed', 'exists') as result, ? as confirmed_by,
+        0 as attempts, earlier.status_code, earlier.api_id, earlier.error_message
+    from payload.{payload} as payload
+    inner join audit.fct_import_records as earlier
+        on earlier.run_id = ? and earlier.reference_number = payload.{key}
+        and earlier.record_hash = payload.record_hash
+    where payload.invocation_id = ? and list_contains(from_json(?, '["varchar"]'), earlier.result)
+    order by payload.record_number, earlier.result = 'failed'
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers of the records to post, in this order.
+
+    The first of them may have been stored by a request of ours whose answer was lost: `in_doubt` says since when, by
+    the server's clock. The last `there` of them were seen on the platform by an earlier run: a 409 never makes them
+    ours.
+    """
+
+    numbers: "array[int]"
+    in_doubt: list[datetime]
+    there: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that never ended, whose process is dead: its row of `fct_runs`, and whether that is only assumed."""
+
+    row: Row
+    assumed: str
+
+
+def close_unfinished(warehouse: Warehouse, journal: Journal, other_host_hours: int) -> list[Ended]:
+    """Account for every record of the runs that began to post and never ended.
+
+    The caller holds the run lock, and still the process of each such run is looked for: a lock file can be removed. A
+    record with an intent and no outcome is `unknown` when its request had begun, or when nobody knows whether it had:
+    it may be stored. All others without an outcome were never
+    sent. That this run has closed them is kept with it.
+
+    Raises:
+        Refused: what such a run has kept of its beginning is not what a run writes.
+        StoppedEarly: such a run lives, or its process cannot be seen and it wrote less than `other_host_hours` ago.
+
+    """
+    with warehouse.connection() as connection:
+        # All are judged before one is closed: when one of them lives, none is.
+        dead = [_ended(warehouse, opened, other_host_hours) for opened in opened_runs(connection, journal.entity)]
+        for run in dead:
+            _close(connection, warehouse, journal, run.row)
+        if dead:
+            insert(connection, "fct_run_events", journal.taken())
+        return dead
+
+
+def _close(connection: Any, warehouse: Warehouse, journal: Journal, row: Row) -> None:
+    """Write what became of the records of a run, and its row, with the counts added."""
+    run_id = row["run_id"]
+    journal.note("unfinished_run_closed", unfinished_run_id=run_id)
+    noted = begun_records(warehouse.path, run_id)
+    connection.execute(keep_unknown_query(), [_ENDED, run_id, noted is None, json.dumps(noted or [])])
+    connection.execute(keep_not_attempted_query(), [run_id])
+    row |= dict.fromkeys(DELIVERY_COUNTS, 0) | {"stopped_because": _ENDED}
+    row |= {f"{result}_records": records for result, records in _counts(connection, run_id).items()}
+    row["closes"] = row["ready_records"] == sum(row[name] for name in DELIVERY_COUNTS)
+    insert_run(connection, warehouse.path, row)
+
+
+def _ended(warehouse: Warehouse, opened: Row, other_host_hours: int) -> Ended:
+    try:
+        row: Row = json.loads(opened["details"] or "")
+        ready, kept = row["ready_records"], row.pop(PROCESS, None)
+        process = None if kept is None else Process.kept(kept)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        ready = process = None
+    if not isinstance(ready, int):
+        raise Refused(
+            f"{warehouse.path}: the event posting_started of run {opened['run_id']} is not one that a run writes; "
+            "run: python -m loader audit-verify"
+        )
+    row |= {"run_id": opened["run_id"], "end_time": opened["end_time"]}
+    return Ended(row, _assumed(warehouse, opened, process, other_host_hours) if process else "")
+
+
+def _assumed(warehouse: Warehouse, opened: Row, process: Process, other_host_hours: int) -> str:
+    """Return that a process is only assumed to be dead, and why; nothing where that is known.
+
+    Raises:
+        StoppedEarly: it lives, or may.
+
+    """
+    lives, run, last = process.lives(), f"{warehouse.path}: run {opened['run_id']}", opened["end_time"]
+    if lives is False:
+        return ""
+    if lives:
+        raise StoppedEarly(
+            f"{run} is under way, {process} lives; wait for it or end it, then run the same command again"
+        )
+    unseen = f"{process} cannot be seen from here"
+    if other_host_hours and (last is None or now() - last < timedelta(hours=other_host_hours)):
+        raise StoppedEarly(
+            f"{run} may be under way: {unseen}, and it wrote at {str(last)[:19]} UTC; wait until it has been silent "
+            f"for {other_host_hours} h, or, when you know that it has ended, set a lower other_host_hours in etl.toml, "
+            "then run the same command again"
+        )
+    return f" (assumed: {unseen}, and was silent for over {other_host_hours} h)"
+
+
+def opened_runs(connection: Any, entity: str) -> list[Row]:
+    """Return the runs that began to post and have no end: dead ones, and the one under way, if any is.
+
+    Each has `run_id`, `end_time` (of its last event) and `details`, its row of `fct_runs` so far, as JSON.
+    """
+    return fetch(connection, _OPENED, [entity])
+
+
+def keep_unknown_query() -> str:
+    """Return the statement that keeps intents without an outcome as `unknown`.
+
+    Its parameters: message, run id, whether all of them are, and otherwise the numbers of those that are, as JSON.
+    """
+    begun = "and (? or record_number in (select unnest(from_json(?, '[\"bigint\"]'))))"
+    return _LOSE.format(source="fct_intents", condition=begun, columns="'unknown' as result, ? as error_message")
+
+
+def keep_not_attempted_query() -> str:
+    """Return the statement that keeps valid records without an outcome as `not_attempted`; its parameter: run id."""
+    return _LOSE.format(
+        source="fct_records", condition="and status = 'valid'", columns="'not_attempted' as result, 0 as attempts"
+    )
+
+
+def carry_over(warehouse: Warehouse, run: Row, card: Card, events: list[Row], *, retry_failed: bool) -> Row | None:
+    """Open the run, and keep what the run before has settled where this one goes on with it; return that one's row.
+
+    This one goes on when the last one of the same source at the same address left something open. With `retry_failed`
+    it does so in any case, and what the API refused stays refused. All of it is one transaction: a run that was opened
+    has what it goes on with, wherever it is killed.
+
+    Args:
+        warehouse: where the runs are.
+        run: run_id, address, entity_type and source_sha256 of this run.
+        card: the entity.
+        events: what opens the run, for `fct_run_events`.
+        retry_failed: whether permanent refusals are left as they are too.
+
+    """
+    before = warehouse.rows(_BEFORE, [run["address"], run["entity_type"], run["source_sha256"]])
+    goes_on = before and (retry_failed or before[0]["not_attempted_records"] + before[0]["unknown_records"])
+    results = ["created", "exists", *(["failed"] if retry_failed else [])]
+    with warehouse.connection() as connection:
+        insert(connection, "fct_run_events", events)
+        if not goes_on:
+            return None
+        carried = _CARRY.format(payload=card.payload_model, key=card.key)
+        connection.execute(
+            carried, [run["run_id"], EARLIER_RUN, before[0]["run_id"], run["invocation_id"], in_bulk(results)]
+        )
+    return before[0]
+
+
+def plan(warehouse: Warehouse, run: Row, card: Card, ahead_seconds: float) -> Plan:
+    """Return what is left: first what an earlier answer was lost of, then the others, then what is there already.
+
+    `ahead_seconds` is how far the server's clock is ahead of ours, for runs that have not kept it.
+    """
+    numbers, in_doubt, there = array("q"), list[datetime](), 0
+    query = (
+        f"{_FATES} select record_number, seen.reference_number is not null as there, if(there, null, since) as since "  # noqa: S608
+        f"from payload.{card.payload_model} as payload "
+        f"left join in_doubt on in_doubt.reference_number = payload.{card.key} "
+        "and in_doubt.record_hash = payload.record_hash "
+        f"left join seen on seen.reference_number = payload.{card.key} "
+        "where invocation_id = $invocation "
+        "and record_number not in (select record_number from audit.fct_import_records where run_id = $run) "
+        "order by since is null, there, record_number"
+    )
+    parameters = {
+        "address": run["address"],
+        "entity": run["entity_type"],
+        "ahead_seconds": ahead_seconds,
+        "invocation": run["invocation_id"],
+        "run": run["run_id"],
+    }
+    for number, is_there, since in warehouse.tuples(query, parameters):
+        numbers.append(number)
+        there += is_there
+        if since is not None:
+            in_doubt.append(since)
+    return Plan(numbers, in_doubt, there)
+
+
+def counts(warehouse: Warehouse, run_id: str) -> dict[str, int]:
+    """Return the results of a run that are kept already, with their numbers of records."""
+    with warehouse.connection(read_only=True) as connection:
+        return _counts(connection, run_id)
+
+
+def _counts(connection: Any, run_id: str) -> dict[str, int]:
+    query = "select result, count(*) as records from audit.fct_import_records where run_id = ? group by result"
+    return {row["result"]: row["records"] for row in fetch(connection, query, [run_id])}

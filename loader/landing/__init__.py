@@ -1,0 +1,1 @@
+"""Reads a source file: what is a record, what is refused, and how dbt gets it."""

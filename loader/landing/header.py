@@ -1,0 +1,106 @@
+"""The header of a source file: its names as they stand there, checked against the columns that are needed."""
+
+import re
+from mmap import mmap
+from pathlib import Path
+
+from loader.errors import SourceRefused
+from loader.landing.dialect import SIGNS
+from loader.landing.scan import read_header
+
+_WORDS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma"}
+_SHOWN, _MOST_SIGNS = 20, 40
+_LOOKED_AT = 1 << 16
+# How many lines above the header are looked past, to say on which line it stands.
+_PREAMBLE = 20
+
+
+def read_columns(
+    path: Path, data: bytes | mmap, wanted: dict[str, bool], delimiter: str, max_columns: int
+) -> tuple[list[str], int]:
+    """Return the header's names and the offset of the first record.
+
+    Raises:
+        SourceRefused: the header is malformed, has too many names, a name twice, lacks a required column of `wanted`,
+            or spells one otherwise.
+
+    """
+    required = {name for name, needed in wanted.items() if needed}
+    cells, start = read_header(data, delimiter.encode())
+    if cells is None:
+        remedy = _elsewhere(data, required, delimiter) or _old_line_ends(data) or "export it again"
+        raise SourceRefused(f"{path}:1: the header is not RFC 4180 (a stray quote or a lone carriage return); {remedy}")
+    if len(cells) > max_columns:
+        raise SourceRefused(
+            f"{path}:1: the header has {len(cells)} columns, the limit is {max_columns}; "
+            "export fewer, or raise [source] max_columns in etl.toml"
+        )
+    try:
+        names = [cell.decode() for cell in cells]
+    except UnicodeDecodeError as error:
+        raise SourceRefused(
+            f"{path}:1: the header is not UTF-8; add the --encoding it was written in, or export it as 'CSV UTF-8'"
+        ) from error
+    missing = sorted(required - set(names))
+    if missing:
+        hint = _elsewhere(data, required, delimiter) or _renamed(names, missing)
+        raise SourceRefused(
+            f"{path}:1: the header lacks {_shown(missing)}{hint and f' ({hint})'}; it has {_shown(names)}"
+        )
+    _refuse_twice(path, names)
+    # Taken as unknown, it would be left out, and every record would get the default of the column that was meant.
+    if renamed := _renamed(names, sorted(set(wanted) - set(names))):
+        raise SourceRefused(f"{path}:1: the header has other spellings of known columns: {renamed}")
+    return names, start
+
+
+def _refuse_twice(path: Path, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceRefused(f"{path}:1: the header has {_shown(twice)} more than once; rename or remove one")
+
+
+def _elsewhere(data: bytes | mmap, required: set[str], delimiter: str) -> str:
+    """Say what reads the file: another delimiter, the header further down, or both; nothing when neither does."""
+    wanted = {name.casefold() for name in required}
+    lines = bytes(data[:_LOOKED_AT]).splitlines(keepends=True)
+    for above in range(min(_PREAMBLE, len(lines))):
+        below = b"".join(lines[above:])
+        sign = max(sorted(SIGNS), key=lambda sign: (len(wanted & _names(below, sign)), sign == delimiter))
+        found = wanted & _names(below, sign)
+        hints = [f"its cells are not separated by {delimiter!r}: add --delimiter {_WORDS.get(sign, repr(sign))}"]
+        if above:
+            hints.append(f"the header stands on line {above + 1}: remove what is above it")
+        if (found == wanted) if above else (found and sign != delimiter):
+            return "; ".join(hints if sign != delimiter else hints[1:])
+    return ""
+
+
+def _names(data: bytes | mmap, delimiter: str) -> set[str]:
+    """Return the names this delimiter makes of the header, without case and white space; none where two are one."""
+    cells, _ = read_header(data, delimiter.encode())
+    names = [cell.decode(errors="replace").strip().casefold() for cell in cells or []]
+    if len(names) > 1 and not any(names[1::2]):
+        return set()
+    return set(names)
+
+
+def _old_line_ends(data: bytes | mmap) -> str:
+    beginning = bytes(data[:_LOOKED_AT])
+    only = b"\r" in beginning and b"\n" not in beginning
+    return "its lines end in carriage returns alone: save it with the line ends of Windows or Unix" if only else ""
+
+
+def _renamed(names: list[str], missing: list[str]) -> str:
+    """Say which names differ only in case, white space and punctuation."""
+    alike = {_letters(name): name for name in names}
+    found = {name: alike[_letters(name)] for name in missing if _letters(name) in alike}
+    return ", ".join(f"rename {other[:_MOST_SIGNS]!r} to {name!r}" for name, other in found.items())
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(repr(name[:_MOST_SIGNS]) for name in names[:_SHOWN])

@@ -1,0 +1,161 @@
+"""Opens a source file: refuses what cannot be trusted at all, copies the rest to a private spool while hashing it.
+
+Everything after the copy reads the spool, so the bytes that are parsed are the bytes that were hashed, a file that
+changes meanwhile cannot crash or mislead the scan, and the file's name never reaches SQL.
+"""
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import BinaryIO
+
+from loader.config import Limits
+from loader.errors import SourceRefused
+from loader.landing.dialect import Dialect
+from loader.landing.encoding import Recoder, refuse_other_encoding
+from loader.landing.header import read_columns
+
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened source: its path, the SHA-256 of its bytes, its text as mapped UTF-8 without byte order mark.
+
+    `is_utf8` is False when some record holds other bytes; `export_with_bom` tells whether CSV files made from this
+    source begin with a byte order mark, because it did or because it was in another encoding.
+    """
+
+    path: Path
+    sha256: str
+    data: mmap
+    is_utf8: bool
+    export_with_bom: bool
+
+
+@contextmanager
+def open_source(path: Path, dialect: Dialect, limits: Limits) -> Iterator[Source]:
+    """Yield the file as a `Source`.
+
+    Raises:
+        SourceRefused: not a readable regular file, too large, empty, in another encoding, NUL bytes, or changed while
+            it was read.
+
+    """
+    with _open_regular(path, limits) as file, tempfile.TemporaryFile() as spool:
+        before = os.fstat(file.fileno())
+        recoder = Recoder(path, dialect.encoding)
+        sha256 = _copy(file, before.st_size, spool, recoder)
+        if sha256 is None or _identity(before) != _identity(os.fstat(file.fileno())):
+            raise SourceRefused(f"{path}: changed while it was read; wait until it is written, then run again")
+        if not spool.tell():
+            raise _empty(path)
+        spool.flush()
+        with mmap(spool.fileno(), 0, access=ACCESS_READ) as data:
+            if not recoder.is_utf8 and not dialect.encoding:
+                refuse_other_encoding(path, data, recoder.first_bad_line)
+            yield Source(path, sha256, data, recoder.is_utf8, recoder.had_bom or recoder.recodes)
+
+
+def check_source(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Limits) -> None:
+    """Refuse at once what the beginning shows, before dbt is started; `landing` reads and judges the whole file.
+
+    Raises:
+        SourceRefused: not a readable regular file, too large, no header, a name twice in it, or a required column
+            missing.
+
+    """
+    with _open_regular(path, limits) as file:
+        try:
+            beginning = file.read(CHUNK_BYTES)
+        except OSError as error:
+            raise SourceRefused(f"{path}: cannot be read ({error.strerror}); check --source") from error
+    if not beginning:
+        raise _empty(path)
+    recoder, whole = Recoder(path, dialect.encoding), len(beginning) < CHUNK_BYTES
+    text = recoder.recode(beginning, final=whole)
+    if whole and not recoder.is_utf8 and not dialect.encoding:
+        refuse_other_encoding(path, text, recoder.first_bad_line)
+    columns, start = read_columns(path, text, wanted, dialect.delimiter, limits.max_columns)
+    if whole and not text[start:].strip():
+        raise no_record(path, columns)
+
+
+def no_record(path: Path, columns: list[str]) -> SourceRefused:
+    """Return the refusal of a file that has a header alone."""
+    return SourceRefused(f"{path}: has a header ({len(columns)} columns) and no record; export it again")
+
+
+def _empty(path: Path) -> SourceRefused:
+    return SourceRefused(f"{path}: is empty; export it again, with a header line and records")
+
+
+def _open_regular(path: Path, limits: Limits) -> BinaryIO:
+    try:
+        str(path).encode()
+        # Non-blocking, or opening a FIFO without a writer would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise SourceRefused(f"{path}: no such file; {_why_not_there(path)}") from error
+    except UnicodeEncodeError as error:
+        raise SourceRefused(f"{str(path)[:200]!r}: its name is not UTF-8; rename it, then run again") from error
+    except (OSError, ValueError) as error:
+        raise SourceRefused(
+            f"{str(path)[:200]!r}: cannot be opened ({getattr(error, 'strerror', error)}); check --source"
+        ) from error
+    status = os.fstat(descriptor)
+    refusal = _not_a_file(path, status) or _too_large(path, status, limits)
+    if refusal:
+        os.close(descriptor)
+        raise refusal
+    return os.fdopen(descriptor, "rb")
+
+
+def _why_not_there(path: Path) -> str:
+    if ":/" in str(path):
+        return "addresses are not fetched: download the file and give its path"
+    if any(sign in path.name for sign in "*?["):
+        return "patterns are not expanded: --source takes one CSV file"
+    return "check --source"
+
+
+def _not_a_file(path: Path, status: os.stat_result) -> SourceRefused | None:
+    if stat.S_ISREG(status.st_mode):
+        return None
+    kind = "is a folder, " if stat.S_ISDIR(status.st_mode) else "is not a regular file; "
+    return SourceRefused(f"{path}: {kind}--source takes one CSV file")
+
+
+def _too_large(path: Path, status: os.stat_result, limits: Limits) -> SourceRefused | None:
+    if status.st_size <= limits.max_file_bytes:
+        return None
+    return SourceRefused(
+        f"{path}: has {status.st_size} bytes, the limit is {limits.max_file_bytes}; "
+        "split it, or raise [source] max_file_bytes in etl.toml"
+    )
+
+
+def _copy(file: BinaryIO, size: int, spool: BinaryIO, recoder: Recoder) -> str | None:
+    """Copy the file to the spool as UTF-8 without byte order mark; return the SHA-256 of the file's own bytes.
+
+    A file that turns out to be longer than `size` is read no further: None.
+    """
+    digest, copied = hashlib.sha256(), 0
+    while chunk := file.read(CHUNK_BYTES):
+        copied += len(chunk)
+        if copied > size:
+            return None
+        digest.update(chunk)
+        spool.write(recoder.recode(chunk))
+    spool.write(recoder.recode(b"", final=True))
+    return digest.hexdigest()
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,0 +1,115 @@
+"""Output files: each written whole or not at all, its SHA-256 taken of the bytes that reach the disk."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from io import BufferedRandom
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from loader.audit.journal import now
+from loader.errors import StoppedEarly
+from loader.storage.files import write_file
+from loader.storage.warehouse import Row, Warehouse
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """One file of a run; `records` is None for a report, which is no list of records."""
+
+    kind: str
+    path: Path
+    sha256: str
+    bytes: int
+    records: int | None
+    written_at: datetime
+
+
+def write_whole(kind: str, path: Path, write: Callable[[BinaryIO], int | None]) -> OutputFile:
+    """Let `write` fill a file that is written whole or not at all, and take its SHA-256.
+
+    Args:
+        kind: what the file is, as `fct_output_files` names it.
+        path: where it stands in the end; only its owner may read it.
+        write: fills the opened file and returns the number of records in it, or None.
+
+    Raises:
+        StoppedEarly: the folder or the disk does not take it.
+
+    """
+
+    def fill(file: BufferedRandom) -> tuple[int | None, str, int]:
+        records = write(file)
+        file.flush()
+        file.seek(0)
+        return records, hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+
+    try:
+        records, sha256, size = write_file(path, fill)
+    except OSError as error:
+        raise StoppedEarly(
+            f"{path}: cannot be written ({error.strerror}); the audit tables hold everything: "
+            "free the disk or correct ETL_OUTPUT_DIR, then run the same command again"
+        ) from error
+    return OutputFile(kind, path, sha256, size, records, now())
+
+
+def keep_files(warehouse: Warehouse, run: Row, files: Sequence[OutputFile]) -> None:
+    """Add the files of a run to `audit.fct_output_files`.
+
+    Raises:
+        GateClosed: the database is older than the table, and `dbt build` adds it.
+
+    """
+    warehouse.rows("select run_id from audit.fct_output_files limit 0")
+    of_run = {"run_id": run["run_id"], "entity_type": run["entity_type"]}
+    warehouse.insert("fct_output_files", [of_run | asdict(file) | {"path": str(file.path)} for file in files])
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A list of a document that may be too long to hold: the JSON texts of its entries, in batches."""
+
+    batches: Iterator[list[str]]
+
+
+Document = Mapping[str, Any] | Entries
+
+
+def write_json(path: Path, document: Document, kind: str = "") -> OutputFile:
+    """Write a document whole or not at all; a value of it, or all of it, may be `Entries`.
+
+    Raises:
+        StoppedEarly: the folder or the disk does not take it.
+
+    """
+    return write_whole(kind, path, partial(_write, document))
+
+
+def _write(document: Document, file: BinaryIO) -> None:
+    if isinstance(document, Entries):
+        _write_entries(document, file, "")
+    else:
+        sign = b"{"
+        for key, value in document.items():
+            file.write(sign + f"\n  {json.dumps(key)}: ".encode())
+            if isinstance(value, Entries):
+                _write_entries(value, file, "  ")
+            else:
+                text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+                file.write(text.replace("\n", "\n  ").encode())
+            sign = b","
+        file.write(b"\n}")
+    file.write(b"\n")
+
+
+def _write_entries(entries: Entries, file: BinaryIO, indent: str) -> None:
+    between, empty = f",\n{indent}  ", True
+    for batch in entries.batches:
+        file.write((f"[\n{indent}  " if empty else between).encode())
+        file.write(between.join(batch).encode())
+        empty = False
+    file.write(b"[]" if empty else f"\n{indent}]".encode())

@@ -1,0 +1,324 @@
+"""One run as one HTML page: no network, no script from elsewhere, nothing that a cell could run."""
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import escape
+
+from loader.audit.journal import DELIVERY_COUNTS, FILE_COUNTS, event_details
+from loader.console import printable
+from loader.delivery.resume import POSTING_ENDED
+from loader.delivery.stopwatch import TimeSpent
+from loader.errors import OK, SOME_RECORDS
+from loader.reports.advice import after_import, platform_team
+from loader.reports.series import ANSWERS, series
+from loader.reports.table import put
+from loader.run.job import DRY_RUN, IMPORT
+from loader.run.verify import READ_BACK
+from loader.storage.warehouse import Row, Warehouse
+
+# Nothing that quotes a cell: the meaning of a code instead of its message, the API's code and fields instead of words.
+API_CODE = "coalesce(regexp_extract(error_message, '^([A-Z][A-Z_]{2,59}):', 1), '')"
+API_FIELDS = """array_to_string(
+    list_sort(list_distinct(regexp_extract_all(error_message, 'body -> (\\w{1,60})', 1))), ', ')"""
+_MOST_GROUPS = 60
+_LEAST_SHARE = 0.1
+_PROBLEMS = """
+    select issues.severity, issues.code, coalesce(field, '') as field, count(*) as issues,
+        min(line_number) as line_number, coalesce(any_value(codes.meaning), '') as meaning,
+        arg_min(issues.how_to_fix, record_number) as how_to_fix
+    from audit.fct_issues as issues left join reference.issue_codes as codes on issues.code = codes.code
+    where run_id = ? group by issues.severity, issues.code, field
+    order by issues.severity, issues desc, issues.code, field limit ?
+"""
+_RESULTS = """
+    select result, count(*) as records, coalesce(sum(attempts), 0)::bigint as requests,
+        count(*) filter (where confirmed_by = 'earlier_run') as earlier,
+        median(response_time_ms) as median_ms
+    from audit.fct_import_records where run_id = ? group by result
+"""
+_REFUSALS = f"""
+    select result, status_code, {API_CODE} as code, {API_FIELDS} as fields, count(*) as records,
+        min(line_number) as line_number, arg_min(reference_number, record_number) as reference_number
+    from audit.fct_import_records where run_id = ? and result in ('failed', 'unknown')
+    group by all order by records desc, result, status_code, code, fields limit ?
+"""  # noqa: S608 - our own text
+_READBACK = """
+    select is_ours, verdict, count(*) as records from audit.fct_readback where run_id = ?
+    group by all order by is_ours desc, verdict
+"""
+_LIMIT = "select requests_per_window, window_seconds from audit.fct_pacing where run_id = ? order by rowid desc limit 1"
+_KINDS = {
+    "parse_error": "loss",
+    "invalid": "loss",
+    "failed": "loss",
+    "created": "good",
+    "exists": "there",
+    "unknown": "unknown",
+}
+MEANINGS = {
+    "created": "this run created it on the platform",
+    "exists": "the platform had it already; it was not updated",
+    "failed": "the API refused it: correct the record, then run the same command again",
+    "unknown": "sent, without an answer that settles it: run the same command again, it is settled first",
+    "not_attempted": "never sent: run the same command again",
+}
+
+
+def posted(run: Row) -> bool:
+    """Tell whether the run was an import that got as far as posting."""
+    return bool(run["mode"] == IMPORT and run["gate"] == "open")
+
+
+def ledger(run: Row) -> list[Row]:
+    """Return both lines of the ledger as the steps of a waterfall: label, records and share, and its bar."""
+    steps = [_step("records in the file", run["total_records"], "sum", 0, run["total_records"])]
+    steps += _down(run, FILE_COUNTS[:-1], run["total_records"])
+    steps.append(_step("ready to send", run["ready_records"], "sum", 0, run["total_records"]))
+    if posted(run):
+        steps += _down(run, DELIVERY_COUNTS, run["ready_records"])
+    return steps
+
+
+def _down(run: Row, counts: tuple[str, ...], records: int) -> Iterator[Row]:
+    for name in counts:
+        records -= run[name]
+        label = name.removesuffix("_records")
+        yield _step(label.replace("_", " "), run[name], _KINDS.get(label, "aside"), records, run["total_records"])
+
+
+def _step(label: str, records: int, kind: str, start: int, total: int) -> Row:
+    part = 100 * records / (total or 1)
+    width = max(part, 0.5) if records else 0
+    place = min(100 * max(start, 0) / (total or 1), 100 - width)
+    share = "" if not records else "< 0.1 %" if part < _LEAST_SHARE else f"{part:.1f} %"
+    bar = {"start": round(place, 2), "width": round(width, 2)}
+    return {"label": label, "records": records, "share": share, "kind": kind} | bar
+
+
+def problems(warehouse: Warehouse, run: Row) -> list[Row]:
+    """Return the problems by rule and field, the largest first, at most 60; `share` is in % of the largest."""
+    groups = warehouse.rows(_PROBLEMS, [run["run_id"], _MOST_GROUPS])
+    largest = max((group["issues"] for group in groups), default=1)
+    return [group | {"share": round(100 * group["issues"] / largest, 2)} for group in groups]
+
+
+def delivery(warehouse: Warehouse, run: Row) -> dict[str, Any]:
+    """Return what became of the ready records: by result, by reason, read back; and the API's rate limit."""
+    found = {row["result"]: row for row in warehouse.rows(_RESULTS, [run["run_id"]])}
+    limits = warehouse.rows(_LIMIT, [run["run_id"]])
+    return {
+        "results": [found[name] | {"meaning": MEANINGS[name]} for name in MEANINGS if name in found],
+        "refusals": warehouse.rows(_REFUSALS, [run["run_id"], _MOST_GROUPS]),
+        "readback": warehouse.rows(_READBACK, [run["run_id"]]),
+        "limit": limits[0] if limits else None,
+    }
+
+
+def outcome(run: Row) -> tuple[str, str]:
+    """Return how the run ended in a few words, and its kind: good, loss or aside."""
+    if run["exit_code"] is None:
+        return "Ended without finishing: killed, or the machine stopped", "loss"
+    if run["gate"] != "open":
+        return ("Nothing was sent" if run["mode"] == IMPORT else "Not ready to be imported"), "loss"
+    if run["exit_code"] == OK:
+        return "Done, everything accounted for", "good"
+    if run["exit_code"] == SOME_RECORDS:
+        return "Done, but some records need somebody", "loss"
+    return "Stopped early; the same command goes on", "aside"
+
+
+def next_words(run: Row, readback: Row) -> str:
+    """Return what to do after the run; `readback` has the counts of `--verify`, or nothing."""
+    refused = run["invalid_records"] + run["parse_error_records"]
+    if run["gate"] != "open" and run["exit_code"] == SOME_RECORDS and refused:
+        rejected = f"rejected_{run['entity_type']}_{run['run_id']}.csv"
+        return f"correct {rejected} (or the source) as the table below says, and validate it again"
+    if run["gate"] != "open":
+        return str(run["gate"])
+    if run["mode"] == IMPORT and run["stopped_because"]:
+        first = "ask the platform team, then " if platform_team(run["stopped_because"]) else ""
+        return f"{first}run the same command again: nothing is created twice"
+    if run["mode"] == IMPORT:
+        return after_import(run, readback).removeprefix("next: ")
+    then = "--import" if run["mode"] == DRY_RUN else "--dry-run"
+    return f"run the same command with {then} in place of --{run['mode']}"
+
+
+_MOST_ROWS = 2_000
+_MOST_BYTES = 600_000
+_LONGEST = 240
+# What the markup of one row takes beside its texts.
+_ROW_BYTES = 330
+_NEEDS = f"""
+    select 4 as place, record_number, line_number, reference_number, issues.code as problem,
+        coalesce(issues.field, '') as field, coalesce(codes.meaning, '') as meaning,
+        issues.message, value, suggestion, issues.how_to_fix as remedy
+    from audit.fct_issues as issues left join reference.issue_codes as codes on issues.code = codes.code
+    where run_id = $run_id and issues.severity = 'error' and record_number in (
+        select record_number from audit.fct_records where run_id = $run_id and status in ('invalid', 'parse_error')
+    )
+    union all
+    select if(result = 'failed', 2, 1), record_number, line_number, reference_number, result,
+        if(result = 'failed', {API_FIELDS}, ''),
+        if(status_code is null, coalesce(error_message, ''), concat_ws(' ', status_code, {API_CODE})),
+        error_message, null, null,
+        if(
+            result = 'failed',
+            'correct the record as the API says, then run the same command again',
+            'run the same command again: it is settled first'
+        )
+    from audit.fct_import_records where run_id = $run_id and result in ('failed', 'unknown')
+    union all
+    select 3, record_number, line_number, reference_number, verdict, coalesce(differing_fields, ''),
+        case
+            when verdict = 'differs' and is_ours then 'created, but stored otherwise than it was sent'
+            when verdict = 'differs' then 'was there before, and differs from this file'
+            when is_ours then 'created, but not on the platform'
+            else 'exists, but cannot be seen: deleted, or another tenant''s'
+        end,
+        null, null, null,
+        if(
+            verdict = 'differs' and not is_ours,
+            'correct it on the platform: running it again does not update it',
+            'ask the platform team about it'
+        )
+    from audit.fct_readback where run_id = $run_id and verdict <> 'identical'
+"""  # noqa: S608 - our own text
+_IN_ORDER = f"select * from ({_NEEDS}) order by place, record_number, problem, field, message limit {_MOST_ROWS}"  # noqa: S608
+_TEXTS = ("reference_number", "meaning", "remedy")
+_NARRATIVES = ("message", "value", "suggestion")
+
+
+def needs(warehouse: Warehouse, run: Row, *, include_text: bool) -> tuple[list[Row], int]:
+    """Return the rows of the table, and how many there are in all; narratives are left out unless asked for.
+
+    There are at most 2,000 of them, or 600,000 bytes, so that the page can be attached to a ticket. What was sent comes
+    first: of the others the rejected file has every one.
+    """
+    of_run = {"run_id": run["run_id"]}
+    total = warehouse.rows(f"select count(*) as needs from ({_NEEDS})", of_run)[0]["needs"]  # noqa: S608
+    kept: list[Row] = []
+    size = 0
+    for row in warehouse.rows(_IN_ORDER, of_run):
+        shown = row | {name: shortened(row[name]) for name in (*_TEXTS, *_NARRATIVES)}
+        if not include_text:
+            shown |= dict.fromkeys(_NARRATIVES, "")
+        elif shown["message"]:
+            shown["meaning"] = shown["message"]
+        size += _ROW_BYTES + sum(len(str(escape(value)).encode()) for value in shown.values())
+        if size > _MOST_BYTES:
+            break
+        kept.append(shown)
+    return kept, total
+
+
+def shortened(text: Any) -> str:
+    """Return a text of the data for the page: what nobody can see made visible, and not too long."""
+    whole = "" if text is None else printable(str(text))
+    return whole if len(whole) <= _LONGEST else whole[:_LONGEST] + "\u2026"
+
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# The API's own words within a reason of ours.
+_QUOTED = re.compile(r" \(.*\)", re.DOTALL)
+
+
+def page_name(run: Row) -> str:
+    """Return the name of the file for a run."""
+    return f"report_{run['entity_type']}_{run['run_id']}.html"
+
+
+def write_page(warehouse: Warehouse, run: Row, path: Path | None, *, include_text: bool) -> None:
+    """Write the page of a finished run to a file, or for None to standard output.
+
+    `run` is its row of `audit.fct_runs`. Values of cells and the API's own words are shown with `include_text` alone.
+
+    Raises:
+        StoppedEarly: the file cannot be written.
+
+    """
+    text = page(warehouse, run, include_text=include_text)
+    put(path, partial(_write, text.encode()))
+
+
+def page(warehouse: Warehouse, run: Row, *, include_text: bool) -> str:
+    """Return the page: the same text whenever it is made, less than a megabyte."""
+    readback = event_details(warehouse, run["run_id"], READ_BACK) or {}
+    if run["stopped_because"] and not include_text:
+        run = run | {"stopped_because": _QUOTED.sub("", run["stopped_because"])}
+    words, kind = outcome(run)
+    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    rows, total = needs(warehouse, run, include_text=include_text)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            name=Path(run["source_file"]).name,
+            outcome=words,
+            kind=kind,
+            next=next_words(run, readback),
+            ledger=ledger(run),
+            problems=problems(warehouse, run),
+            delivery=delivery(warehouse, run) if posted(run) else None,
+            readback=readback,
+            spent=_spent(warehouse, run),
+            series=series(warehouse, run["run_id"]),
+            answers=ANSWERS,
+            needs=rows,
+            needs_total=total,
+            include_text=include_text,
+            style=style,
+            script=script,
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"number": _number, "text": shortened, "whole": printable, "moment": _moment, "axis": _axis}
+    return environment
+
+
+def _spent(warehouse: Warehouse, run: Row) -> str:
+    """Return where the time of posting went, in words; nothing for a run that did not come so far."""
+    posting = event_details(warehouse, run["run_id"], POSTING_ENDED)
+    if not posting:
+        return ""
+    return TimeSpent(**{name: value for name, value in posting.items() if name.endswith("_seconds")}).shares()
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _axis(value: float) -> str:
+    return f"{value:,g}"
+
+
+def _moment(value: Any) -> str:
+    return "" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"
+
+
+def _write(page_bytes: bytes, file: BinaryIO) -> None:
+    file.write(page_bytes)

@@ -1,0 +1,276 @@
+"""`python -m loader status`: the last runs, what waits for somebody, what to do next."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from loader.audit.journal import now
+from loader.audit.runs import read_runs, under_way
+from loader.card import entities
+from loader.command import OneLineParser, guarded
+from loader.config import load_settings
+from loader.console import Console, Page
+from loader.delivery.resume import opened_runs
+from loader.errors import OK, SOME_RECORDS
+from loader.reports.advice import NOTHING, counted, next_command, shown, waiting
+from loader.storage.warehouse import Row, Warehouse, fetch, in_bulk
+
+LAST_RUNS = 5
+_EXAMPLES = 3
+_COUNTS = """
+    select
+        run_id, end_time, total_records, ready_records, parse_error_records + invalid_records as invalid_records,
+        created_records, exists_records, failed_records, unknown_records, not_attempted_records, closes
+    from audit.fct_runs where list_contains(from_json(?, '["varchar"]'), run_id)
+"""
+# A run that is unfinished waits in any case.
+_UNCLOSED = """
+    select run_id from audit.rpt_run_ledger where not closes and state <> 'unfinished' order by start_time
+"""
+# One row per kind of problem and severity, with a few of its records.
+_PROBLEMS = """
+    with numbered as (
+        select *, row_number() over (partition by severity, problem order by since, source_name, line_number) as place
+        from audit.rpt_open_problems where last_run_id is distinct from $running
+    )
+
+    select
+        severity, problem, count(*) as records, min(since) as since, max(runs) as runs,
+        arg_min(environment, place) as environment, arg_min(what_to_do, place) as what_to_do,
+        list({
+            'reference_number': reference_number, 'entity_type': entity_type, 'source_name': source_name,
+            'line_number': line_number, 'since': since, 'runs': runs, 'last_run_id': last_run_id, 'reason': reason,
+            'what_to_do': what_to_do
+        } order by place) filter (where place <= $examples) as examples
+    from numbered group by severity, problem order by severity, records desc, problem
+"""
+_RATES = """
+    select environment, address, endpoint, requests_per_window, window_seconds, learned_at from audit.fct_pacing
+    qualify row_number() over (partition by address, endpoint order by learned_at desc) = 1 order by learned_at desc
+"""
+_PROBE = """
+    select
+        run_id, any_value(environment) as environment, any_value(address) as address, max(checked_at) as checked_at,
+        count(*) as checks, count(*) filter (where passed) as passed,
+        coalesce(list({'check_name': check_name, 'found': found, 'how_to_fix': how_to_fix})
+            filter (where not passed), []) as failures
+    from audit.fct_probe_checks group by run_id order by checked_at desc limit 1
+"""
+_BUILD = """
+    select
+        invocation_id, any_value(command) as command, any_value(finished_at) as finished_at,
+        count(*) filter (where status in ('success', 'pass', 'warn')) as passed,
+        coalesce(list({'name': name, 'resource_type': resource_type, 'status': status} order by name)
+            filter (where status not in ('success', 'pass', 'warn', 'not_run')), []) as failures
+    from audit.fct_dbt_invocations left join audit.fct_dbt_results using (invocation_id)
+    group by invocation_id order by finished_at desc limit 1
+"""
+_KEPT = """
+    select count(*) as runs, min(start_time) as oldest, count(*) filter (where start_time < ?) as older
+    from audit.fct_runs
+"""
+
+
+def read_facts(connection: Any, database: Path, retention_days: int) -> Row:
+    """Return the facts, as `status --json` prints them but for what they come to."""
+    runs = read_runs(connection)
+    last = list(runs.values())[-LAST_RUNS:]
+    counts = {row["run_id"]: row for row in fetch(connection, _COUNTS, [in_bulk([row["run_id"] for row in last])])}
+    process, run = under_way(runs, database)
+    # What a run has under way is `unknown` until it is answered, and waits for nobody.
+    running = run["run_id"] if run else None
+    return {
+        "database": str(database),
+        "bytes": _size(database),
+        "wal_bytes": _size(database.with_name(database.name + ".wal")),
+        "runs": [row | counts.get(row["run_id"], {}) for row in last],
+        "process": process,
+        "unfinished_runs": _interrupted(runs, running) + _unfinished(connection, runs, running),
+        "unclosed_runs": [row["run_id"] for row in fetch(connection, _UNCLOSED)],
+        "open_problems": _problems(connection, runs, running),
+        "rates": fetch(connection, _RATES),
+        "last_probe": next(iter(fetch(connection, _PROBE)), None),
+        "last_build": next(iter(fetch(connection, _BUILD)), None),
+        "retention": _retention(connection, retention_days, now()),
+    }
+
+
+def _interrupted(runs: dict[str, Row], running: str | None) -> list[Row]:
+    """Return the runs that ended before they posted and before anybody was told, until another one follows them.
+
+    The next import accounts for a run that posted. These have nothing to account for, and any later run of the entity
+    and environment is in their place.
+    """
+    last = {(run["entity_type"], run["environment"]): run for run in runs.values()}
+    return [run for run in last.values() if not run["is_closed"] and not run["has_posted"] and run["run_id"] != running]
+
+
+def _unfinished(connection: Any, runs: dict[str, Row], running: str | None) -> list[Row]:
+    """Return the runs that began to post and never ended, without the one that is under way."""
+    opened = [run for entity in entities() for run in opened_runs(connection, entity) if run["run_id"] != running]
+    return [runs[run["run_id"]] | json.loads(run["details"]) | {"end_time": run["end_time"]} for run in opened]
+
+
+def _problems(connection: Any, runs: dict[str, Row], running: str | None) -> list[Row]:
+    """Return the kinds of open problems, each with the run and the rejected file of its first record."""
+    problems = fetch(connection, _PROBLEMS, {"examples": _EXAMPLES, "running": running})
+    query = "select path from audit.fct_output_files where run_id = ? and kind = 'rejected'"
+    for problem in problems:
+        first = problem["examples"][0]
+        run, files = runs.get(first["last_run_id"]), fetch(connection, query, [first["last_run_id"]])
+        problem["run"] = run
+        problem["rejected_file"] = next((row["path"] for row in files if Path(row["path"]).is_file()), None)
+    return problems
+
+
+def _retention(connection: Any, days: int, moment: datetime) -> Row:
+    (kept,) = fetch(connection, _KEPT, [moment - timedelta(days=days)])
+    return {"days": days, "runs": kept["runs"], "oldest_run": kept["oldest"], "older_runs": kept["older"]}
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+_COLUMNS = {
+    "records": "total_records",
+    "invalid": "invalid_records",
+    "ready": "ready_records",
+    "created": "created_records",
+    "exists": "exists_records",
+    "failed": "failed_records",
+    "unknown": "unknown_records",
+    "not sent": "not_attempted_records",
+}
+_MEGABYTE = 1_000_000
+_NAME = 30
+
+
+def print_status(console: Console, facts: Row, waits: list[str], step: str) -> None:
+    """Write the facts, then what waits, then what to do."""
+    kept = facts["retention"]
+    console.line(
+        f"database {shown(facts['database'])}: {facts['bytes'] / _MEGABYTE:,.1f} MB"
+        f" and {facts['wal_bytes'] / _MEGABYTE:,.1f} MB of WAL, {counted(kept['runs'], 'run')}"
+        + (f" since {_moment(kept['oldest_run'])}" if kept["oldest_run"] else "")
+    )
+    if kept["older_runs"]:
+        console.line(f"{counted(kept['older_runs'], 'run')} older than {kept['days']} days: python -m loader prune")
+    _print_project(console, facts)
+    _print_runs(console, facts)
+    _print_problems(console, facts)
+    console.line()
+    for reason in waits:
+        console.line(f"waits: {reason}")
+    if not waits and step != NOTHING:
+        console.line(NOTHING)
+    console.line(step)
+
+
+def _print_project(console: Console, facts: Row) -> None:
+    build, probe = facts["last_build"], facts["last_probe"]
+    if build:
+        failed = ", ".join(f"{node['name']} ({node['status']})" for node in build["failures"])
+        passed = (
+            f"passed, {counted(build['passed'], 'node')} of payloads" if build["passed"] else "nothing of a payload"
+        )
+        outcome = f"failed: {failed}" if failed else passed
+        console.line(f"last dbt {build['command']}, {_moment(build['finished_at'])}: {outcome}")
+    else:
+        console.line("last dbt build: none")
+    if probe:
+        failed = "; ".join(f"{check['check_name']}: {check['found']}" for check in probe["failures"])
+        outcome = f"failed, {failed}" if failed else f"passed, {probe['checks']} checks"
+        where = f"{probe['environment']} ({probe['address']})"
+        console.line(f"last probe of {where}, {_moment(probe['checked_at'])}: {outcome}")
+    else:
+        console.line("last probe: none")
+    for rate in facts["rates"]:
+        console.line(
+            f"rate limit of {rate['address']}{rate['endpoint']}: {rate['requests_per_window']} requests in "
+            f"{rate['window_seconds']:g} s, learned {_moment(rate['learned_at'])}"
+        )
+
+
+def _print_runs(console: Console, facts: Row) -> None:
+    console.line()
+    if not facts["runs"]:
+        console.line("no run yet")
+        return
+    console.line(
+        f"{'run':<24}{'mode':<14}{'exit':>4}  {'closes':<7}" + "".join(f"{name:>9}" for name in _COLUMNS) + "  file"
+    )
+    for run in facts["runs"]:
+        code = "-" if run["exit_code"] is None else run["exit_code"]
+        closes = {True: "yes", False: "NO"}.get(run.get("closes"), "-")
+        counts = "".join(
+            f"{run[column]:>9,}" if run.get(column) is not None else f"{'-':>9}" for column in _COLUMNS.values()
+        )
+        file = shown(run["source_file"]) if run["source_file"] else ""
+        console.line(f"{run['run_id']:<24}{run['mode']:<14}{code:>4}  {closes:<7}{counts}  {file}")
+        if reason := run["refused"] or run["stopped_because"]:
+            console.line(f"  {reason}")
+
+
+def _print_problems(console: Console, facts: Row) -> None:
+    if facts["open_problems"]:
+        console.line()
+    for problem in facts["open_problems"]:
+        kind = problem["problem"].replace("_", " ")
+        of = counted(problem["records"], "record")
+        console.line(f"{problem['severity']}: {of} {kind}, since {_moment(problem['since'])}")
+        for record in problem["examples"]:
+            where = f"{record['source_name']}:{record['line_number']}"
+            name = record["reference_number"] or where
+            console.line(
+                f"  {name:<{_NAME}} {where}, {counted(record['runs'], 'run')}: {record['reason'] or 'no reason noted'}"
+            )
+        if more := problem["records"] - len(problem["examples"]):
+            console.line(f"  and {more:,} more in audit.rpt_open_problems")
+        console.paragraph(f"fix: {problem['what_to_do']}", indent=2)
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+# A scheduler asks again; a run holds the database for a moment at a time.
+_WAIT_SECONDS = 5.0
+_EPILOG = """\
+examples:
+  {prog}
+  {prog} --json | jq -r '.waiting[]'
+  {prog} > /dev/null || mail -s "the incident import waits for somebody" ...
+
+What waits: runs that never finished, counts that do not close, open problems of severity error
+(audit.rpt_open_problems), a failed last probe or dbt build.
+
+exit codes:
+  0  nothing waits    1  something does    2  refused: usage, no database    4  the database is held
+"""
+
+
+def parser(prog: str) -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    command = OneLineParser(prog, "Tell how the import stands and what waits for somebody.", _EPILOG.format(prog=prog))
+    command.add_argument("--json", action="store_true", help="print one object")
+    return command
+
+
+def main(arguments: Sequence[str], prog: str) -> int:
+    """Carry out one command line; return the exit code."""
+    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
+
+
+def _main(options: argparse.Namespace) -> int:
+    settings, console = load_settings(), Page(as_json=options.json)
+    warehouse = Warehouse(settings.database, min(settings.lock_wait_seconds, _WAIT_SECONDS), console.notice)
+    with warehouse.connection(read_only=True) as connection:
+        facts = read_facts(connection, settings.database, settings.retention_days)
+    waits, step = waiting(facts), next_command(facts)
+    print_status(console, facts, waits, step)
+    console.summary(facts | {"waiting": waits, "next": step})
+    return SOME_RECORDS if waits else OK

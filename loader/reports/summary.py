@@ -1,0 +1,209 @@
+"""The summary of a run, for people and for machines."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from loader.audit.journal import DELIVERY_COUNTS, FILE_COUNTS
+from loader.console import Console
+from loader.delivery.look_up import CONFIRMED
+from loader.delivery.stopwatch import TimeSpent
+from loader.landing.sql import EXPORT_COLUMNS
+from loader.reports.advice import next_step, shown
+from loader.reports.documents import stats_document
+from loader.reports.files import OutputFile
+from loader.run.job import DRY_RUN, IMPORT, Run
+from loader.storage.warehouse import Row
+
+_NAMED = 5
+_FOUND = """
+    select result, is_ours, verdict, line_number, reference_number, differing_fields, count(*) over () as records
+    from audit.fct_readback where run_id = ? and verdict = ? and is_ours = ? order by record_number limit ?
+"""
+
+
+def print_readback(console: Console, run: Run) -> None:
+    """Write the counts, the first records that are not what was sent, and what that means."""
+    if not run.readback:
+        return
+    counts = ", ".join(
+        f"{name.replace('_', ' ')} {run.readback[name]:,}"
+        for name in ("identical", "differs", "not_visible", "not_verified")
+    )
+    console.line(f"read back {run.readback['sampled']:,} = {counts}")
+    _print_named(console, run, "differs", "created records are stored otherwise than they were sent", is_ours=True)
+    _print_named(console, run, "not_visible", "created records are not on the platform", is_ours=True)
+    if _print_named(console, run, "differs", "records that were there before differ from this file", is_ours=False):
+        console.line("  running this again with corrected data does not update them: correct them on the platform")
+    if _print_named(console, run, "not_visible", "records that exist cannot be seen", is_ours=False):
+        console.line("  they are deleted, or another tenant's: ask the platform team")
+
+
+def _print_named(console: Console, run: Run, verdict: str, text: str, *, is_ours: bool) -> bool:
+    records = run.warehouse.rows(_FOUND, [run.run_id, verdict, is_ours, _NAMED])
+    if not records:
+        return False
+    console.line(f"{'NOT PROVEN' if is_ours else 'warning'}: {records[0]['records']:,} {text}")
+    for record in records:
+        fields = f": {record['differing_fields']}" if record["differing_fields"] else ""
+        console.line(f"  line {record['line_number']} ({record['reference_number']}){fields}")
+    if records[0]["records"] > _NAMED:
+        console.line(f"  ... and {records[0]['records'] - _NAMED:,} more, in audit.fct_readback")
+    return True
+
+
+_EXAMPLES = 20
+_GROUPS = 30
+_PROBLEMS = """
+    with excepted as (
+        select record_number, exception_reason from audit.fct_records where run_id = $run and status = 'excepted'
+    ),
+    issues as (
+        select if(exception_reason is not null and severity = 'error', 'excepted', severity) as kind,
+            record_number, line_number, code, coalesce(field, '') as field, message,
+            if(kind = 'excepted', 'nothing: ' || exception_reason, how_to_fix) as how_to_fix
+        from audit.fct_issues left join excepted using (record_number) where run_id = $run
+    )
+    select kind, code, field, count(*) as issues, min(line_number) as line_number, count(*) over () as groups,
+        arg_min(message, record_number) as message, arg_min(how_to_fix, record_number) as how_to_fix
+    from issues group by kind, code, field
+    order by kind = 'excepted', kind, issues desc, code, field limit $most
+"""
+
+
+def summary_object(run: Run, row: Row, files: Sequence[OutputFile], exit_code: int) -> dict[str, Any]:
+    """Return what `--json` prints: the counts of the stats file, the gate, the files, the exit code, the seal."""
+    names = ("mode", "environment", "source_file", "output_hash", "warnings", "gate", "stopped_because")
+    return (
+        stats_document(row)
+        | {name: row[name] for name in names}
+        | {"files": [str(file.path) for file in files], "exit_code": exit_code}
+        | {"readback": run.readback or None}
+        | {"seal": {"number": run.seal.number, "seal": run.seal.seal} if run.seal else None}
+    )
+
+
+def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFile]) -> None:
+    """Write the ledger, the problems, the files and the next command."""
+    console.line(f"run {row['run_id']}: {row['mode']} of {shown(row['source_file'])}")
+    console.line(_ledger("records in the file", row["total_records"], row, FILE_COUNTS))
+    if row["mode"] == IMPORT and not run.closed_by:
+        console.line(_ledger("ready", row["ready_records"], row, DELIVERY_COUNTS, _confirmed(run)))
+    console.line("the counts close" if row["closes"] else "THE COUNTS DO NOT CLOSE: report this run")
+    console.line(f"output_hash {row['output_hash']}")
+    if run.seal:
+        console.line(f"seal {run.seal.number}: {run.seal.seal}")
+    _print_source(console, run)
+    _print_problems(console, run)
+    _print_exceptions(console, run)
+    if row["mode"] == DRY_RUN:
+        _print_changes(console, run)
+    if row["mode"] == IMPORT:
+        _print_refusals(console, run)
+        _print_posting(console, run)
+        print_readback(console, run)
+    for file in files:
+        console.line(f"wrote {shown(file.path)}")
+    rejected = next(file.path for file in files if file.kind == "rejected")
+    console.line(next_step(run, row, rejected))
+
+
+def _ledger(name: str, total: int, row: Row, counts: Sequence[str], confirmed: int = 0) -> str:
+    parts = {count: f"{count.removesuffix('_records').replace('_', ' ')} {row[count]:,}" for count in counts}
+    if confirmed:
+        parts["created_records"] += f" ({confirmed:,} of them confirmed after a lost answer)"
+    return f"{name} {total:,} = {' + '.join(parts.values())}"
+
+
+def _confirmed(run: Run) -> int:
+    """Return how many of the created records are known by a look-up, not by a 201 of their own."""
+    query = "select count(*) as records from audit.fct_import_records where run_id = ? and confirmed_by = ?"
+    return int(run.warehouse.rows(query, [run.run_id, CONFIRMED])[0]["records"])
+
+
+def _print_source(console: Console, run: Run) -> None:
+    """Say what of the file is no record and no known cell: its blank lines, its other columns, and ours."""
+    if blank := run.totals["source_blank_lines"]:
+        console.line(f"blank lines in the file, skipped: {blank:,}")
+    if run.totals["is_export"]:
+        console.paragraph(
+            f"taken for one of our own CSV files, given back: columns named {', '.join(EXPORT_COLUMNS)} are left out, "
+            "and the apostrophe before what a spreadsheet would run is taken away",
+            indent=0,
+        )
+    known = {field.source_column for field in run.job.card.fields}
+    if unknown := [name for name in run.totals["source_columns"] if name not in known]:
+        names = ", ".join(repr(name[:40]) for name in unknown[:_EXAMPLES])
+        columns = ", ".join(field.source_column for field in run.job.card.fields)
+        console.line(f"warning: columns of the header that are not known, and not sent: {names}")
+        console.paragraph(f"fix: nothing, or rename what was meant as one of {columns}", indent=2)
+
+
+def _print_problems(console: Console, run: Run) -> None:
+    """Write the problems by code and field: how many, the first one, what to do."""
+    groups = run.warehouse.rows(_PROBLEMS, {"run": run.run_id, "most": _GROUPS})
+    if not groups:
+        return
+    wide = [max(len(group[name]) for group in groups) for name in ("code", "field")]
+    console.line()
+    console.line(f"{'problem':<{10 + wide[0]}}  {'field':<{wide[1]}}  {'issues':>9}")
+    for group in groups:
+        console.line(
+            f"{group['kind']:<8}  {group['code']:<{wide[0]}}  {group['field']:<{wide[1]}}  {group['issues']:>9,}"
+        )
+        console.paragraph(f"line {group['line_number']}: {group['message']}", indent=2)
+        console.paragraph(f"fix: {group['how_to_fix']}", indent=2)
+    if groups[0]["groups"] > _GROUPS:
+        console.line(f"... and {groups[0]['groups'] - _GROUPS} more kinds, all of them in the validation report")
+    console.line()
+
+
+def _print_exceptions(console: Console, run: Run) -> None:
+    """Write the documented exceptions that have no effect, where the last build judged them."""
+    table = f"int_{run.job.card.entity}_exceptions"
+    judged = (
+        "select 1 from duckdb_columns() where schema_name = 'validation' and table_name = ? and column_name = 'state'"
+    )
+    if not run.warehouse.rows(judged, [table]):
+        return
+    idle = run.warehouse.rows(
+        f"select * from validation.{table} where state in ('expired', 'unused') order by all limit ?",  # noqa: S608
+        [_EXAMPLES],
+    )
+    for exception in idle:
+        of = exception["reference_number"] or f"record {exception['record_hash']}"
+        console.line(
+            f"warning: the exception of {of} from {exception['code']} is {exception['state']}; "
+            "renew or remove its line in data/reference/documented_exceptions.csv"
+        )
+
+
+def _print_changes(console: Console, run: Run) -> None:
+    changes = run.warehouse.rows(
+        "select field, rule, count(*) as cells from audit.fct_changes where run_id = ? "
+        "group by field, rule order by field, rule",
+        [run.run_id],
+    )
+    for change in changes:
+        console.line(f"transformed {change['field']}: {change['cells']} {change['rule']}")
+
+
+def _print_posting(console: Console, run: Run) -> None:
+    """Say where the time of posting went, and what the API's limits let through."""
+    if not run.posting:
+        return
+    spent = TimeSpent(**{name: value for name, value in run.posting.items() if name.endswith("_seconds")})
+    console.line(
+        f"posting took {spent.total:,.1f} s ({spent.shares()}): {run.posting['requests']:,} requests, "
+        f"{run.posting['refused_requests']:,} of them refused (429), at most {run.posting['peak_concurrency']} at once"
+    )
+
+
+def _print_refusals(console: Console, run: Run) -> None:
+    refused = run.warehouse.rows(
+        "select result, line_number, reference_number, status_code, error_message from audit.fct_import_records "
+        "where run_id = ? and result in ('failed', 'unknown') order by record_number limit ?",
+        [run.run_id, _EXAMPLES],
+    )
+    for record in refused:
+        where = f"line {record['line_number']} ({record['reference_number']})"
+        console.line(f"{record['result']}, {where}: {record['status_code'] or 'no status'}, {record['error_message']}")

@@ -1,0 +1,113 @@
+"""An rpt_ table as CSV, Parquet or JSON; DuckDB writes it, in an order that is the same each time."""
+
+import re
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from loader.console import silence
+from loader.errors import Refused, StoppedEarly
+from loader.landing.sql import FORMULA
+from loader.reports.files import write_whole
+from loader.storage.warehouse import Row, Warehouse, copy_rows, fetch
+
+STANDARD_OUTPUT = "-"
+
+
+def output_path(given: str) -> Path | None:
+    """Return the file that is to be written; None for standard output.
+
+    Raises:
+        Refused: something else than a file stands there, which would be replaced.
+
+    """
+    if given == STANDARD_OUTPUT:
+        return None
+    path = Path(given).absolute()
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise Refused(f"{path}: is {what}; name a file that is to be written, or - for standard output")
+    return path
+
+
+def put(path: Path | None, write: Callable[[BinaryIO], int | None]) -> None:
+    """Let `write` fill the file, or for None a temporary one that is copied to standard output when it is whole.
+
+    Raises:
+        StoppedEarly: it cannot be written.
+
+    """
+    if path:
+        write_whole("", path, write)
+        return
+    with tempfile.TemporaryFile() as file:
+        write(file)
+        file.seek(0)
+        try:
+            shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            silence(sys.stdout)
+            if not isinstance(error, BrokenPipeError):
+                raise StoppedEarly(f"standard output cannot be written ({error.strerror}); name a file") from error
+
+
+FORMATS = {
+    "csv": "format csv, header true, compression none",
+    "json": "format json, array true, compression none",
+    "parquet": "format parquet",
+}
+_VIEWS = (
+    "select view_name from duckdb_views() where schema_name = 'audit' and starts_with(view_name, 'rpt_') order by all"
+)
+# Of these types no value is text; a sign in front of a number is no formula.
+_NO_TEXT = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT|INTEGER|UINTEGER|DOUBLE|FLOAT|DECIMAL.*|BOOLEAN|DATE|TIMESTAMP.*)")
+
+
+def write_table(warehouse: Warehouse, table: str, form: str, path: Path | None, run_id: str | None) -> None:
+    """Write the rows of a view, those of one run alone with `run_id`, to a file or for None to standard output.
+
+    Raises:
+        Refused: there is no such view, or it has no column for a run, or Parquet is to go to standard output.
+        StoppedEarly: the file cannot be written.
+
+    """
+    if path is None and form == "parquet":
+        raise Refused("Parquet is no text for standard output; name a file with --output")
+    known = [row["view_name"] for row in warehouse.rows(_VIEWS)]
+    if table not in known:
+        raise Refused(f"{warehouse.path}: no table {table[:80]!r} in audit; there are {', '.join(known)}")
+    with warehouse.connection(read_only=True) as connection:
+        columns = fetch(connection, f"select column_name, column_type from (describe audit.{table})")  # noqa: S608
+        if run_id is not None and "run_id" not in [column["column_name"] for column in columns]:
+            raise Refused(f"{table} has no column run_id; leave --run out")
+        query, parameters = _query(table, columns, run_id, safe=form == "csv")
+        put(path, partial(_write, connection, query, parameters, FORMATS[form]))
+
+
+def _query(table: str, columns: list[Row], run_id: str | None, *, safe: bool) -> tuple[str, list[Any]]:
+    """Return the SQL of the rows and its parameters; with `safe`, no spreadsheet runs a cell."""
+    names = [f'report."{column["column_name"]}"' for column in columns]
+    cells = [_cell(name, column["column_type"]) if safe else name for name, column in zip(names, columns, strict=True)]
+    of_run = "" if run_id is None else " where run_id = ?"
+    query = f"select {', '.join(cells)} from audit.{table} as report{of_run} order by {', '.join(names)}"  # noqa: S608
+    return query, [] if run_id is None else [run_id]
+
+
+def _cell(name: str, column_type: str) -> str:
+    if _NO_TEXT.fullmatch(column_type):
+        return name
+    pattern, text = FORMULA.replace("'", "''"), f"{name}::varchar"
+    return f"if(regexp_matches({text}, '{pattern}'), '''' || {text}, {text}) as {name.partition('.')[2]}"
+
+
+def _write(connection: Any, query: str, parameters: list[Any], options: str, file: BinaryIO) -> int:
+    return copy_rows(connection, query, parameters, file, options)

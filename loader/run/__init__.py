@@ -1,0 +1,1 @@
+"""One run from its source file to counts that close."""

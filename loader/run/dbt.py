@@ -1,0 +1,211 @@
+"""Runs `dbt build` in a process of its own and says in one line why it could not build, when it could not.
+
+What dbt did comes back through a file without a name that this process alone was given, so that no other dbt command
+in the same checkout can be taken for it.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from loader.card import Card
+from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE, Settings
+from loader.errors import DatabaseLocked, EtlError, SourceRefused, StoppedEarly
+from loader.landing.dialect import Dialect, dialect_variables
+from loader.landing.handover import Handover
+from loader.landing.spool import new_spools, spool_file
+from loader.storage.files import PRIVATE_UMASK
+
+_REFUSAL = re.compile(r"SourceRefused: (.+)")
+_HOLDER = re.compile(r"\(PID (\d+)\)")
+# No --target: dbt keeps what it has parsed only while that flag is as it was, and `dbt build` by hand has none. The
+# target is the default one of our own profiles.yml all the same, because DBT_TARGET does not reach dbt.
+_ARGUMENTS = (
+    *("--no-use-colors", "build", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT)),
+    *("--exclude-resource-type", "unit_test", "--exclude", "path:dbt_project/models/audit"),
+)
+_LOG = "see logs/dbt.log"
+# How the payload is materialized; a table where it is not set.
+PAYLOAD_VARIABLE = "ETL_PAYLOAD"
+# Where dbt writes about itself; every other variable of dbt's can change what is built, or where.
+_KEPT = re.compile(r"DBT_TARGET_PATH|DBT_LOG_\w+")
+# Free for a project's own use; ours has none.
+_UNUSED = re.compile(r"DBT_ENV_\w+")
+
+
+@dataclass(frozen=True)
+class NodeRun:
+    """How one model, seed or test fared; `relation` is where a failed test has kept its rows."""
+
+    unique_id: str
+    status: str
+    message: str | None
+    relation: str | None
+
+    @property
+    def kind(self) -> str:
+        """Return `model`, `seed` or `test`."""
+        return self.unique_id.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """Return its name without the project's."""
+        return self.unique_id.split(".")[2]
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished `dbt build`: which one, of which file, how its nodes fared."""
+
+    invocation_id: str
+    source_sha256: str
+    nodes: tuple[NodeRun, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether no model was skipped."""
+        return not any(node.kind == "model" and node.status == "skipped" for node in self.nodes)
+
+    @property
+    def tests_passed(self) -> int:
+        """Return the number of tests that passed or only warned."""
+        return sum(node.kind == "test" and node.status in ("pass", "warn") for node in self.nodes)
+
+    @property
+    def tests_failed(self) -> tuple[str, ...]:
+        """Return the names of the tests that failed or could not run."""
+        return tuple(node.name for node in self._failing())
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Return the tables with the rows that the failed tests have kept."""
+        return tuple(node.relation for node in self._failing() if node.status == "fail" and node.relation)
+
+    def _failing(self) -> list[NodeRun]:
+        return [node for node in self.nodes if node.kind == "test" and node.status in ("fail", "error")]
+
+
+def dbt_build(
+    source: Path, card: Card, settings: Settings, dialect: Dialect, notify: Callable[[str], None], *, sends: bool
+) -> Build:
+    """Land `source` and build and test everything down to the payload.
+
+    Without `sends` the payload is a view, with the same tests and digest: what nobody sends need not be written down.
+    Left out are the unit tests, which try the code and not the data, and the audit models, whose tables and views the
+    on-run-start hook makes: a small file should not wait for them. The file is scanned while dbt starts.
+
+    Raises:
+        SourceRefused: the file cannot be trusted at all; dbt is ended before it lands anything.
+        DatabaseLocked: another process holds the database.
+        StoppedEarly: dbt was killed.
+        EtlError: a model or seed could not be built.
+
+    """
+    database = settings.database
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile() as output, TemporaryFile() as results, new_spools() as spools, Handover(spools) as handover:
+        own = _own_variables(source, database, dialect, sends=sends)
+        variables = environment_of_dbt(notify) | own | handover.variables
+        with start_dbt(_ARGUMENTS, variables, (results.fileno(), *handover.descriptors), output.fileno()) as dbt:
+            handover.given()
+            spooled = spool_file(source, card.source_columns, dialect, settings.limits, spools)
+            handover.tell(spooled)
+            status = dbt.wait()
+        output.seek(0)
+        results.seek(0)
+        if status < 0:
+            raise StoppedEarly(f"dbt was killed by signal {-status}; run the same command again")
+        written = results.read()
+        if not written:
+            raise _could_not_start(output.read().decode(errors="replace"), database)
+    document = json.loads(written)
+    nodes = tuple(NodeRun(**node) for node in document["nodes"])
+    for node in nodes:
+        if node.status == "error" and node.kind != "test":
+            raise _could_not_build(node, database)
+    return Build(document["invocation_id"], spooled.sha256, nodes)
+
+
+@contextmanager
+def start_dbt(
+    arguments: Sequence[str], variables: Mapping[str, str], descriptors: Sequence[int], output: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start dbt with these arguments and environment variables alone; leaving it ends the process.
+
+    The first of the `descriptors`, all of which the process gets, takes its results; `output` takes what it prints.
+    dbt ends by itself when this process dies.
+    """
+    alive, held = os.pipe()
+    command = [sys.executable, "-m", "loader.run.start_dbt", str(descriptors[0]), str(alive), *arguments]
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own arguments
+            command,
+            cwd=ROOT,
+            env=dict(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(*descriptors, alive),
+            umask=PRIVATE_UMASK,
+        )
+    finally:
+        os.close(alive)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+        os.close(held)
+
+
+def environment_of_dbt(notify: Callable[[str], None]) -> dict[str, str]:
+    """Return the variables for dbt: without the token, the way to it, and what would let it build something else."""
+    variables = {
+        name: value for name, value in os.environ.items() if name not in (TOKEN_VARIABLE, TOKEN_COMMAND_VARIABLE)
+    }
+    dropped = [name for name in variables if name.startswith("DBT_") and not _KEPT.fullmatch(name)]
+    told = sorted(name for name in dropped if not _UNUSED.fullmatch(name))
+    if told:
+        notify(f"not passed on to dbt, which builds this project into its own database: {', '.join(told)}")
+    return {name: value for name, value in variables.items() if name not in dropped}
+
+
+def _own_variables(source: Path, database: Path, dialect: Dialect, *, sends: bool) -> dict[str, str]:
+    own = {SOURCE_VARIABLE: str(source), "ETL_DATABASE": str(database), PAYLOAD_VARIABLE: "table" if sends else "view"}
+    return own | dialect_variables(dialect)
+
+
+def _could_not_build(node: NodeRun, database: Path) -> EtlError:
+    message = node.message or ""
+    if refusal := _REFUSAL.search(message):
+        return SourceRefused(refusal[1])
+    return _locked(message, database) or EtlError(
+        f"dbt could not build {node.unique_id}: {_last_line(message)}; {_LOG}"
+    )
+
+
+def _could_not_start(output: str, database: Path) -> EtlError:
+    return _locked(output, database) or EtlError(f"dbt could not start: {_last_line(output)}; {_LOG}")
+
+
+def _locked(output: str, database: Path) -> EtlError | None:
+    holder = _HOLDER.search(output)
+    return (
+        DatabaseLocked(f"{database}: held by process {holder[1]}; end or wait for it, then run the same command again")
+        if holder
+        else None
+    )
+
+
+def _last_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it printed nothing"

@@ -1,0 +1,132 @@
+"""One run, from the source file to the summary that closes: build, gate, post, account."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from loader.audit.journal import operator
+from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused, StoppedEarly
+from loader.landing.dialect import dialect_variables
+from loader.landing.source import check_source
+from loader.run.dbt import Build, dbt_build
+from loader.run.gate import check_gate
+from loader.run.job import VALIDATE_ONLY, Run
+from loader.run.ledger import close_run, keep_refusal
+from loader.run.payload import REPLACED, gate_facts, keep_validation, totals
+from loader.run.post import close_dead_runs, post
+from loader.run.verify import read_back
+from loader.steps import Step, step
+from loader.storage.warehouse import Row
+
+
+def execute(run: Run) -> Row:
+    """Carry the run out and return its row of `audit.fct_runs`.
+
+    The caller holds the run lock.
+
+    Raises:
+        EtlError: the run was refused before anything was posted; `audit` says so, no file was written.
+
+    """
+    job = run.job
+    run.journal.note(
+        "run_started",
+        mode=job.mode,
+        environment=job.environment,
+        source=job.source,
+        operator=operator(),
+        **dialect_variables(job.dialect),
+    )
+    try:
+        _prepare(run)
+        posts = run.job.target if run.closed_by is None else None
+        if posts:
+            close_dead_runs(run)
+    except EtlError as error:
+        if not isinstance(error, DatabaseLocked):
+            keep_refusal(run.warehouse, run.journal, error, run.console.notice)
+        raise
+    if posts:
+        post(run, posts)
+        if run.job.verify and not run.pace.stopping:
+            read_back(run, posts)
+    with step(Step.CLOSE_RUN):
+        return close_run(run)
+
+
+def _prepare(run: Run) -> None:
+    """Probe, build, keep what validation found, and judge the gate."""
+    job = run.job
+    if job.source:
+        check_source(job.source, job.card.source_columns, job.dialect, run.settings.limits)
+    run.warehouse.wait_until_free()
+    with step(Step.PROBE):
+        keep_probe = job.target.probe(run) if job.target else None
+    build = None
+    try:
+        if job.source:
+            with step(Step.BUILD):
+                build = _build(run, job.source)
+    except EtlError as error:
+        # The error that ended the run is what the operator has to see.
+        if keep_probe and not isinstance(error, DatabaseLocked):
+            with suppress(EtlError):
+                keep_probe()
+        raise
+    if keep_probe:
+        keep_probe()
+    run.totals = totals(run.warehouse, job.card.entity)
+    if build:
+        _check_own(build, run.totals)
+    run.journal.source_hash = run.totals["source_sha256"]
+    run.journal.note("validated", output_hash=run.totals["output_hash"], ready_records=run.totals["ready_records"])
+    # A validation sends nothing: what staging changed stands in `validation` until the next build, and is not kept.
+    with step(Step.KEEP_VALIDATION):
+        fields = () if job.mode == VALIDATE_ONLY else [field.name for field in job.card.fields]
+        keep_validation(run.warehouse, run.journal, run.totals["invocation_id"], fields)
+    _judge_gate(run)
+
+
+def _check_own(build: Build, found: Row) -> None:
+    """Raise StoppedEarly when the last validation is not that of our own dbt, of the very file that was scanned."""
+    if (found["invocation_id"], found["source_sha256"]) != (build.invocation_id, build.source_sha256):
+        raise StoppedEarly(
+            f"the database has dbt's build {found['invocation_id']} of {found['source_file']}, not this run's own "
+            f"{build.invocation_id}: another dbt invocation came between; nothing was posted, run the command again"
+        )
+
+
+def _build(run: Run, source: Path) -> Build:
+    with run.console.busy(f"dbt build: landing, cleaning and testing {source.name}"):
+        sends = run.job.mode != VALIDATE_ONLY
+        build = dbt_build(source, run.job.card, run.settings, run.job.dialect, run.console.notice, sends=sends)
+    run.journal.note(
+        "built",
+        invocation_id=build.invocation_id,
+        tests_passed=build.tests_passed,
+        tests_failed=build.tests_failed,
+    )
+    if not build.complete:
+        raise Refused(_refusal(run, build))
+    return build
+
+
+def _refusal(run: Run, build: Build) -> str:
+    """Return why dbt stopped: in the words of a failed test whose rows have a `refusal`, where there is one."""
+    for relation in build.failures:
+        refusals = [row["refusal"] for row in run.warehouse.rows(f"select * from {relation}") if "refusal" in row]  # noqa: S608
+        if refusals:
+            more = f" ({len(refusals) - 1} more such lines)" if len(refusals) > 1 else ""
+            return f"{refusals[0]}; then run the same command again{more}"
+    return f"dbt stopped before it validated the file: {', '.join(build.tests_failed)} failed; see logs/dbt.log"
+
+
+def _judge_gate(run: Run) -> None:
+    facts = gate_facts(run.warehouse, run.job.card, run.totals)
+    if run.job.source and facts.last_attempt_by != run.totals["invocation_id"]:
+        raise StoppedEarly(f"{REPLACED}; nothing was posted: run the same command again")
+    try:
+        check_gate(facts, sends=run.job.target is not None)
+        run.journal.note("gate_opened", invocation_id=run.totals["invocation_id"])
+    except (GateClosed, RecordsRefused) as error:
+        run.closed_by = error
+        run.journal.note("gate_closed", reason=str(error))

@@ -1,0 +1,93 @@
+"""What one run is asked to do, and its state while it does it."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from loader.api.client import Api
+from loader.audit.journal import Journal, new_run_id, now
+from loader.audit.seals import Seal
+from loader.card import Card
+from loader.config import Settings
+from loader.console import Console
+from loader.delivery.pace import Pace
+from loader.delivery.verdict import Result
+from loader.errors import EtlError
+from loader.landing.dialect import Dialect
+from loader.storage.warehouse import Row, Warehouse
+
+VALIDATE_ONLY, DRY_RUN, IMPORT = "validate-only", "dry-run", "import"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an import goes: its API, and the probe that must pass before anything is posted.
+
+    The probe raises what refuses the run; it returns what keeps its result in `audit`, once dbt has built that.
+    """
+
+    address: str
+    api: Api
+    probe: Callable[["Run"], Callable[[], None]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was asked for; `source` is None for what the last `dbt build` built, `target` where nothing is sent.
+
+    With `verify`, records are read back after an import: all of them, or `verify_sample` chosen at random.
+    """
+
+    mode: str
+    environment: str
+    card: Card
+    source: Path | None
+    batch_size: int
+    dialect: Dialect = field(default_factory=Dialect)
+    target: Target | None = None
+    retry_failed: bool = False
+    verify: bool = False
+    verify_sample: int | None = None
+
+
+@dataclass
+class Run:
+    """One run under way. `results` grows with every settled record.
+
+    `posting` says where the time of posting went, `readback` has the counts of `--verify`, `seal` is the last one of
+    the audit trail once the run is sealed.
+    """
+
+    job: Job
+    settings: Settings
+    console: Console
+    warehouse: Warehouse
+    journal: Journal
+    pace: Pace
+    started: datetime = field(default_factory=now)
+    totals: Row = field(default_factory=dict)
+    closed_by: EtlError | None = None
+    results: Counter[Result] = field(default_factory=Counter)
+    delivering: bool = False
+    posting: Row = field(default_factory=dict)
+    readback: Row = field(default_factory=dict)
+    seal: Seal | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Return the id of the run; it sorts by time."""
+        return self.journal.run_id
+
+
+def new_run(job: Job, settings: Settings, console: Console) -> Run:
+    """Return a run that has not begun yet."""
+    return Run(
+        job,
+        settings,
+        console,
+        Warehouse(settings.database, settings.lock_wait_seconds, console.notice),
+        Journal(new_run_id(), job.card.entity),
+        Pace(settings.delivery, console.notice),
+    )

@@ -1,0 +1,146 @@
+"""Reads and keeps what dbt has built."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from loader.audit.journal import Journal
+from loader.card import Card, Field
+from loader.delivery.record import PayloadRecord, payload_record
+from loader.errors import GateClosed, StoppedEarly
+from loader.run.gate import GateFacts, NodeResult
+from loader.storage.warehouse import NUMBERS, Row, Warehouse, fetch, in_bulk, insert
+
+REPLACED = "another dbt invocation has replaced what this run has validated"
+
+
+# The card as the last build had it.
+_PUBLISHED = """
+    select field, source_column, is_key, is_required, max_length, format, counts, list_sort(enum_values) as enum_values
+    from contract.dim_payload_fields where entity = ? order by field_position
+"""
+
+
+_RECORD_COLUMNS = "record_number, line_number, reference_number, record_hash"
+
+
+_COPIED = {
+    "fct_records": ("int_{entity}_records", f"{_RECORD_COLUMNS}, status, exception_reason"),
+    "fct_issues": (
+        "int_{entity}_issues",
+        f"{_RECORD_COLUMNS}, severity, code, field, value, counted, allowed, suggestion, message, how_to_fix",
+    ),
+    "fct_changes": (
+        "int_{entity}_changes",
+        "record_number, line_number, reference_number, field, before, after, rule",
+    ),
+}
+
+
+def totals(warehouse: Warehouse, entity: str) -> Row:
+    """Return the counts of the last build: the row of `validation.int_<entity>_totals`."""
+    found = warehouse.rows(f"select * from validation.int_{entity}_totals")  # noqa: S608 - the entity has a card
+    if not found:
+        raise GateClosed(f"{warehouse.path}: nothing has been validated yet; run: dbt build")
+    return found[0]
+
+
+def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, changed: Sequence[str]) -> None:
+    """Copy the verdicts and issues of a build, and the cells of the fields `changed`, in one transaction.
+
+    One field after the other: DuckDB would compare all of them with the file at once, and hold it once for each.
+
+    Raises:
+        StoppedEarly: the database has another build by now.
+
+    """
+    with warehouse.connection() as connection:
+        of_build = f"select 1 from validation.int_{journal.entity}_totals where invocation_id = ?"  # noqa: S608 - a card's name
+        if not fetch(connection, of_build, [invocation_id]):
+            raise StoppedEarly(f"{REPLACED}; nothing was posted: run the same command again")
+        _copy(connection, journal, "fct_records")
+        _copy(connection, journal, "fct_issues")
+        for name in changed:
+            _copy(connection, journal, "fct_changes", f"where field = '{name}'")
+        if events := journal.taken():
+            insert(connection, "fct_run_events", events)
+
+
+def _copy(connection: Any, journal: Journal, table: str, condition: str = "") -> None:
+    model, columns = _COPIED[table]
+    connection.execute(
+        f"insert into audit.{table} by name select ? as run_id, ? as entity_type, {columns} "  # noqa: S608
+        f"from validation.{model.format(entity=journal.entity)} {condition}",
+        [journal.run_id, journal.entity],
+    )
+
+
+def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
+    """Return what the gate judges by, read in one transaction; `validated` is the row of `totals`."""
+    refused_records = validated["invalid_records"] + validated["parse_error_records"]
+    relation = f"payload.{card.payload_model}"
+    with warehouse.connection(read_only=True) as connection:
+        built = fetch(
+            connection,
+            "select table_type from information_schema.tables where table_schema || '.' || table_name = ?",
+            [relation],
+        )
+        if not built:
+            return GateFacts(is_built=False, refused_records=refused_records)
+        tested = fetch(
+            connection,
+            "select payloads.invocation_id, payloads.digest from audit.fct_dbt_payloads as payloads "
+            "inner join audit.fct_dbt_invocations as invocations using (invocation_id) "
+            "where entity_type = ? order by finished_at desc limit 1",
+            [card.entity],
+        )
+        compared = tested and tested[0]["digest"]
+        found = fetch(connection, "select * from contract.payload_digest(?)", [relation])[0] if compared else None
+        results = fetch(
+            connection,
+            "with attempts as ("
+            "  select invocation_id from audit.fct_dbt_results "
+            "  inner join audit.fct_dbt_invocations using (invocation_id) "
+            "  where entity_type = ? and name = ? and status <> 'not_run' order by finished_at desc limit 1"
+            ") select invocation_id, name, resource_type, status from audit.fct_dbt_results "
+            "inner join attempts using (invocation_id) where entity_type = ?",
+            [card.entity, card.payload_model, card.entity],
+        )
+        published = fetch(connection, _PUBLISHED, [card.entity])
+    return GateFacts(
+        is_built=True,
+        digest=found["digest"] if found else None,
+        invocation_ids=(validated["invocation_id"], *(found["invocation_ids"] if found else ())),
+        built_by=tested[0]["invocation_id"] if tested else None,
+        last_attempt_by=results[0]["invocation_id"] if results else None,
+        tested_digest=tested[0]["digest"] if tested else None,
+        results=tuple(NodeResult(row["name"], row["resource_type"], row["status"]) for row in results),
+        refused_records=refused_records,
+        is_written=built[0]["table_type"] == "BASE TABLE",
+        card_changed=published != [_as_published(field) for field in card.fields],
+    )
+
+
+def _as_published(field: Field) -> Row:
+    return {
+        "field": field.name,
+        "source_column": field.source_column,
+        "is_key": field.is_key,
+        "is_required": field.is_required,
+        "max_length": field.max_length,
+        "format": field.format,
+        "counts": field.counts,
+        "enum_values": None if field.enum_values is None else list(field.enum_values),
+    }
+
+
+def read_batch(warehouse: Warehouse, card: Card, invocation_id: str, numbers: Sequence[int]) -> list[PayloadRecord]:
+    """Return the payload records with these numbers, in their order, of the invocation that was tested."""
+    fields = [field.name for field in card.fields]
+    names = ", ".join(f'"{name}"' for name in fields)
+    rows = warehouse.rows(
+        f"select record_number, line_number, record_hash, {names} from payload.{card.payload_model} "  # noqa: S608
+        f"where invocation_id = ? and record_number between ? and ? and record_number in (select unnest({NUMBERS}))",
+        [invocation_id, min(numbers), max(numbers), in_bulk(numbers)],
+    )
+    found = {row["record_number"]: row for row in rows}
+    return [payload_record(found[number], fields, card.key) for number in numbers if number in found]
