@@ -25,7 +25,7 @@ def in_connection(frame, event, argument):
         os.kill(os.getpid(), signal.SIGKILL)
     return in_connection
 def anywhere(frame, event, argument):
-    return in_connection if frame.f_code.co_filename.endswith("loader/warehouse.py") else None
+    return in_connection if frame.f_code.co_filename.endswith("loader/storage/warehouse.py") else None
 sys.settrace(anywhere)
 runpy.run_module("loader", run_name="__main__", alter_sys=True)
 """
