@@ -14,6 +14,8 @@ from loader.errors import Refused
 
 _ENUM_COLUMNS = ("entity", "field", "source_value", "api_value")
 MODELS = ROOT / "dbt_project" / "models"
+# The same loader in C where PyYAML has it: 6 ms in place of 80, in every command.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FIX = "correct it, or restore the file of the repository"
 ENUM_MAP = ROOT / "data" / "reference" / "enum_map.csv"
 
@@ -85,7 +87,7 @@ def read_card(entity: str) -> Card:
         raise Refused(f"unknown entity type {entity!r}; there are cards for: {', '.join(entities())}")
     path = MODELS / f"{entity}.yml"
     try:
-        return _card(entity, yaml.safe_load(path.read_text(encoding="utf-8"))["models"])
+        return _card(entity, yaml.load(path.read_text(encoding="utf-8"), _LOADER)["models"])  # noqa: S506 - a safe one
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
