@@ -1,13 +1,15 @@
-"""Fixtures: one dbt build of the golden sample per worker, one home and one sandbox per test."""
+"""Fixtures: one dbt build of the golden sample per session, one home and one sandbox per test."""
 
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sandbox.process import Sandbox, running_sandbox
+from sandbox.process import Sandbox
 from tests.history import long_history, old, sealed_history, trail  # noqa: F401 - fixtures
 from tests.support import Home, new_home
+from tests.warm import running_sandbox
 
 # The files that take longest; begun first, they leave no worker alone with one of them at the end.
 SLOWEST = (
@@ -36,23 +38,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder in which this worker's homes stand, side by side, sharing dbt's parsed project."""
+    """Return the folder of this worker's homes."""
     return tmp_path_factory.mktemp("homes")
 
 
 @pytest.fixture(scope="session")
-def built(workplace: Path) -> Path:
-    """Return a database in which `dbt build` has built and tested the golden sample."""
-    home = new_home(workplace / "built")
-    done = home.dbt("build")
-    assert done.returncode == 0, done.stdout
+def built(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Return a database in which `dbt build` has built and tested the golden sample, once for all workers."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if hasattr(request.config, "workerinput") else own
+    with (shared / "built.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made, home = shared / "built.done", new_home(shared / "built")
+        if not made.exists():
+            done = home.dbt("build")
+            assert done.returncode == 0, done.stdout
+            made.touch()
     return home.database
 
 
 @pytest.fixture
-def empty_home(workplace: Path, request: pytest.FixtureRequest) -> Home:
+def place(workplace: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Return the folder for this test's home, whose path is every test's: dbt parses anew for a database elsewhere."""
+    folder = workplace / "home"
+    yield folder
+    name = "".join(char if char.isalnum() else "_" for char in request.node.name)
+    kept = workplace / f"{request.module.__name__.rpartition('.')[2]}_{name}"[:120]
+    if folder.exists():
+        folder.rename(kept)
+
+
+@pytest.fixture
+def empty_home(place: Path) -> Home:
     """Return a home without a database."""
-    return new_home(_folder(workplace, request))
+    return new_home(place)
 
 
 @pytest.fixture
@@ -63,12 +82,6 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def home(workplace: Path, request: pytest.FixtureRequest, built: Path, sandbox: Sandbox) -> Home:
+def home(place: Path, built: Path, sandbox: Sandbox) -> Home:
     """Return a home with the golden sample built, whose staging environment is the sandbox."""
-    variables = {"QGP_STAGING_API_URL": sandbox.url, "QGP_API_TOKEN": sandbox.token()}
-    return new_home(_folder(workplace, request), built, **variables)
-
-
-def _folder(workplace: Path, request: pytest.FixtureRequest) -> Path:
-    name = "".join(char if char.isalnum() else "_" for char in request.node.name)
-    return workplace / f"{request.module.__name__.rpartition('.')[2]}_{name}"[:120]
+    return new_home(place, built, QGP_STAGING_API_URL=sandbox.url, QGP_API_TOKEN=sandbox.token())

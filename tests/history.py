@@ -23,6 +23,7 @@ from loader.storage.warehouse import Warehouse, insert
 from sandbox.process import Sandbox, running_sandbox
 from tests.forked import killed
 from tests.support import Home, new_home
+from tests.warm import running_sandbox
 
 TIMES = ("DATE", "TIMESTAMP")
 

@@ -17,6 +17,8 @@ from tests import warm
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "data" / "etl_source" / "golden_sample_incidents.csv"
 HEADER = "external_ref,title,description,incident_type,severity,status,incident_date,location"
+# Tells a command that hangs from one on a busy machine.
+COMMAND_SECONDS = 600
 # The settings of the repository with every wait made short.
 QUICK = {
     "lock_wait_seconds = 30": "lock_wait_seconds = 1",
@@ -43,19 +45,20 @@ class Home:
     def output(self) -> Path:
         return self.folder / "output"
 
-    def run(self, command: Sequence[str | Path], **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run one command to its end, at most two minutes, with this home's environment."""
-        texts = [str(part) for part in command]
+    @property
+    def target(self) -> Path:
+        """Return where dbt keeps what it has parsed: beside the home, for the next one in the same place."""
+        return self.folder.parent / "target" / self.folder.name
+
+    def run(
+        self, command: Sequence[str | Path], *, folder: Path = ROOT, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end with this home's environment."""
+        texts, variables = [str(part) for part in command], self.variables() | environment
         if warm.fits(texts, self.environment | environment):
-            return warm.run(texts, self.variables() | environment, 120)
+            return warm.run(texts, variables, COMMAND_SECONDS, folder)
         return subprocess.run(
-            texts,
-            cwd=ROOT,
-            env=self.variables() | environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+            texts, cwd=folder, env=variables, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
         )
 
     def variables(self) -> dict[str, str]:
@@ -64,7 +67,7 @@ class Home:
             "ETL_DATABASE": str(self.database),
             "ETL_OUTPUT_DIR": str(self.output),
             "ETL_CONFIG": str(self.folder / "etl.toml"),
-            "DBT_TARGET_PATH": str(self.folder.parent / "target"),
+            "DBT_TARGET_PATH": str(self.target),
             "DBT_LOG_PATH": str(self.folder / "logs"),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
@@ -78,7 +81,7 @@ class Home:
         return self.run([sys.executable, "-m", "probe", *arguments], **environment)
 
     def dbt(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return self.run([Path(sys.executable).parent / "dbt", "--no-use-colors", *arguments], **environment)
+        return self.run([warm.DBT, "--no-use-colors", *arguments], **environment)
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.database)) as connection:

@@ -71,7 +71,7 @@ def pipeline(workplace: Path) -> Iterator[Pipeline]:
     assert f"Got {len(rows_of(BUILT.with_suffix('.issues.csv')))} results, configured to fail" in done.stdout, (
         done.stdout
     )
-    target = Path(home.variables()["DBT_TARGET_PATH"])
+    target = home.target
     manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
     nodes = {
         unique_id: node

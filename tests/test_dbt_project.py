@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from tests.support import GOLDEN, ROOT, Home, new_home
+from tests.warm import DBT as DBT_COMMAND
 
 DBT = ROOT / "dbt_project"
 COPIED = ("dbt_project.yml", "profiles.yml", "dbt_project", "data/reference", "data/etl_source")
@@ -20,9 +20,9 @@ FIELD = "{meta: {source_column: title, max_length: 300, counts: escaped, on_too_
 
 
 @pytest.fixture
-def copied(workplace: Path, built: Path, request: pytest.FixtureRequest) -> Home:
+def copied(place: Path, built: Path) -> Home:
     """Return a home with the golden sample built; nothing in it needs an API."""
-    return new_home(workplace / request.node.name, built)
+    return new_home(place, built)
 
 
 @pytest.fixture
@@ -48,19 +48,11 @@ def replace(path: Path, before: str, after: str) -> None:
 def build(project: Path, home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `dbt build` in a copied project, into this home's database."""
     own = {"DBT_TARGET_PATH": str(project / "target"), "ETL_SOURCE": str(GOLDEN)}
-    return subprocess.run(
-        [str(Path(sys.executable).parent / "dbt"), "--no-use-colors", "build", *arguments],
-        cwd=project,
-        env=home.variables() | own,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return home.run([DBT_COMMAND, "--no-use-colors", "build", *arguments], folder=project, **own)
 
 
 def artifact(home: Home, name: str) -> Any:
-    path = Path(home.variables()["DBT_TARGET_PATH"]) / f"{name}.json"
+    path = home.target / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
 

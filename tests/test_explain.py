@@ -9,9 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sandbox.process import Sandbox, running_sandbox
+from sandbox.process import Sandbox
 from tests.explaining import asked, story
 from tests.support import Home, new_home
+from tests.warm import running_sandbox
 
 ODD = ["Ünï côdé 7", 'say "hi"', "a:7", "good.csv:3", "plant/7 #2", "-0001", "it's"]
 REFERENCES = [f"EXT-{number}" for number in range(1, 21)] + ODD

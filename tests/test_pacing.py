@@ -20,6 +20,7 @@ from loader.delivery.record import Outcome, PayloadRecord
 from loader.delivery.verdict import Result
 from loader.delivery.workers import Route, Workers
 from sandbox.process import Sandbox, running_sandbox
+from tests.warm import running_sandbox
 
 KEY = "reference_number"
 QUICK: dict[str, float] = {"backoff_seconds": 0.01, "backoff_max_seconds": 0.05, "read_timeout_seconds": 2}

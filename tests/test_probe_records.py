@@ -12,7 +12,6 @@ from loader.storage.warehouse import Warehouse
 from probe.checks import compared
 from probe.drift import counted, last_build
 from probe.finding import Finding
-from sandbox.process import running_sandbox
 from tests.documents import (
     CARD,
     Change,
@@ -27,6 +26,7 @@ from tests.documents import (
 from tests.hosting import serving
 from tests.support import Home, new_home
 from tests.test_locks import holding
+from tests.warm import running_sandbox
 
 RECORDS = 1000
 NULL = {"type": "null"}

@@ -18,6 +18,7 @@ from loader.storage.warehouse import Warehouse
 from sandbox.process import running_sandbox
 from tests.forked import killed
 from tests.support import GOLDEN, Home, new_home
+from tests.warm import running_sandbox
 
 Captured = pytest.CaptureFixture[str]
 RUNS = ("dry run", "import", "killed", "next", "rejected")

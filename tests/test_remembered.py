@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.process import Sandbox, running_sandbox
+from sandbox.process import Sandbox
 from tests.support import new_home
+from tests.warm import running_sandbox
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from sandbox.process import Sandbox, running_sandbox
+from sandbox.process import Sandbox
 from tests.invented import Trail
 from tests.past import FIRST_RUN, LOST, REFUSED, RETRIED, live
 from tests.support import ROOT, Home, new_home
+from tests.warm import running_sandbox
 
 SECTION = (ROOT / "RUNBOOK.md").read_text(encoding="utf-8").split("### Ready queries")[1].split("\n##")[0]
 QUERIES = re.findall(r"\*\*(.+?)\*\*[^\n]*\n\n```sql\n(.+?)```\n\n```text\n(.+?)```", SECTION, re.DOTALL)
@@ -148,7 +149,7 @@ def test_words_that_differ_in_their_values_are_one_reason(past: tuple[duckdb.Duc
 
 @pytest.fixture
 def manifest(built: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((built.parents[1] / "target" / "manifest.json").read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = json.loads((Home(built.parent).target / "manifest.json").read_text(encoding="utf-8"))
     return loaded
 
 

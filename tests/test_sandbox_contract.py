@@ -13,8 +13,9 @@ import jwt
 import pytest
 import requests
 
-from sandbox.process import Sandbox, running_sandbox
+from sandbox.process import Sandbox
 from tests.test_sandbox_process import ABSENT, INCIDENTS, Client, fresh
+from tests.warm import running_sandbox
 
 TYPES = ["injury", "near_miss", "hazard", "property_damage", "environmental", "security", "quality", "other"]
 SEVERITIES = ["critical", "high", "medium", "low", "negligible"]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from sandbox.process import Sandbox, running_sandbox
+from sandbox.process import Sandbox
 from tests.test_sandbox_process import INCIDENTS, Client, fresh, wait_for
+from tests.warm import running_sandbox
 
 ELSEWHERE = "http://127.0.0.1:9/elsewhere"
 

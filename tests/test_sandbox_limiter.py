@@ -6,8 +6,9 @@ import pytest
 
 from sandbox import limiter as limiter_module
 from sandbox.limiter import Limiter
-from sandbox.process import Sandbox, running_sandbox
+from sandbox.process import Sandbox
 from tests.test_sandbox_process import ABSENT, Client
+from tests.warm import running_sandbox
 
 LIMIT, WINDOW = 4, 1.2
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sandbox.process import Sandbox, running_sandbox
+from sandbox.process import Sandbox
 from tests.test_sandbox_process import INCIDENTS, Client
+from tests.warm import running_sandbox
 
 RECORDS = [
     ("R-1", "Forklift & pallet", "Bay 4"),

@@ -76,4 +76,4 @@ def test_a_killed_run_with_its_dbt_leaves_it_nowhere(empty_home: Home):
     assert [name for name, texts in shown.items() if any(map(CANARY.found_in, texts))] == []
     assert [CANARY.found_in(text) for text in (out, err, wal)] == [set()] * 3
     assert CANARY.found_below(home.folder) == {}
-    assert CANARY.found_below(home.folder.parent / "target") == {}
+    assert CANARY.found_below(home.target) == {}

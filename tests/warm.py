@@ -1,43 +1,60 @@
-"""Runs a command in a process of its own that has its modules loaded already: half a second less, hundreds of times."""
+"""Runs a command in a process of its own that has its modules loaded already: seconds less, hundreds of times."""
 
+import atexit
 import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from loader.commands import COMMANDS
+from sandbox.process import Sandbox
 
-# What `python -m <name>` runs. No process below has opened a database or started a thread when it is forked.
-MAINS = {"loader": "loader.__main__", "probe": "probe.cli"}
+# What `python -m <name>` runs, and what `dbt` runs. No process below has opened a database or started a thread when it
+# is forked.
+MAINS = {
+    "loader": ("loader.__main__", "main"),
+    "probe": ("probe.cli", "main"),
+    "sandbox": ("sandbox.cli", "main"),
+    "dbt": ("dbt.cli.main", "cli"),
+}
+DBT = str(Path(sys.executable).parent / "dbt")
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["loader.cli", *(command.module for command in COMMANDS.values()), *MAINS.values()])
+_LOADED = [module for module, _ in MAINS.values()]
+_COMMANDS = [command.module for command in COMMANDS.values()]
+_CONTEXT.set_forkserver_preload([*_LOADED, "loader.cli", "dbt.adapters.duckdb", *_COMMANDS])
 # Variables of these kinds are read while a command runs; others may be read by Python as it starts.
 _READ_LATE = ("ETL_", "QGP_", "DBT_", "PATH")
+_START_SECONDS, _STOP_SECONDS = 120, 60
+_APPENDED = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 def fits(command: Sequence[str], changed: Mapping[str, str]) -> bool:
     """Tell whether a command can be run here, with these environment variables changed."""
-    is_ours = command[0] in ("python", sys.executable) and command[1] == "-m" and command[2] in MAINS
-    return is_ours and all(name.startswith(_READ_LATE) for name in changed)
+    return _main_of(command) is not None and all(name.startswith(_READ_LATE) for name in changed)
 
 
-def start(name: str, arguments: Sequence[str], variables: Mapping[str, str], out: Path, err: Path) -> ForkServerProcess:
-    """Start `python -m <name> ...` with these variables alone; what it prints is appended to the files."""
-    process = _CONTEXT.Process(target=_main, args=(name, list(arguments), dict(variables), str(out), str(err)))
-    process.start()
-    return process
+def start(
+    name: str, arguments: Sequence[str], variables: Mapping[str, str], out: Path, err: Path, folder: Path | None = None
+) -> ForkServerProcess:
+    """Start a command of MAINS with these variables alone, in `folder`; what it prints is appended to the files."""
+    return _started(name, arguments, variables, [str(out), str(err)], folder)
 
 
-def run(command: Sequence[str], variables: Mapping[str, str], seconds: float) -> subprocess.CompletedProcess[str]:
+def run(
+    command: Sequence[str], variables: Mapping[str, str], seconds: float, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command that `fits` to its end, as `subprocess.run` does."""
-    with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        process = start(command[2], command[3:], variables, out, err)
+    name, arguments = _main_of(command) or ("", ())
+    with tempfile.TemporaryDirectory() as temporary:
+        out, err = Path(temporary, "out"), Path(temporary, "err")
+        process = start(name, arguments, variables, out, err, folder)
         process.join(seconds)
         if process.exitcode is None:
             process.kill()
@@ -45,9 +62,51 @@ def run(command: Sequence[str], variables: Mapping[str, str], seconds: float) ->
         return subprocess.CompletedProcess(command, process.exitcode, *(file.read_text("utf-8") for file in (out, err)))
 
 
-def _main(name: str, arguments: list[str], variables: dict[str, str], out: str, err: str) -> None:
+@contextmanager
+def running_sandbox(database: Path, *arguments: str) -> Iterator[Sandbox]:
+    """Run a sandbox as `sandbox.process.running_sandbox` does, and end it on leaving."""
+    listening, its = multiprocessing.Pipe(duplex=False)
+    command = ["serve", "--port", "0", "--database", str(database.resolve()), *arguments]
+    process = _started("sandbox", command, os.environ, [its], None)
+    try:
+        its.close()
+        assert listening.poll(_START_SECONDS), "the sandbox does not start"
+        line = os.read(listening.fileno(), 1000).decode()
+        yield Sandbox(line.removeprefix("sandbox listening on ").split()[0], process)
+    finally:
+        process.terminate()
+        process.join(_STOP_SECONDS)
+        process.kill()
+
+
+def _main_of(command: Sequence[str]) -> tuple[str, Sequence[str]] | None:
+    """Return the name in MAINS of what a command line runs, and its arguments; None for any other program."""
+    if command[0] in ("python", sys.executable) and command[1] == "-m" and command[2] in MAINS:
+        return command[2], command[3:]
+    return ("dbt", command[1:]) if command[0] == DBT else None
+
+
+def _started(
+    name: str, arguments: Sequence[str], variables: Mapping[str, str], out: list[str | Connection], folder: Path | None
+) -> ForkServerProcess:
+    process = _CONTEXT.Process(target=_main, args=(name, list(arguments), dict(variables), out, folder))
+    process.start()
+    return process
+
+
+def _main(
+    name: str, arguments: list[str], variables: dict[str, str], out: list[str | Connection], folder: Path | None
+) -> None:
     os.environ.clear()
     os.environ.update(variables)
-    for number, path in enumerate((out, err), 1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
-    sys.exit(import_module(MAINS[name]).main(arguments))
+    if folder:
+        os.chdir(folder)
+    for number, into in enumerate(out, 1):
+        os.dup2(os.open(into, _APPENDED, 0o600) if isinstance(into, str) else into.fileno(), number)
+    sys.argv = [name, *arguments]
+    module, function = MAINS[name]
+    try:
+        sys.exit(getattr(import_module(module), function)(arguments))
+    finally:
+        # A forked process ends without them; by them dbt closes its database.
+        atexit._run_exitfuncs()  # noqa: SLF001
