@@ -7,10 +7,10 @@ LINT := ETL_DATABASE=target/lint.duckdb
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test rehearse mutations bench lint format sandbox docs lock clean
+.PHONY: help setup demo test test-fast rehearse mutations bench lint format sandbox docs lock clean
 
 help: ## print this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the locked dependencies and the project
 
@@ -29,6 +29,9 @@ demo: $(READY) ## run the main job on the built-in sandbox: probe, build, valida
 
 test: $(READY) ## run every test
 	@$(BIN)/python -m pytest
+
+test-fast: $(READY) ## run the tests that need neither dbt nor a server
+	@$(BIN)/python -m pytest -m "not (dbt or server or kill or rehearsal or mutations or browser)"
 
 bench: $(READY) ## time validate-only of 1,000,000 records, delivery at 50 ms latency, and the reports over 200 runs, some minutes
 	@code=0; for each in validate deliver history; do $(BIN)/python -m benchmarks.$$each || code=$$?; done; exit $$code

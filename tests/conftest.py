@@ -1,8 +1,10 @@
 """Fixtures: one dbt build of the golden sample per session, one home and one sandbox per test."""
 
 import fcntl
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +32,55 @@ SLOWEST = (
 )
 
 
+# What a test needs that takes one of these fixtures.
+NEEDS = {
+    "dbt": {"built", "hashed", "pipeline", "thousand"},
+    "server": {"api", "lenient", "limited", "sandbox", "server", "servers"},
+    "browser": {"chromium"},
+    "rehearsal": {"rehearsed"},
+}
+REASONS = ("rehearsal", "mutations", "browser", "kill", "dbt", "server")
+LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slowest files, in this order; the order within a file stays."""
+    """Mark what needs a build or a server. Begin with the slowest files, in this order; the rest stays in its order."""
     places = {stem: place for place, stem in enumerate(SLOWEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+    for item in items:
+        for need, fixtures in NEEDS.items():
+            if fixtures.intersection(getattr(item, "fixturenames", ())):
+                item.add_marker(need)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count what is left out by its marks, each under the first of them that says why."""
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        reason = next((reason for reason in REASONS if reason in marks), None)
+        if reason and item.config.option.markexpr:
+            item.config.stash.setdefault(LEFT_OUT, Counter())[reason] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let the process that prints know what its workers left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = dict(session.config.stash.get(LEFT_OUT, Counter()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker left out; every worker leaves out the same."""
+    node.config.stash[LEFT_OUT] = Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the last line what was left out."""
+    left_out = config.stash.get(LEFT_OUT, Counter())
+    if left_out and not hasattr(config, "workerinput"):
+        each = ", ".join(f"{count} {name}" for name, count in left_out.most_common())
+        print(f"left out {left_out.total()} tests: {each}; `make test` runs everything")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from loader.audit.proof import Problem, problems, read_trail
 from loader.audit.retention import Plan, plan, remove, remove_files
 from loader.audit.seals import Anchor, anchor_path, chain, read_anchor, seal_audit, write_anchor
 from loader.storage.warehouse import Warehouse, insert
-from sandbox.process import Sandbox, running_sandbox
+from sandbox.process import Sandbox
 from tests.forked import killed
 from tests.support import Home, new_home
 from tests.warm import running_sandbox

@@ -28,6 +28,7 @@ def refused(done: subprocess.CompletedProcess[str], home: Home, exit_code: int, 
     assert list(home.folder.rglob("*.tmp")) == []
 
 
+@pytest.mark.dbt
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -57,6 +58,7 @@ def test_a_file_that_cannot_be_trusted(empty_home: Home, data: bytes, reason: st
     refused(empty_home.loader("--validate-only", "--source", path), empty_home, 2, reason)
 
 
+@pytest.mark.dbt
 @pytest.mark.parametrize(
     "kind",
     ["missing", "directory", "fifo", "name-too-long", "device", "link-to-nothing", "link-loop", "address", "pattern"],
@@ -179,6 +181,7 @@ def test_a_file_in_the_place_of_the_output_folder(home: Home):
     assert home.output.read_text() == "mine"
 
 
+@pytest.mark.dbt
 @pytest.mark.parametrize(
     ("late", "reason"), [(b"caf\xe9", ":18003: is not UTF-8 but reads as cp1252"), (b"a\0b", ":18003: has a NUL byte")]
 )

@@ -119,6 +119,7 @@ def test_templates_use_only_placeholders_that_are_filled():
     assert {"value", "source_column"} <= used
 
 
+@pytest.mark.dbt
 def test_the_limit_stands_in_the_card_alone(project: Path, empty_home: Home):
     replace(project / "dbt_project" / "models" / "incident.yml", FIELD, FIELD.replace("300", "10"))
     done = build(project, empty_home, "--exclude-resource-type", "unit_test")
@@ -136,6 +137,7 @@ def test_the_limit_stands_in_the_card_alone(project: Path, empty_home: Home):
     assert changed == [("truncated", "title")]
 
 
+@pytest.mark.dbt
 def test_a_misspelt_source_column_is_refused_at_landing(project: Path, empty_home: Home):
     replace(project / "dbt_project" / "models" / "incident.yml", FIELD, FIELD.replace("title", "titel"))
     done = build(project, empty_home, "--exclude-resource-type", "unit_test")

@@ -12,9 +12,11 @@ from sandbox.process import Sandbox
 from tests.forked import accounted, finished, killed, started, wait_for_a_post
 from tests.support import HEADER, Home, new_home
 
+pytestmark = [pytest.mark.kill, pytest.mark.dbt]
+
 # Every label of the loader itself; dbt's build is a process of its own, and what it leaves is the gate's matter.
 POINTS = [f"{side}:{step.value}" for step in Step if step is not Step.BUILD for side in ("before", "after")]
-FEW, MANY = 120, 500
+FEW, MANY = 12, 500
 
 
 def with_records(folder: Path, count: int) -> Path:
@@ -55,7 +57,7 @@ def crowd(workplace: Path, many: Path, sandbox: Sandbox, request: pytest.Fixture
 def test_a_kill_at_every_label_one_after_the_other(workplace: Path, few: Path, sandbox: Sandbox):
     home = aimed(workplace / "every_label", few, sandbox)
     for point in POINTS:
-        killed(home, point, "--batch-size", "40", "--verify")
+        killed(home, point, "--batch-size", "4", "--verify")
         home.query("select count(*) from audit.fct_runs")
     finished(home, sandbox)
 

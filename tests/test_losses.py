@@ -64,6 +64,7 @@ def posted(
     return answer, arrived
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("ending", [spoil, close])
 def test_an_encryption_that_fails_later_may_have_carried_the_record(
     listening: socket.socket, pki: dict[str, Path], ending: Ending
@@ -73,6 +74,7 @@ def test_an_encryption_that_fails_later_may_have_carried_the_record(
     assert (answer.loss, answer.reason) == (Loss.NO_ANSWER, CUT)
 
 
+@pytest.mark.server
 def test_a_certificate_that_is_not_trusted_was_sent_nothing(listening: socket.socket, pki: dict[str, Path]):
     answer, arrived = posted(listening, pki, pki["self_signed"], close)
     assert arrived in ([], [b""])

@@ -23,6 +23,8 @@ from loader.delivery.verdict import STORED_MESSAGE_BYTES, Result
 from loader.delivery.workers import Route, deliver_record
 from sandbox.auth import issue_token
 
+pytestmark = pytest.mark.server
+
 PATH, KEY, TOKEN = "/api/v1/incidents/", "reference_number", issue_token()
 RECORD = PayloadRecord(1, 2, "hash", "R-1", {KEY: "R-1"})
 

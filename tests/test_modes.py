@@ -4,6 +4,8 @@ import stat
 import sys
 from pathlib import Path
 
+import pytest
+
 from loader.storage.files import tighten
 from sandbox.process import Sandbox
 from tests.support import ROOT, Home
@@ -34,6 +36,7 @@ def test_a_command_that_only_reads_tightens_it_too(home: Home):
     assert stat.S_IMODE(home.database.stat().st_mode) == 0o600
 
 
+@pytest.mark.dbt
 def test_dbt_alone_creates_its_database_for_its_owner(empty_home: Home):
     folder, target = (empty_home.folder / name for name in ("data", "target"))
     target.mkdir(mode=0o755)

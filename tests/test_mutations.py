@@ -31,6 +31,8 @@ from tests.mutations import (
 )
 from tests.reference_reader import BYTE_ORDER_MARK, is_utf8, line_end, read, read_record
 
+pytestmark = pytest.mark.mutations
+
 # `make mutations` tries 10,000; the suite a fifth of them.
 MUTATIONS, SEED = int(os.environ.get("MUTATIONS", "500")), 4180
 CARD = """

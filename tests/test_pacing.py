@@ -19,7 +19,7 @@ from loader.delivery.pace import Pace
 from loader.delivery.record import Outcome, PayloadRecord
 from loader.delivery.verdict import Result
 from loader.delivery.workers import Route, Workers
-from sandbox.process import Sandbox, running_sandbox
+from sandbox.process import Sandbox
 from tests.warm import running_sandbox
 
 KEY = "reference_number"
@@ -173,6 +173,7 @@ def test_the_read_timeout_grows_with_what_is_under_way(sandbox: Sandbox):
     assert results(post(sandbox.url, token, pace, delivery, [record(2, "x" * 100_000)])) == {Result.CREATED}
 
 
+@pytest.mark.server
 def test_on_a_slow_network_the_concurrency_climbs(tmp_path: Path):
     delivery = settings(max_concurrency=8)
     with running_sandbox(tmp_path / "far.sqlite", "--latency-ms", "50") as far:
@@ -181,6 +182,7 @@ def test_on_a_slow_network_the_concurrency_climbs(tmp_path: Path):
         assert pace.peak_concurrency == 8
 
 
+@pytest.mark.server
 def test_an_answer_that_never_comes_is_given_up():
     delivery = settings(read_timeout_seconds=0.3, max_attempts=2)
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -74,6 +74,7 @@ def test_verified(home: Home, sandbox: Sandbox):
     assert not any(secret.encode() in content for content in written)
 
 
+@pytest.mark.server
 def test_sends_seven_get_requests_and_the_token_with_two(empty_home: Home):
     with serving() as api:
         done = empty_home.probe("staging", QGP_STAGING_API_URL=api.url, QGP_API_TOKEN="t")  # noqa: S106
@@ -109,6 +110,7 @@ def test_no_token(aimed: Home, sandbox: Sandbox):
     assert sandbox.requests() == []
 
 
+@pytest.mark.server
 def test_nothing_listens(empty_home: Home):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -1,5 +1,7 @@
 """An API that names another environment than the one that was asked for: no token for it, and production is refused."""
 
+import pytest
+
 from tests.hosting import serving
 from tests.support import Home
 from tests.test_probe import CHECKS, failures, refused
@@ -18,6 +20,7 @@ def test_an_api_that_says_it_is_production(home: Home):
     assert home.query("select count(*) from audit.fct_probe_checks where not passed") == [(16,)]
 
 
+@pytest.mark.server
 def test_an_api_of_another_environment(empty_home: Home):
     with serving() as api:
         api.answers["/health"] = {"status": "healthy", "environment": "development"}

@@ -12,6 +12,8 @@ from tests.hostile import LIST, Asked, Behaviour, Reply, always, hostile_server,
 from tests.inside import CHECKS, FAILED, UNAVAILABLE, aim, judged, run_inside
 from tests.support import Home
 
+pytestmark = pytest.mark.server
+
 SECONDS = 20
 LOGIN = b"<!doctype html><html><form action='/login'><input name='password'></form></html>"
 HTML = {"Content-Type": "text/html; charset=utf-8"}

@@ -129,6 +129,7 @@ def test_a_database_that_does_not_open_is_an_offender(evidence: Evidence, receip
     assert judged(evidence, receipt | {"runs": runs}) == {"the database opens after every kill"}
 
 
+@pytest.mark.rehearsal
 def test_a_rehearsal_that_does_not_get_done_says_so(workplace: Path):
     folder = workplace / "rehearsal_given_up"
     done = rehearsal(folder, "--records", "60", "--seed", "1", "--seconds", "1")

@@ -15,7 +15,6 @@ from loader.reports import command as report
 from loader.reports.documents import write_reports
 from loader.reports.remake import State, remake
 from loader.storage.warehouse import Warehouse
-from sandbox.process import running_sandbox
 from tests.forked import killed
 from tests.support import GOLDEN, Home, new_home
 from tests.warm import running_sandbox

@@ -10,6 +10,8 @@ from loader.reports import command as report
 from loader.reports.files import write_json
 from tests.support import Home, new_home
 
+pytestmark = pytest.mark.dbt
+
 PROBE = {"run_id": "a-probe", "checks": [{"name": "h\u00e9alth", "passed": True, "n": 1.5}], "contract": None}
 Captured = pytest.CaptureFixture[str]
 

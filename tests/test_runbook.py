@@ -18,6 +18,8 @@ BLOCK = re.compile(r"^ *```bash\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 # Where the machine has no jq: the same program through its Python binding.
 JQ = """#!{python}
 import json, jq, sys
+
+pytestmark = pytest.mark.dbt
 for value in jq.compile(sys.argv[1]).input_text(sys.stdin.read()).all():
     print(json.dumps(value, indent=2))
 """

@@ -18,6 +18,8 @@ from sandbox.cli import main
 from sandbox.process import Sandbox, running_sandbox
 from sandbox.server import loopback_address
 
+pytestmark = pytest.mark.server
+
 ANYWHERE = "0.0.0.0"  # noqa: S104 (it must be refused)
 INCIDENTS = "/api/v1/incidents/"
 ABSENT = object()

@@ -5,8 +5,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from loader.run.dbt import environment_of_dbt, start_dbt
 from tests.support import Home
+
+pytestmark = pytest.mark.dbt
 
 RUN = "import sys; from loader.run.start_dbt import run_dbt; sys.exit(run_dbt(sys.argv[1:], 2))"
 

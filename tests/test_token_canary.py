@@ -92,6 +92,7 @@ def nowhere(home: Home, *said: str) -> None:
     assert CANARY.found_below(home.folder) == {}
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("name", ECHOES)
 def test_a_probe_of_a_server_that_echoes_it(empty_home: Home, caplog: pytest.LogCaptureFixture, name: str):
     caplog.set_level(logging.DEBUG)

@@ -8,10 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.canary import new_canary
 from tests.hostile import LIST, Asked, Reply, hostile_server, only
 from tests.inside import aim
 from tests.support import GOLDEN, ROOT, Home
+
+pytestmark = pytest.mark.dbt
 
 CANARY = new_canary()
 MARK = "ECHOED"

@@ -130,6 +130,7 @@ def test_no_shell_reads_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.dbt
 def test_neither_dbt_nor_the_command_gets_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("QGP_API_TOKEN", SECRET)
     monkeypatch.setenv("QGP_API_TOKEN_COMMAND", "echo x")
