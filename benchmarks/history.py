@@ -15,12 +15,13 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.history_rows import write_history
+from benchmarks.validate import FOLDER as BENCH
 from benchmarks.validate import positive
 from loader.audit.seals import seal_audit
 from loader.config import ROOT
 from loader.storage.warehouse import Warehouse
 
-FOLDER = ROOT / "data" / "bench" / "history"
+FOLDER = BENCH / "history"
 DATABASE = FOLDER / "etl.duckdb"
 RUNS, RESULTS, REPEAT = 200, 1_000_000, 3
 QUERY_SECONDS, EXPLAIN_SECONDS = 2.0, 1.0
