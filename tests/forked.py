@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sandbox.process import Sandbox
 from tests import warm
-from tests.support import Home
+from tests.support import COMMAND_SECONDS, Home
 
 
 def started(variables: dict[str, str], log: Path, *arguments: str) -> ForkServerProcess:
@@ -18,7 +18,7 @@ def started(variables: dict[str, str], log: Path, *arguments: str) -> ForkServer
 
 def killed(home: Home, point: str, *arguments: str) -> None:
     process = started(home.variables() | {"ETL_KILL_AT": point}, home.folder / "log", "--import", *arguments)
-    process.join(60)
+    process.join(COMMAND_SECONDS)
     assert process.exitcode == -signal.SIGKILL, f"the run never reached {point}: {(home.folder / 'log').read_text()}"
 
 
@@ -50,7 +50,7 @@ def accounted(home: Home) -> None:
 
 
 def wait_for_a_post(sandbox: Sandbox) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not any(entry["method"] == "POST" for entry in sandbox.requests()):
         assert time.monotonic() < deadline, "nothing was posted"
         time.sleep(0.02)

@@ -160,11 +160,11 @@ def test_sigterm_ends_after_what_is_in_flight(home: Home, sandbox: Sandbox):
     home.settings(max_concurrency="1")
     sandbox.fault("latency", count=0, value=0.5)
     with start(home) as run:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not posts(sandbox) and time.monotonic() < deadline:
             time.sleep(0.02)
         run.send_signal(signal.SIGTERM)
-        out, err = run.communicate(timeout=20)
+        out, err = run.communicate(timeout=120)
     assert run.returncode == 143, err
     assert "Traceback" not in err
     assert "signal 15" in out
@@ -212,7 +212,7 @@ def test_two_imports_at_once_create_each_record_once(home: Home, sandbox: Sandbo
     home.settings(lock_wait_seconds="30")
     sandbox.fault("latency", count=0, value=0.2)
     with start(home) as one, start(home) as two:
-        results = [run.communicate(timeout=40) for run in (one, two)]
+        results = [run.communicate(timeout=120) for run in (one, two)]
     assert [one.returncode, two.returncode] == [0, 0], results
     assert stored(sandbox) == ALL
     rows = home.query("select created_records, exists_records, closes from audit.fct_runs order by start_time")

@@ -52,21 +52,21 @@ def test_a_process_receives_what_is_told_even_more_than_a_pipe_holds(spools: Spo
         spools.errors.write(b"bad")
         spools.rewind()
         handover.tell(SPOOLED)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=120)
     assert output == "7 500 [b'good', b'more'] b'bad'\n"
 
 
 def test_a_sender_that_ends_without_a_word_is_a_refusal(spools: Spools):
     with Handover(spools) as handover:
         process = started(handover, RECEIVER)
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=120)
     assert "SourceRefused: the command that started this dbt has ended; run it again" in error
 
 
 def test_a_receiver_that_has_ended_does_not_hold_the_sender_up(spools: Spools):
     with Handover(spools) as handover:
         process = started(handover, "")
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
         handover.tell(SPOOLED)
 
 

@@ -20,6 +20,7 @@ from loader.delivery.record import Outcome, PayloadRecord
 from loader.delivery.verdict import Result
 from loader.delivery.workers import Route, Workers
 from sandbox.process import Sandbox
+from tests.test_sandbox_process import wait_for
 from tests.warm import running_sandbox
 
 KEY = "reference_number"
@@ -115,7 +116,13 @@ def test_without_that_memory_a_429_is_waited_out_and_fails_nothing(limited: Sand
 def test_the_operators_brake_holds_a_run_back(sandbox: Sandbox):
     delivery = settings(max_requests_per_minute=5)
     pace = Pace(delivery, quiet)
-    Thread(target=lambda: (time.sleep(1), pace.stop("enough")), daemon=True).start()
+
+    def stop_a_second_after_the_fifth() -> None:
+        wait_for(lambda: len(sandbox.records()) >= 5)
+        time.sleep(1)
+        pace.stop("enough")
+
+    Thread(target=stop_a_second_after_the_fifth, daemon=True).start()
     outcomes = post(sandbox.url, sandbox.token(), pace, delivery, [record(number) for number in range(20)])
     assert [outcome.result for outcome in outcomes].count(Result.CREATED) == 5
     assert [outcome.result for outcome in outcomes].count(Result.NOT_ATTEMPTED) == 15

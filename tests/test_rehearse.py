@@ -15,7 +15,7 @@ from rehearsal.checks import offenders
 from rehearsal.evidence import Evidence, read_evidence
 from rehearsal.plan import FAULTS, make_plan
 from rehearsal.supervisor import RunRecord
-from tests.support import ROOT
+from tests.support import COMMAND_SECONDS, ROOT
 
 RECORDS = 120
 Doctor = Callable[[Evidence], Evidence]
@@ -24,7 +24,7 @@ Doctor = Callable[[Evidence], Evidence]
 def rehearsal(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Rehearse in `folder`; dbt's parsed project is that of the folder's neighbours."""
     command = [sys.executable, "-m", "rehearsal", "--folder", str(folder), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -396,7 +396,7 @@ def test_an_idempotency_key_changes_nothing(client: Client):
 
 
 def test_of_two_simultaneous_posts_one_is_a_500_and_a_repeat_a_409(tmp_path: Path):
-    with running_sandbox(tmp_path / "s.sqlite", "--latency-ms", "400") as slow:
+    with running_sandbox(tmp_path / "s.sqlite", "--latency-ms", "2000") as slow:
         client = Client(slow)
         answers = []
         threads = [
@@ -405,7 +405,7 @@ def test_of_two_simultaneous_posts_one_is_a_500_and_a_repeat_a_409(tmp_path: Pat
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join()
         repeat = client.post(reference_number="TWICE")
         assert sorted(answer.status_code for answer in answers) == [201, 500]
         assert repeat.status_code == 409
@@ -417,7 +417,7 @@ def test_of_two_simultaneous_posts_one_is_a_500_and_a_repeat_a_409(tmp_path: Pat
 
 def open_connection(sandbox: Sandbox):
     address = urlsplit(sandbox.url)
-    return http.client.HTTPConnection(address.hostname, address.port, timeout=8)
+    return http.client.HTTPConnection(address.hostname, address.port, timeout=60)
 
 
 def send(connection: http.client.HTTPConnection, client: Client, reference: object):

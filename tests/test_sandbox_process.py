@@ -17,6 +17,7 @@ import requests
 from sandbox.cli import main
 from sandbox.process import Sandbox, running_sandbox
 from sandbox.server import loopback_address
+from tests.support import COMMAND_SECONDS
 
 pytestmark = pytest.mark.server
 
@@ -58,7 +59,7 @@ class Client:
 
 def command(*args: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "sandbox", *args], check=False, capture_output=True, text=True, timeout=20
+        [sys.executable, "-m", "sandbox", *args], check=False, capture_output=True, text=True, timeout=COMMAND_SECONDS
     )
 
 
@@ -137,7 +138,7 @@ def test_the_ready_line_is_all_it_prints(tmp_path: Path):
         assert line == f"sandbox listening on {url} (environment: staging)\n"
         health = Client(Sandbox(url, server)).call("GET", "/health")
         server.send_signal(signal.SIGINT)
-        rest = server.communicate(timeout=5)
+        rest = server.communicate(timeout=COMMAND_SECONDS)
     assert health.json()["environment"] == "staging"
     assert rest == ("", "")
     assert server.returncode == 0
@@ -159,12 +160,12 @@ def test_a_signal_ends_it_while_a_request_hangs(tmp_path: Path, number: signal.S
         thread.start()
         wait_for(sandbox.requests)
         os.kill(sandbox.pid, number)
-        assert sandbox.process.wait(5) == 0
-        thread.join(5)
+        assert sandbox.process.wait(60) == 0
+        thread.join(60)
     assert len(failures) == 1
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 5) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came true"
@@ -187,9 +188,10 @@ def test_a_kill_leaves_records_and_the_request_in_flight(tmp_path: Path):
         Client(sandbox).post(reference_number="KEPT")
         sandbox.fault("latency", value=600, reference="IN FLIGHT")
         with pytest.raises(requests.ReadTimeout):
-            Client(sandbox).post(reference_number="IN FLIGHT", timeout=0.1)
+            Client(sandbox).post(reference_number="IN FLIGHT", timeout=0.5)
+        wait_for(lambda: len(sandbox.requests()) == 2)
         sandbox.process.send_signal(signal.SIGKILL)
-        assert sandbox.process.wait(5) == -signal.SIGKILL
+        assert sandbox.process.wait(60) == -signal.SIGKILL
     with running_sandbox(tmp_path / "s.sqlite") as sandbox:
         assert [record["reference_number"] for record in sandbox.records()] == ["KEPT"]
         logged = [(row["reference_number"], row["status"]) for row in sandbox.requests()]
