@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 
 import pytest
 
 from sandbox.process import Sandbox
-from tests.support import ROOT, Home
+from tests import warm
+from tests.forked import wait_for_a_post
+from tests.support import COMMAND_SECONDS, ROOT, Home
+from tests.test_sandbox_process import wait_for
 
 HOLDERS = {
     "database": """
@@ -42,6 +46,12 @@ def holding(kind: str, home: Home, seconds: float) -> Iterator[int]:
             process.kill()
 
 
+def importing(home: Home) -> tuple[ForkServerProcess, Path]:
+    """Start an import; return its process, and the file of what it prints as errors and notices."""
+    out, err = home.folder / "out", home.folder / "err"
+    return warm.start("loader", ["--environment", "staging", "--import"], home.variables(), out, err), err
+
+
 @pytest.mark.parametrize("mode", ["--import", "--validate-only"])
 @pytest.mark.parametrize("kind", HOLDERS)
 def test_what_is_held_too_long_is_one_line_with_the_process(home: Home, sandbox: Sandbox, kind: str, mode: str):
@@ -62,14 +72,15 @@ def test_what_is_held_too_long_is_one_line_with_the_process(home: Home, sandbox:
 
 @pytest.mark.parametrize("kind", HOLDERS)
 def test_what_is_held_for_a_moment_is_waited_for(home: Home, sandbox: Sandbox, kind: str):
-    home.settings(lock_wait_seconds="20")
-    # The holder's time begins before the loader has started, which takes up to a second or two on a busy machine.
-    with holding(kind, home, 3) as pid:
-        done = home.loader("--import")
-    assert done.returncode == 0, done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert f"process {pid}" in done.stderr
-    assert "waiting up to 20 s" in done.stderr
+    home.settings(lock_wait_seconds="120")
+    with holding(kind, home, COMMAND_SECONDS) as pid:
+        run, err = importing(home)
+        wait_for(lambda: err.exists() and err.read_text())
+    run.join(COMMAND_SECONDS)
+    assert run.exitcode == 0, err.read_text()
+    (notice,) = err.read_text().splitlines()
+    assert f"process {pid}" in notice
+    assert "waiting up to 120 s" in notice
     assert len(sandbox.records()) == 5
 
 
@@ -83,19 +94,13 @@ def test_a_lock_file_left_behind_does_not_hold(home: Home, sandbox: Sandbox):
 
 
 def test_a_database_taken_while_records_are_posted_is_waited_for(home: Home, sandbox: Sandbox):
-    home.settings(lock_wait_seconds="20")
-    sandbox.fault("latency", count=0, value=1.0)
-    command = [sys.executable, "-m", "loader", "--environment", "staging", "--import"]
-    with subprocess.Popen(command, cwd=ROOT, env=home.variables(), stdout=-1, stderr=-1, text=True) as run:
-        deadline = time.monotonic() + 20
-        while not sandbox.records() and not _posting(sandbox) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        with holding("database", home, 3) as pid:
-            _, err = run.communicate(timeout=30)
-    assert run.returncode == 0, err
-    assert f"process {pid}" in err
+    home.settings(lock_wait_seconds="120", read_timeout_seconds="60")
+    # Long enough for the holder to start on a busy machine.
+    sandbox.fault("latency", count=0, value=4)
+    run, err = importing(home)
+    wait_for_a_post(sandbox)
+    with holding("database", home, COMMAND_SECONDS) as pid:
+        wait_for(lambda: f"process {pid}" in err.read_text())
+    run.join(COMMAND_SECONDS)
+    assert run.exitcode == 0, err.read_text()
     assert home.query("select created_records, closes from audit.fct_runs") == [(5, True)]
-
-
-def _posting(sandbox: Sandbox) -> bool:
-    return any(request["method"] == "POST" for request in sandbox.requests())
