@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import HEADER, new_home
+from tests.support import HEADER, Home, new_home
 
 # Found once and written down. It changes with the rules of cleaning and validation, and with nothing else.
 RECORDED = "f71163e038c89d2d91e8ef6a17ceb39757a4da9b85ac9ee0913e758732fcae65"
@@ -64,23 +64,23 @@ def test_the_hash_is_the_one_of_another_day(hashed: str):
     assert hashed == RECORDED
 
 
-def test_the_hash_does_not_depend_on_time_zone_local_day_order_of_columns_or_file(hashed: str, workplace: Path):
+def test_the_hash_does_not_depend_on_time_zone_local_day_order_of_columns_or_file(hashed: str, place: Path):
     data = b"\xef\xbb\xbf" + written([8, 3, 0, 7, 1, 6, 2, 5, 4], "\r\n", RECORDS)
-    assert output_hash(workplace / "hash_early", "another name.csv", data, LATEST) == hashed
+    assert output_hash(place, "another name.csv", data, LATEST) == hashed
 
 
 @pytest.mark.usefixtures("hashed")
 def test_only_the_models_that_judge_dates_look_at_the_clock(workplace: Path):
-    models = list((workplace / "target" / "run").rglob("dbt_project/models/*/*_incident*.sql"))
+    models = list((Home(workplace / "hash_late").target / "run").rglob("dbt_project/models/*/*_incident*.sql"))
     assert "int_incident_totals.sql" in {path.name for path in models}
     assert {path.name for path in models if CLOCK.search(path.read_text(encoding="utf-8"))} == JUDGES_OF_DATES
 
 
 @pytest.mark.parametrize(("record", "column", "cell"), [(1, 8, "e"), (0, 7, "Stair 3")])
-def test_the_hash_changes_with_one_character(hashed: str, workplace: Path, record: int, column: int, cell: str):
+def test_the_hash_changes_with_one_character(hashed: str, place: Path, record: int, column: int, cell: str):
     """Of a column that is not sent; and white space that cleaning removes."""
     records = [list(row) for row in RECORDS]
     assert records[record][column] != cell
     records[record][column] = cell
     data = written(list(range(len(COLUMNS))), "\n", records)
-    assert output_hash(workplace / f"hash_changed_{column}", "export.csv", data, "UTC") != hashed
+    assert output_hash(place, "export.csv", data, "UTC") != hashed
