@@ -30,8 +30,6 @@ SLOWEST = (
     "test_delivery_stops",
     "test_mutations",
 )
-
-
 # What a test needs that takes one of these fixtures.
 NEEDS = {
     "dbt": {"built", "hashed", "pipeline", "thousand"},
@@ -39,6 +37,7 @@ NEEDS = {
     "browser": {"chromium"},
     "rehearsal": {"rehearsed"},
 }
+# The marks by which make test-fast leaves a test out, the rarest first.
 REASONS = ("rehearsal", "mutations", "browser", "kill", "dbt", "server")
 LEFT_OUT = pytest.StashKey[Counter[str]]()
 
