@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.generate import write_records
 from loader.config import ROOT, load_settings
 
-# The small form that the tests run has a folder of its own.
+# The small forms that the tests run have a folder of their own.
 FOLDER = Path(os.environ.get("BENCH_FOLDER") or ROOT / "data" / "bench")
 ENTITY, RECORDS, RUNS = "incident", 1_000_000, 3
 # Free disk: the file, a database that holds it in several stages, the reports; copies of it in the temporary folder.

@@ -136,7 +136,7 @@ def test_a_second_signal_stops_at_once_and_the_next_run_accounts_for_it(home: Ho
     for number in (signal.SIGINT, signal.SIGINT):
         time.sleep(0.5)
         os.kill(process.pid or 0, number)
-    process.join(5)
+    process.join(30)  # the request that it has under way would last 60 s
     log = (home.folder / "log").read_text()
     assert process.exitcode == 130, log
     assert "Traceback" not in log
@@ -153,7 +153,7 @@ def test_a_database_taken_for_good_stops_the_run_and_the_next_one_goes_on(home: 
     process = started(home.variables() | {"ETL_ENVIRONMENT": "staging"}, home.folder / "log", "--import")
     wait_for_a_post(sandbox)
     with duckdb.connect(str(home.database)):
-        process.join(30)
+        process.join(120)
     log = (home.folder / "log").read_text()
     assert process.exitcode == 4, log
     assert "run the same command again" in log.splitlines()[-1]
@@ -176,7 +176,7 @@ def test_a_signal_while_posting_ends_the_run_and_reads_nothing_back(home: Home, 
     process = started(home.variables() | {"ETL_ENVIRONMENT": "staging"}, home.folder / "log", "--import", "--verify")
     wait_for_a_post(sandbox)
     os.kill(process.pid or 0, signal.SIGTERM)
-    process.join(20)
+    process.join(120)
     assert process.exitcode == 143, (home.folder / "log").read_text()
     assert home.query("select count(*) from audit.fct_run_events where action = 'read_back'") == [(0,)]
     accounted(home)
