@@ -1,5 +1,6 @@
 """The demo: the main job on the built-in sandbox, by the runbook's own commands, in a folder of its own."""
 
+import argparse
 import os
 import shlex
 import shutil
@@ -8,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / "data" / "demo"
+FOLDER = Path("data") / "demo"
 SAMPLE = "data/etl_source/golden_sample_incidents.csv"
 PIPELINE = f"python scripts/etl/pipeline.py --environment staging {{mode}} --source {SAMPLE} --entity-type incident"
 QUERIES = {
@@ -28,18 +29,26 @@ QUERIES = {
 
 def main() -> int:
     """Run the demo; return 0 when every step did what it should."""
+    parser = argparse.ArgumentParser(prog="python scripts/demo.py", description=(__doc__ or "").strip())
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="emptied first, and kept (default: %(default)s)")
+    return demonstrate(parser.parse_args().folder)
+
+
+def demonstrate(folder: Path) -> int:
+    """Run the demo in a folder, relative to the project's root; return 0 when every step did what it should."""
     sys.path.insert(0, str(ROOT))
     from sandbox.process import running_sandbox  # noqa: PLC0415 - the project's root has to be found first
 
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    place = ROOT / folder
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
     say("a local staging API, the sandbox, starts on a free port")
-    with running_sandbox(FOLDER / "sandbox.sqlite", "--environment", "staging") as sandbox:
+    with running_sandbox(place / "sandbox.sqlite", "--environment", "staging") as sandbox:
         environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "ETL_ENVIRONMENT": "staging",
-            "ETL_DATABASE": str(FOLDER / "etl.duckdb"),
-            "ETL_OUTPUT_DIR": str(FOLDER / "output"),
+            "ETL_DATABASE": str(place / "etl.duckdb"),
+            "ETL_OUTPUT_DIR": str(place / "output"),
             "QGP_STAGING_API_URL": sandbox.url,
             "QGP_API_TOKEN": sandbox.token(),
         }
@@ -61,8 +70,8 @@ def main() -> int:
             if code:
                 print(f"error: the command above ended with exit code {code}", file=sys.stderr)
                 return code
-        print_queries()
-        say(f"the sandbox holds {len(sandbox.records())} records; it stops now. Everything is in data/demo")
+        print_queries(place)
+        say(f"the sandbox holds {len(sandbox.records())} records; it stops now. Everything is in {folder}")
     return 0
 
 
@@ -77,11 +86,11 @@ def run(command: str, environment: dict[str, str]) -> int:
     return subprocess.run(shlex.split(command), cwd=ROOT, env=environment, check=False).returncode
 
 
-def print_queries() -> None:
+def print_queries(place: Path) -> None:
     """Answer three questions from the audit tables."""
     import duckdb  # noqa: PLC0415 - only the demo's last step asks the database itself
 
-    with duckdb.connect(str(FOLDER / "etl.duckdb"), read_only=True) as connection:
+    with duckdb.connect(str(place / "etl.duckdb"), read_only=True) as connection:
         for title, query in QUERIES.items():
             say(title)
             print(f"{query};")
