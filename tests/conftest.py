@@ -16,19 +16,21 @@ from tests.warm import running_sandbox
 # The files that take longest; begun first, they leave no worker alone with one of them at the end.
 SLOWEST = (
     "test_kill",
-    "test_unfinished",
-    "test_exceptions",
     "test_runbook",
-    "test_bad_records",
+    "test_exceptions",
+    "test_unfinished",
     "test_gate",
-    "test_dbt_project",
+    "test_delivery_stops",
+    "test_bad_records",
     "test_output_hash",
-    "test_rehearse",
+    "test_delivery",
     "test_reports",
     "test_verify",
+    "test_rehearse",
+    "test_dbt_project",
+    "test_explain",
+    "test_prune",
     "test_remade",
-    "test_delivery_stops",
-    "test_mutations",
 )
 # What a test needs that takes one of these fixtures.
 NEEDS = {
