@@ -69,6 +69,7 @@ def quiet(_message: str) -> None:
     """Drop a notice."""
 
 
+@pytest.mark.server
 def test_the_allowed_rate_is_used_and_nothing_is_refused(tmp_path: Path):
     delivery, requests = settings(rate_limit_window_seconds=4), 150
     pace = Pace(delivery, quiet)
