@@ -12,6 +12,8 @@ from loader.api.client import Answer, Api, Loss
 from tests.certificates import certificates
 from tests.hostile import always, hostile_server
 
+pytestmark = pytest.mark.server
+
 PATH = "/api/v1/incidents/"
 CONNECT, READ = 0.5, 0.7
 # The server goes on for a minute; a loaded machine is far quicker than that.

@@ -133,6 +133,7 @@ def test_a_record_with_other_contents_is_not_ours(sandbox: Sandbox):
     assert "it differs in severity" in (outcome.error_message or "")
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("ahead", [-7200, 7200])
 def test_the_servers_own_clock_decides(tmp_path: Path, ahead: int):
     """A server whose clock is two hours off is compared with its own clock, not with ours."""
@@ -194,6 +195,7 @@ def test_only_the_few_in_doubt_are_looked_up(sandbox: Sandbox):
     assert [request["method"] for request in sandbox.requests()].count("GET") == 1
 
 
+@pytest.mark.server
 def test_look_ups_are_paced(tmp_path: Path):
     """The list allows two requests a window: no look-up is refused more than the first that finds out."""
     limit = ("--rate-limit", "2", "--rate-window", "1.0")

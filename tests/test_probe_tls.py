@@ -86,6 +86,7 @@ def test_a_certificate_that_is_not_trusted(
     assert server.asked == []
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("kind", ["no TLS", "cut", "silent"])
 def test_no_handshake(empty_home: Home, pki: dict[str, Path], kind: str):
     with hostile_server(sound) as server:

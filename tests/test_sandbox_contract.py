@@ -395,6 +395,7 @@ def test_an_idempotency_key_changes_nothing(client: Client):
     assert answers[0].json()["id"] != answers[1].json()["id"]
 
 
+@pytest.mark.server
 def test_of_two_simultaneous_posts_one_is_a_500_and_a_repeat_a_409(tmp_path: Path):
     with running_sandbox(tmp_path / "s.sqlite", "--latency-ms", "2000") as slow:
         client = Client(slow)

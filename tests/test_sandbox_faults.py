@@ -211,6 +211,7 @@ def test_a_fault_that_makes_no_sense_is_refused(sandbox: Sandbox, options: dict[
         sandbox.fault(**options)
 
 
+@pytest.mark.server
 def test_faults_from_the_command_line(tmp_path: Path):
     wanted = ["status:2:503", f"redirect:1:{ELSEWHERE}", "body:1:{a:b}", "read_only", "latency:0:0.01"]
     args = [part for fault in wanted for part in ("--fault", fault)]
