@@ -21,7 +21,9 @@ from loader.landing.sql import EXPORT_COLUMNS, FORMULA, FROM_EXPORT, GUARDED
 from loader.reports.files import OutputFile, write_whole
 from loader.storage.warehouse import Row, Warehouse, copy_csv, fetch
 
-_RANGE = 4 * ROW_GROUP  # several, so that a few cores have something to do
+# Records that are written at once: several row groups, so that a few cores have something to do. Putting the problems
+# of a record together takes memory that DuckDB does not move to the disk, so of rejected ones there are fewer.
+_RANGES = {"accepted": 4 * ROW_GROUP, "rejected": ROW_GROUP}
 _PROBLEMS = """
     left join (
         select
@@ -30,7 +32,10 @@ _PROBLEMS = """
             string_agg(message || ': ' || how_to_fix, '; ' order by severity, code, field, message) as how_to_fix,
             string_agg(field || ': ' || suggestion, '; ' order by severity, code, field, suggestion) as suggestion
         from validation.int_{entity}_issues
-        where record_number between ? and ?
+        where record_number in (
+            select record_number from validation.int_{entity}_records
+            where record_number between ? and ? and status <> 'valid'
+        )
         group by record_number
     ) as problems on source_records.record_number = problems.record_number
 """
@@ -80,10 +85,11 @@ class RecordsReplaced(StoppedEarly):
 
 @dataclass(frozen=True)
 class _Export:
-    """What one of the two files holds: its header, and the SQL of its records within a range of record numbers."""
+    """What one of the two files holds: its header, the SQL of its records within a range, the size of such a range."""
 
     header: list[str]
     query: str
+    range: int
 
 
 def export_records(warehouse: Warehouse, run: Row, card: Card, output: Path) -> list[OutputFile]:
@@ -157,8 +163,8 @@ def _exports(card: Card, columns: list[str], accepted_order: str, *, is_export: 
         order=_ORDER,
     )
     return {
-        "accepted": _Export([*columns, FROM_EXPORT], accepted),
-        "rejected": _Export([*columns, *EXPORT_COLUMNS], rejected),
+        "accepted": _Export([*columns, FROM_EXPORT], accepted, _RANGES["accepted"]),
+        "rejected": _Export([*columns, *EXPORT_COLUMNS], rejected, _RANGES["rejected"]),
     }
 
 
@@ -182,7 +188,7 @@ def _write(
 
     Few of them are written at once: looking for them in one range after the other would cost more.
     """
-    step = _RANGE if count > _RANGE else records
+    step = export.range if count > export.range else records
     header = ",".join(_header_cell(name) for name in export.header)
     file.write((BOM_UTF8 if with_bom else b"") + header.encode() + b"\n")
     written = 0
