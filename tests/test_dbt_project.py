@@ -103,7 +103,7 @@ def test_the_codes_that_can_be_emitted_are_the_codes_that_are_explained():
     assert all(all(row.values()) for row in rows), "a cell of issue_codes is blank"
     sql = "".join(path.read_text(encoding="utf-8") for path in sorted(DBT.rglob("*.sql")))
     rules = set(re.findall(r"broken_rule\('(\w+)'", sql))
-    scan = (ROOT / "loader" / "scan.py").read_text(encoding="utf-8")
+    scan = (ROOT / "loader" / "landing" / "scan.py").read_text(encoding="utf-8")
     malformed = set(re.findall(r'"([a-z]+(?:_[a-z0-9]+)+)"', scan))
     assert {"required", "too_long", "truncated"} <= rules
     assert {"bare_quote", "too_few_columns"} <= malformed
