@@ -33,3 +33,70 @@
     {% endfor %}
     {{ return(found) }}
 {% endmacro %}
+
+{#- The card of one entity. While dbt parses there is no graph yet, so the card is empty then; inside a unit test the
+    graph holds only the tested model, so the card is read from the table that was published from it. -#}
+{% macro card(entity) %}
+    {% set found = cards() | selectattr('entity', 'equalto', entity) | list %}
+    {% if execute and not found %}
+        {% do found.append(published_card(entity)) %}
+    {% endif %}
+    {{ return(found[0] if found else {'fields': []}) }}
+{% endmacro %}
+
+{#- The card of one entity as `contract.dim_payload_fields` holds it; an error when it holds none. -#}
+{% macro published_card(entity) %}
+    {% set rows = run_query(
+        "select * exclude (enum_values) from contract.dim_payload_fields where entity = "
+        ~ sql_literal(entity) ~ " order by field_position"
+    ) %}
+    {% if not rows.rows %}
+        {% do exceptions.raise_compiler_error(
+            "no payload model has `meta.entity: " ~ entity ~ "`; write its card in dbt_project/models/" ~ entity ~ ".yml"
+        ) %}
+    {% endif %}
+    {% set fields = [] %}
+    {% for row in rows.rows %}{% do fields.append(dict(row.items())) %}{% endfor %}
+    {{ return({'entity': entity, 'fields': fields}) }}
+{% endmacro %}
+
+{#- The field that makes creation idempotent; while dbt parses, when there are no fields yet, the record's hash. -#}
+{% macro key_field(fields) %}
+    {{ return(fields | selectattr('is_key') | first | default({'field': 'record_hash', 'source_column': none})) }}
+{% endmacro %}
+
+{#- The fields of a card as columns of `relation`, separated by commas. -#}
+{% macro card_columns(entity, relation) -%}
+    {%- set columns = [] -%}
+    {%- for field in card(entity).fields -%}{%- do columns.append(relation ~ '.' ~ field.field) -%}{%- endfor -%}
+    {{- columns | join(',\n        ') -}}
+{%- endmacro %}
+
+{#- The entities that have a card as a select, one row each; no rows while dbt parses, when there is no graph yet. -#}
+{% macro published_entities() %}
+    {%- set rows = [] -%}
+    {%- for card in cards() -%}
+        {%- set columns = [] -%}
+        {%- for name, value in card.items() if name != 'fields' -%}
+            {%- do columns.append(sql_literal(value) ~ ' as ' ~ name) -%}
+        {%- endfor -%}
+        {%- do rows.append('select ' ~ columns | join(', ')) -%}
+    {%- endfor -%}
+    {{- rows | join('\n    union all\n    ') or 'select null where false' -}}
+{% endmacro %}
+
+{#- The fields of all cards as a select, one row each; no rows while dbt parses, when there is no graph yet. -#}
+{% macro published_fields() %}
+    {%- set types = {'is_key': 'boolean', 'is_required': 'boolean', 'is_enum': 'boolean', 'is_stripped': 'boolean', 'max_length': 'bigint'} -%}
+    {%- set rows = [] -%}
+    {%- for card in cards() -%}
+        {%- for field in card.fields -%}
+            {%- set columns = [sql_literal(card.entity) ~ ' as entity', loop.index ~ ' as field_position'] -%}
+            {%- for name, value in field.items() -%}
+                {%- do columns.append('cast(' ~ sql_literal(value) ~ ' as ' ~ types.get(name, 'varchar') ~ ') as ' ~ name) -%}
+            {%- endfor -%}
+            {%- do rows.append('select ' ~ columns | join(', ')) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{- rows | join('\n    union all\n    ') or 'select null as entity, null as field, false as is_enum where false' -}}
+{% endmacro %}

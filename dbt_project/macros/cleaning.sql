@@ -1,0 +1,168 @@
+{#- One field of a staging model: the cleaned cell mapped by enum_map, shortened, or given its default. -#}
+{% macro staged_field(field) -%}
+    {%- set cell = 'cleaned.' ~ field.field -%}
+    {%- if field.is_enum -%}
+    coalesce(enum_maps.{{ field.field }}_map[lower(coalesce({{ cell }}, ''))], {{ cell }})
+    {%- elif field.on_too_long == 'truncate' -%}
+    {{ fit_text(cell, field.max_length, field.counts) }}
+    {%- elif field.default_value is not none -%}
+    coalesce({{ cell }}, {{ sql_literal(field.default_value) }})
+    {%- else -%}
+    {{ cell }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The cell of one field as it was meant: see `restored_cell`. -#}
+{% macro source_cell(field) -%}
+    {{ restored_cell('source_records.' ~ adapter.quote(field.source_column)) }}
+{%- endmacro %}
+
+{#- A cell of the file as it was meant: in a file that we wrote, the apostrophe that keeps a spreadsheet from running the
+    cell as a formula is taken away again. -#}
+{% macro restored_cell(cell) -%}
+    case
+        when source_records.is_export and regexp_matches({{ cell }}, '^''+[=+\-@\t\r\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]')
+            then substring({{ cell }}, 2)
+        else {{ cell }}
+    end
+{%- endmacro %}
+
+{#- White space at both ends removed (Unicode's, the no-break space and the byte order mark too); a blank cell is null.
+    A text between two printable ASCII signs, as most are, is left as it is without the cost of a pattern. -#}
+{% macro clean_text(expression) -%}
+    case
+        when unicode({{ expression }}) between 33 and 126 and unicode(({{ expression }})[-1]) between 33 and 126
+            then {{ expression }}
+        else nullif(regexp_replace({{ expression }}, '^[\s\pZ\x{feff}]+|[\s\pZ\x{feff}]+$', '', 'g'), '')
+    end
+{%- endmacro %}
+
+{#- A text without the white space at its end, null where nothing is left: all that Python's str.strip() takes for white
+    space, as the platform does when it strips a text. -#}
+{% macro without_end_blanks(expression) -%}
+    nullif(regexp_replace({{ expression }}, '[\t-\r\x1c-\x1f\x{85}\pZ]+$', ''), '')
+{%- endmacro %}
+
+{#- The longest beginning of the text that the API counts as at most `max_length` long, without the white space that it
+    ends in; never half a grapheme, and the whole text where its first one is too long, for validation to refuse. No sign
+    counts more than 6, so most texts need no count. The number of graphemes is found in strides, each a part of the one
+    before: to count every beginning would cost more than all the rest of staging. CRLF is two of them for DuckDB, and
+    counts 1. -#}
+{% macro fit_text(expression, max_length, counts) -%}
+    {%- set fits = counted_length("left_grapheme(" ~ expression ~ ", size)", counts) ~ " <= " ~ max_length -%}
+    {%- set largest = "list_max(list_filter(range({}, {}, {}), lambda size: " ~ fits ~ "))" -%}
+    {%- set found = [largest.format(0, 2 * max_length + 1, 64)] -%}
+    {%- for stride, part in [(64, 8), (8, 1)] -%}
+        {%- set within = largest.format('base', 'base + ' ~ stride, part) -%}
+        {%- do found.append('list_transform([' ~ found[-1] ~ '], lambda base: ' ~ within ~ ')[1]') -%}
+    {%- endfor -%}
+    case
+        when length({{ expression }}) <= {{ max_length // 6 }} then {{ expression }}
+        when {{ counted_length(expression, counts) }} <= {{ max_length }} then {{ expression }}
+        else coalesce({{ without_end_blanks("left_grapheme(" ~ expression ~ ", " ~ found[-1] ~ ")") }}, {{ expression }})
+    end
+{%- endmacro %}
+
+{#- How the API counts a text: in code points, and where the card says `counts: escaped`, after its HTML escaping: & is 5
+    long, < and > are 4, the no-break space is 6, CRLF becomes LF. Tags and character references are counted as they
+    stand, though the API drops or shortens them: never too few. -#}
+{% macro counted_length(expression, counts) -%}
+    {%- if counts == 'escaped' -%}
+    (
+        length(replace({{ expression }}, chr(13) || chr(10), chr(10)))
+        + 4 * (length({{ expression }}) - length(replace({{ expression }}, '&', '')))
+        + 3 * (length({{ expression }}) - length(replace(replace({{ expression }}, '<', ''), '>', '')))
+        + 5 * (length({{ expression }}) - length(replace({{ expression }}, chr(160), '')))
+    )
+    {%- else -%}
+    length({{ expression }})
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Holds for every text that counts as more than the field's limit, and for few others; reads no text where its size
+    in bytes settles it. A sign that is escaped counts as 6 at most. -#}
+{% macro may_exceed(expression, field) -%}
+    {%- set size = 'strlen(' ~ expression ~ ')' -%}
+    (
+        {{ size }} > {{ field.max_length }}
+        {%- if field.counts == 'escaped' %}
+        or {{ size }} * 6 > {{ field.max_length }} and regexp_matches({{ expression }}, '[&<>\x{a0}]')
+        {%- endif %}
+    )
+{%- endmacro %}
+
+{#- What tells a record from every other: the SHA-256 of its cells, in the order of the columns' names, so that neither
+    their order in the file nor the quoting matters; of its text where it is malformed. A file that we wrote has the
+    hashes of the file it was made from. -#}
+{% macro record_hash(fields) -%}
+    {%- set cells = [] -%}
+    {%- for field in fields | sort(attribute='source_column', case_sensitive=true) -%}
+        {%- do cells.append(source_cell(field)) -%}
+    {%- endfor -%}
+    {%- set others = 'source_records.other_cells' -%}
+    sha256(
+        if(
+            source_records.parse_error is null,
+            json_array({{ cells | join(', ') }})::varchar || to_json(
+                if(source_records.is_export, list_transform({{ others }}, lambda cell: {{ restored_cell('cell') }}), {{ others }})
+            )::varchar,
+            source_records.raw_record
+        )
+    )
+{%- endmacro %}
+
+{#- A key without what the eye does not tell apart: case, white space and invisible characters, the Unicode form, and
+    the look-alikes of hyphen, quote and slash. Printable ASCII, which most keys are, takes the short way. -#}
+{% macro folded_key(expression) -%}
+    case
+        when regexp_full_match({{ expression }}, '[!-~]*') then lower({{ expression }})
+        else regexp_replace(
+            translate(
+                lower(nfc_normalize({{ expression }})),
+                '‐‑‒–—―−﹘﹣－’‘ʼ´`“”＂⁄∕／＿．０１２３４５６７８９ａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ',
+                '----------''''''''''"""///_.0123456789abcdefghijklmnopqrstuvwxyz'
+            ),
+            '[\s\pZ\pC]+', '', 'g'
+        )
+    end
+{%- endmacro %}
+
+{#- The cells of one field that staging changed: where, before, after, and by which rule. The cell itself is compared. -#}
+{% macro changed_cells(field, key) %}
+    {%- set cell = 'source_records.' ~ adapter.quote(field.source_column) -%}
+    {%- set after = 'staged.' ~ field.field -%}
+    select
+        staged.record_number,
+        staged.line_number,
+        staged.{{ key }} as reference_number,
+        '{{ field.field }}' as field,
+        coalesce({{ cell }}, '') as before,
+        coalesce({{ after }}, '') as after,
+        case
+            when {{ after }} is null then 'trimmed'
+            when {{ clean_text(source_cell(field)) }} is null then 'default'
+            when {{ clean_text(cell) }} = {{ after }} then 'trimmed'
+            when {{ clean_text(source_cell(field)) }} = {{ after }} then 'restored'
+            else {{ "'mapped'" if field.is_enum else "'truncated'" }}
+        end as rule
+    from staged
+    inner join source_records on staged.record_number = source_records.record_number
+    where
+        coalesce({{ cell }}, '') <> coalesce({{ after }}, '')
+{% endmacro %}
+
+{#- A value as a message shows it: at most 80 characters, line breaks as spaces, and what a terminal would obey, or
+    nobody would see, as the replacement character. -#}
+{% macro excerpt(expression) -%}
+    coalesce(
+        regexp_replace(regexp_replace(left({{ expression }}, 80), '\s+', ' ', 'g'), '[\p{Cc}\p{Cf}]', chr(65533), 'g')
+        || case when length({{ expression }}) > 80 then '...' else '' end,
+        ''
+    )
+{%- endmacro %}
+
+{#- The first character that matches, as a message names it: `U+0007 at character 12`. -#}
+{% macro named_character(expression, pattern) -%}
+    {%- set found = "regexp_extract(" ~ expression ~ ", '" ~ pattern ~ "')" -%}
+    printf('U+%04X at character %d', unicode({{ found }}), instr({{ expression }}, {{ found }}))
+{%- endmacro %}

@@ -1,0 +1,92 @@
+{#- on-run-end: the results of every invocation go to `audit`, with a `not_run` row for each test of a payload's lineage
+    that this invocation left out, and with the digest of each payload it built, taken after the tests unless one of them failed. -#}
+{% macro keep_results(results) %}
+    {% if execute %}
+        {% set ran = {} %}
+        {% for result in results %}{% do ran.update({result.node.unique_id: result}) %}{% endfor %}
+        {% do keep_invocation(results) %}
+        {% for card in cards() %}
+            {% set lineage = payload_lineage(card.payload_node) %}
+            {% do keep_node_results(card.entity, lineage, ran) %}
+            {% if card.payload_node in ran and ran[card.payload_node].status == 'success' %}
+                {% set failed = [] %}
+                {% for result in results if result.node.resource_type == 'test' and result.status in ('fail', 'error') %}
+                    {% do failed.extend(result.node.depends_on.nodes | select('in', lineage)) %}
+                {% endfor %}
+                {% do keep_payload(card, is_sound=not failed) %}
+            {% endif %}
+        {% endfor %}
+    {% endif %}
+{% endmacro %}
+
+{#- One row per dbt invocation: what was run, when, with which version. -#}
+{% macro keep_invocation(results) %}
+    {% do run_query("insert into audit.fct_dbt_invocations by name select "
+        ~ sql_literal(invocation_id) ~ " as invocation_id, "
+        ~ sql_literal(flags.WHICH) ~ " as command, "
+        ~ sql_literal(dbt_version) ~ " as dbt_version, "
+        ~ "timestamp " ~ sql_literal(run_started_at.strftime('%Y-%m-%d %H:%M:%S.%f')) ~ " as started_at, "
+        ~ "now() at time zone 'UTC' as finished_at, "
+        ~ results | length ~ " as nodes"
+    ) %}
+{% endmacro %}
+
+{#- One row per model, seed and test of a payload's lineage. Messages are left out: they may quote cells. -#}
+{% macro keep_node_results(entity, lineage, ran) %}
+    {% set rows = [] %}
+    {% for node in graph.nodes.values() %}
+        {% set is_test = node.resource_type == 'test' and node.depends_on.nodes | select('in', lineage) | list %}
+        {% if node.unique_id in lineage or is_test %}
+            {% set result = ran.get(node.unique_id) %}
+            {% do rows.append("(" ~ [
+                sql_literal(invocation_id), sql_literal(entity), sql_literal(node.unique_id),
+                sql_literal(node.resource_type | string), sql_literal(node.name),
+                sql_literal(result.status | string if result else 'not_run'),
+                sql_literal(result.failures if result else none),
+                sql_literal(result.execution_time if result else none),
+            ] | join(', ') ~ ")") %}
+        {% endif %}
+    {% endfor %}
+    {% do run_query("insert into audit.fct_dbt_results by name select * from (values " ~ rows | join(', ') ~ ") as "
+        ~ "results(invocation_id, entity_type, node, resource_type, name, status, failures, execution_seconds)") %}
+{% endmacro %}
+
+{#- What the tests of this invocation saw: the digest that the loader compares before it posts. Where a test has failed
+    nothing can be posted, and there is no digest. -#}
+{% macro keep_payload(card, is_sound) %}
+    {% do run_query("insert into audit.fct_dbt_payloads by name select "
+        ~ sql_literal(invocation_id) ~ " as invocation_id, "
+        ~ sql_literal(card.entity) ~ " as entity_type, "
+        ~ ("payload_records, digest from contract.payload_digest(" ~ sql_literal(card.payload_relation) ~ ")"
+            if is_sound else "count(*) as payload_records from " ~ card.payload_relation)) %}
+{% endmacro %}
+
+{#- The unique ids of a payload model and of everything upstream of it: what has to be tested before it is posted. -#}
+{% macro payload_lineage(unique_id) %}
+    {% set seen = [unique_id] %}
+    {% for current in seen %}
+        {% for parent in graph.nodes[current].depends_on.nodes if parent not in seen and parent in graph.nodes %}
+            {% do seen.append(parent) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(seen) }}
+{% endmacro %}
+
+{#- The digest of a payload table as a DuckDB macro, kept in the database: the hook and the loader's gate call the same
+    one. Every column of every row counts; a row holds its number, so their order need not. It guards against a table
+    that is not the tested one, not against somebody who can write this database. -#}
+{% macro payload_digest_macro() -%}
+    create or replace macro contract.payload_digest(relation_name) as table
+    with hashed as (
+        select
+            payload.invocation_id,
+            hash(payload) as row_hash
+        from query_table(relation_name) as payload
+    )
+
+    select
+        count(*) as payload_records,
+        coalesce(list(distinct invocation_id), []) as invocation_ids,
+        coalesce(bit_xor(row_hash), 0)::varchar || '-' || coalesce(sum(row_hash), 0)::varchar as digest
+    from hashed
+{%- endmacro %}
