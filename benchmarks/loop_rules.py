@@ -25,7 +25,7 @@ from benchmarks.loop_text import (
     lowered,
     utc_date,
 )
-from loader.card import ENUM_MAP, MODELS, Card, Field
+from loader.card import CARDS, ENUM_MAP, Card, Field
 
 Issue = dict[str, Any]
 
@@ -34,7 +34,7 @@ class Rules:
     """What the card, the enum map and the issue codes say, in the shape that the loop looks up."""
 
     def __init__(self, card: Card) -> None:
-        models = yaml.safe_load((MODELS / f"{card.entity}.yml").read_text(encoding="utf-8"))["models"]
+        models = yaml.safe_load((CARDS / f"{card.entity}.yml").read_text(encoding="utf-8"))["models"]
         columns = next(model for model in models if model["name"] == card.payload_model)["columns"]
         metas = {column["name"]: column.get("config", {}).get("meta", {}) for column in columns}
         self.card, self.today = card, datetime.now(UTC).date()

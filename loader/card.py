@@ -1,4 +1,4 @@
-"""The entity cards, read from the models' yml: what an entity's fields are, before any database is there."""
+"""The entity cards, read from the payload models' yml: what an entity's fields are, before any database is there."""
 
 import csv
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from loader.config import ROOT
 from loader.errors import Refused
 
 _ENUM_COLUMNS = ("entity", "field", "source_value", "api_value")
-MODELS = ROOT / "dbt_project" / "models"
+CARDS = ROOT / "dbt_project" / "models" / "payload"
 # The same loader in C where PyYAML has it: 6 ms in place of 80, in every command.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FIX = "correct it, or restore the file of the repository"
@@ -72,8 +72,8 @@ class Card:
 
 
 def entities() -> list[str]:
-    """Return the names of the entities that have a card: the yml files of the models folder."""
-    return sorted(path.stem for path in MODELS.glob("*.yml") if not path.stem.startswith("_"))
+    """Return the names of the entities that have a card: the yml files beside the payload models."""
+    return sorted(path.stem for path in CARDS.glob("*.yml") if not path.stem.startswith("_"))
 
 
 def read_card(entity: str) -> Card:
@@ -85,7 +85,7 @@ def read_card(entity: str) -> Card:
     """
     if entity not in entities():
         raise Refused(f"unknown entity type {entity!r}; there are cards for: {', '.join(entities())}")
-    path = MODELS / f"{entity}.yml"
+    path = CARDS / f"{entity}.yml"
     try:
         return _card(entity, yaml.load(path.read_text(encoding="utf-8"), _LOADER)["models"])  # noqa: S506 - a safe one
     except yaml.YAMLError as error:
@@ -108,7 +108,7 @@ def _card(entity: str, models: list[dict[str, Any]]) -> Card:
     columns = [column for column in model["columns"] if "source_column" in _meta(column)]
     fields = tuple(_field(column, targets, defaults) for column in columns)
     if sum(field.is_key for field in fields) != 1:
-        raise Refused(f"{MODELS / entity}.yml: names no single field with is_key; {_FIX}")
+        raise Refused(f"{CARDS / entity}.yml: names no single field with is_key; {_FIX}")
     return Card(
         entity,
         meta["endpoint"],

@@ -43,13 +43,13 @@ def test_a_broken_card_is_named(
     change: Change,
     says: str,
 ):
-    shutil.copy(ROOT / "dbt_project" / "models" / "incident.yml", tmp_path)
+    shutil.copy(ROOT / "dbt_project" / "models" / "payload" / "incident.yml", tmp_path)
     shutil.copy(ROOT / "data" / "reference" / "enum_map.csv", tmp_path)
     path = tmp_path / name
     text = path.read_text(encoding="utf-8")
     assert change(text) != text
     path.write_bytes(change(text).encode(errors="surrogateescape"))
-    monkeypatch.setattr(card, "MODELS", tmp_path)
+    monkeypatch.setattr(card, "CARDS", tmp_path)
     monkeypatch.setattr(card, "ENUM_MAP", tmp_path / "enum_map.csv")
     assert main(["--openapi", "nowhere"]) == 2
     out, err = capsys.readouterr()

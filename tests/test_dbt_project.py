@@ -121,7 +121,7 @@ def test_templates_use_only_placeholders_that_are_filled():
 
 @pytest.mark.dbt
 def test_the_limit_stands_in_the_card_alone(project: Path, empty_home: Home):
-    replace(project / "dbt_project" / "models" / "incident.yml", FIELD, FIELD.replace("300", "10"))
+    replace(project / "dbt_project" / "models" / "payload" / "incident.yml", FIELD, FIELD.replace("300", "10"))
     done = build(project, empty_home, "--exclude-resource-type", "unit_test")
     assert done.returncode == 0, done.stdout
     issues = empty_home.query(
@@ -139,7 +139,7 @@ def test_the_limit_stands_in_the_card_alone(project: Path, empty_home: Home):
 
 @pytest.mark.dbt
 def test_a_misspelt_source_column_is_refused_at_landing(project: Path, empty_home: Home):
-    replace(project / "dbt_project" / "models" / "incident.yml", FIELD, FIELD.replace("title", "titel"))
+    replace(project / "dbt_project" / "models" / "payload" / "incident.yml", FIELD, FIELD.replace("title", "titel"))
     done = build(project, empty_home, "--exclude-resource-type", "unit_test")
     assert done.returncode == 1
     assert re.search(r"SourceRefused: .*titel", done.stdout), done.stdout

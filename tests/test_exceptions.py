@@ -127,7 +127,7 @@ def test_an_excepted_record_is_left_out_counted_and_named(project: Project, sand
 
 def test_a_threshold_lets_the_valid_records_pass_and_nothing_else(project: Project, sandbox: Sandbox):
     home = project.home
-    card = project.folder / "dbt_project" / "models" / "incident.yml"
+    card = project.folder / "dbt_project" / "models" / "payload" / "incident.yml"
     text = card.read_text(encoding="utf-8")
     assert text.count(THRESHOLD) == 1
     card.write_text(text.replace(THRESHOLD, 'error_if: "> 10"'), encoding="utf-8")

@@ -52,7 +52,8 @@
     ) %}
     {% if not rows.rows %}
         {% do exceptions.raise_compiler_error(
-            "no payload model has `meta.entity: " ~ entity ~ "`; write its card in dbt_project/models/" ~ entity ~ ".yml"
+            "no payload model has `meta.entity: " ~ entity ~ "`; write its card in dbt_project/models/payload/"
+            ~ entity ~ ".yml"
         ) %}
     {% endif %}
     {% set fields = [] %}
