@@ -119,21 +119,6 @@ def test_the_fixture_gives_the_expected_issues(pipeline: Pipeline, monkeypatch: 
     assert sound[0][0] > 0, "the fixture has no sound record beside the bad ones"
 
 
-@pytest.mark.parametrize("code", CODES)
-def test_no_suspect_escapes(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, code: str):
-    """The rules are tried on suspects alone; tried on every record of the fixture, they find no more."""
-    pipeline.run(FIXTURES / f"{code}.csv", monkeypatch)
-    ((sql,),) = [[sql] for name, sql in pipeline.models if name == "validation.int_incident_issues"]
-    everyone = sql.replace(
-        "suspects as materialized (\n    select * from staged\n    where\n",
-        "suspects as (\n    select * from staged\n    where true or\n",
-    )
-    assert everyone != sql
-    thorough = "select record_number, code, field, message from ({}) order by all"
-    found = pipeline.connection.execute(thorough.format(sql)).fetchall()
-    assert pipeline.connection.execute(thorough.format(everyone)).fetchall() == found
-
-
 def test_every_code_has_a_fixture_and_every_fixture_a_code():
     assert {path.name for path in FIXTURES.iterdir()} == {
         name for code in CODES for name in (f"{code}.csv", f"{code}.issues.csv")

@@ -102,12 +102,13 @@ def test_the_codes_that_can_be_emitted_are_the_codes_that_are_explained():
     assert len(codes) == len(set(codes))
     assert all(all(row.values()) for row in rows), "a cell of issue_codes is blank"
     sql = "".join(path.read_text(encoding="utf-8") for path in sorted(DBT.rglob("*.sql")))
-    rules = set(re.findall(r"broken_rule\('(\w+)'", sql))
+    rules = set(re.findall(r"'(\w+)' as code,?$", sql, re.MULTILINE))
     scan = (ROOT / "loader" / "landing" / "scan.py").read_text(encoding="utf-8")
     malformed = set(re.findall(r'"([a-z]+(?:_[a-z0-9]+)+)"', scan))
     assert {"required", "too_long", "truncated"} <= rules
     assert {"bare_quote", "too_few_columns"} <= malformed
     assert rules | malformed == set(codes)
+    assert rules == set(re.findall(r"macro rule_(\w+)\(", sql)), "a rule is found by its code"
 
 
 def test_templates_use_only_placeholders_that_are_filled():

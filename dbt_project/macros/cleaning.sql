@@ -79,15 +79,18 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Holds for every text that counts as more than the field's limit, and for few others; reads no text where its size
-    in bytes settles it. A sign that is escaped counts as 6 at most. -#}
-{% macro may_exceed(expression, field) -%}
+{#- Holds for a text that counts as more than the field's limit. The size in bytes settles most texts without a count: a
+    sign counts as 6 at most when it is escaped. -#}
+{% macro exceeds(expression, field) -%}
     {%- set size = 'strlen(' ~ expression ~ ')' -%}
     (
-        {{ size }} > {{ field.max_length }}
-        {%- if field.counts == 'escaped' %}
-        or {{ size }} * 6 > {{ field.max_length }} and regexp_matches({{ expression }}, '[&<>\x{a0}]')
-        {%- endif %}
+        (
+            {{ size }} > {{ field.max_length }}
+            {%- if field.counts == 'escaped' %}
+            or {{ size }} * 6 > {{ field.max_length }} and regexp_matches({{ expression }}, '[&<>\x{a0}]')
+            {%- endif %}
+        )
+        and {{ counted_length(expression, field.counts) }} > {{ field.max_length }}
     )
 {%- endmacro %}
 
@@ -150,19 +153,3 @@
     where
         coalesce({{ cell }}, '') <> coalesce({{ after }}, '')
 {% endmacro %}
-
-{#- A value as a message shows it: at most 80 characters, line breaks as spaces, and what a terminal would obey, or
-    nobody would see, as the replacement character. -#}
-{% macro excerpt(expression) -%}
-    coalesce(
-        regexp_replace(regexp_replace(left({{ expression }}, 80), '\s+', ' ', 'g'), '[\p{Cc}\p{Cf}]', chr(65533), 'g')
-        || case when length({{ expression }}) > 80 then '...' else '' end,
-        ''
-    )
-{%- endmacro %}
-
-{#- The first character that matches, as a message names it: `U+0007 at character 12`. -#}
-{% macro named_character(expression, pattern) -%}
-    {%- set found = "regexp_extract(" ~ expression ~ ", '" ~ pattern ~ "')" -%}
-    printf('U+%04X at character %d', unicode({{ found }}), instr({{ expression }}, {{ found }}))
-{%- endmacro %}

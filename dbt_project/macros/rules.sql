@@ -1,146 +1,306 @@
-{#- The rules of an entity that are not of `record_rules`: of a record among the others, and of each field. -#}
-{% macro other_rules(fields) %}
-    {% set record = {'field': none, 'source_column': none} %}
-    {% set first = 'duplicates.first_line_number' %}
-    {% set repeated = first ~ ' < staged.line_number and duplicates.distinct_records = 1' %}
-    {% set rules = [broken_rule('duplicate_reference', record, repeated, 'null', first, suspicion='false')] %}
-    {% for field in fields %}{% do rules.extend(broken_rules(field)) %}{% endfor %}
-    {{ return(rules) }}
-{% endmacro %}
+{#- The rules of validation. Each is one macro, `rule_<code>`: a select of the records that break it, from `staged`, with
 
-{#- The rules of a whole record that make every other finding about it noise: it is the header again, or it is blank.
-    A blank cell of an enum is staged as its default, so those are read from the file. -#}
-{% macro record_rules(fields) %}
-    {% set record = {'field': none, 'source_column': none} %}
-    {% set blank = ["len(list_filter(coalesce(source_records.other_cells, []), lambda cell: " ~ clean_text('cell') ~ " is not null)) = 0"] %}
+      code       the rule's name, explained in issue_codes
+      field      the field and its column in the file; left out where the whole record is meant
+      value      the value, as the message shows it
+      counted    what the rule counted, and `allowed`, the limit that it is compared with
+      detail     more words for the message
+      suggestion what to write in the cell, where that is plain
+
+    A column that a rule leaves out is null. To add a rule: a macro here, its name in the list of `broken_rules`, a line in
+    issue_codes.csv, and a file that breaks it in tests/fixtures/csv. What rules read beside `staged` are the CTEs of the
+    issues model: `source_records`, the cells of the file; `duplicates`; `unmapped_values`. -#}
+
+{#- The rules of an entity, and which fields each is for. -#}
+{% macro broken_rules(fields) %}
+    {{ no_issue() }}
+    {{ rule_duplicate_reference() }}
     {% for field in fields %}
-        {% set cell = 'source_records.' ~ adapter.quote(field.source_column) %}
-        {% set defaulted = field.is_enum or field.default_value is not none %}
-        {% do blank.append((clean_text(cell) if defaulted else 'staged.' ~ field.field) ~ ' is null') %}
-    {% endfor %}
-    {{ return([
-        broken_rule('repeated_header', record, repeats_header(fields), 'null'),
-        broken_rule('blank_record', record, blank | join(' and '), 'null', suspicion='staged.' ~ key_field(fields).field ~ ' is null'),
-    ]) }}
-{% endmacro %}
-
-{#- The rules of one field. `before` is the cell of the file, cleaned of white space; `after` is the staged value.
-    The suspicions are over `staged` or over `source_records`, each of them over one relation alone. -#}
-{% macro broken_rules(field) %}
-    {% set cell = 'source_records.' ~ adapter.quote(field.source_column) %}
-    {% set before, after = clean_text(source_cell(field)), 'staged.' ~ field.field %}
-    {% set rules = [] %}
-    {% if field.is_required %}
-        {% do rules.append(required_rule(field, after)) %}
-    {% endif %}
-    {% if field.max_length %}
-        {% set most, size = field.max_length, counted_length(after, field.counts) %}
-        {% do rules.append(broken_rule('too_long', field, size ~ ' > ' ~ most, after, size, most,
-            suspicion=may_exceed(after, field))) %}
-        {% if field.on_too_long == 'truncate' %}
-            {% set whole = counted_length(before, field.counts) %}
-            {% do rules.append(broken_rule('truncated', field, whole ~ ' > ' ~ most ~ ' and ' ~ size ~ ' <= ' ~ most,
-                before, whole, most, suspicion=may_exceed(cell, field))) %}
+        {% set is_text = not (field.is_key or field.is_enum or field.format) %}
+        {{ rule_required(field, is_text) if field.is_required }}
+        {{ rule_too_long(field) if field.max_length }}
+        {{ rule_truncated(field) if field.on_too_long == 'truncate' }}
+        {{ rule_unknown_enum(field) if field.is_enum }}
+        {% if field.is_key %}
+            {{ rule_reserved_reference(field) if field.reserved }}
+            {{ rule_unprintable_reference(field) }}
+            {{ rule_near_duplicate_reference(field) }}
+            {{ rule_conflicting_duplicate(field) }}
         {% endif %}
-    {% endif %}
-    {% if field.is_key %}
-        {% do rules.extend(key_rules(field, after)) %}
-    {% elif field.is_enum %}
-        {% do rules.append(unknown_enum_rule(field, after)) %}
-    {% elif field.format == 'date' %}
-        {% do rules.extend(date_rules(field, after)) %}
-    {% else %}
-        {% do rules.extend(text_rules(field, after)) %}
-    {% endif %}
-    {{ return(rules) }}
+        {% if field.format == 'date' %}
+            {{ rule_invalid_date(field) }}
+            {{ rule_date_in_future(field) }}
+        {% endif %}
+        {% if is_text %}
+            {{ rule_contains_html(field) }}
+            {{ rule_control_characters(field) }}
+            {{ rule_replacement_character(field) }}
+        {% endif %}
+    {% endfor %}
 {% endmacro %}
 
-{#- One rule: a record for which `condition` holds breaks it, and `columns` are what there is to say of that, as SQL.
-    `suspicion` is a cheaper condition that holds whenever `condition` does: only the records for which some suspicion
-    holds are looked at closely. Without a `code`, the code is the record's parse_error. -#}
-{% macro broken_rule(code, field, condition, value, count='null', allowed='null', detail='null', suggestion='null', suspicion=none) %}
-    {{ return({
-        'condition': condition,
-        'suspicion': suspicion or condition,
-        'columns': {
-            'code': sql_literal(code) if code else 'parse_error',
-            'field': sql_literal(field.field),
-            'source_column': sql_literal(field.source_column),
-            'value': value,
-            'count': count,
-            'allowed': allowed,
-            'detail': detail,
-            'suggestion': suggestion,
-        },
-    }) }}
+{#- The rules that make every other finding about a record noise. -#}
+{% macro sole_rules(fields) %}
+    {{ no_issue() }}
+    {{ rule_repeated_header(fields) }}
+    {{ rule_blank_record(fields) }}
 {% endmacro %}
 
-{#- The rule of a required field: it is blank, or a text of which the platform, which drops HTML tags and strips some
-    fields, would keep nothing. -#}
-{% macro required_rule(field, after) %}
-    {% set is_text = not (field.is_key or field.is_enum or field.format) %}
-    {% set blank, bare = after ~ ' is null', clean_text("regexp_replace(" ~ after ~ ", '<[A-Za-z/!?][^>]*>?', '', 'g')") %}
-    {% set suspicion = blank ~ " or contains(" ~ after ~ ", '<')" if is_text else blank %}
-    {% if field.is_stripped %}
-        {% set bare = without_end_blanks(bare) %}
-        {% set suspicion = suspicion ~ " or unicode(" ~ after ~ ") < 33 or unicode(" ~ after ~ ") = 133" %}
-    {% endif %}
-    {{ return(broken_rule('required', field,
-        blank ~ ' or (' ~ suspicion ~ ') and ' ~ bare ~ ' is null' if is_text else blank,
-        'coalesce(' ~ after ~ ", '')",
-        detail="': the platform keeps nothing of ''' || nullif(" ~ excerpt(after) ~ ", '') || ''''" if is_text else 'null',
-        suspicion=suspicion
-    )) }}
+{#- What a rule says, with the types, and no row; each rule is added to it by name. -#}
+{% macro no_issue() %}
+    select
+        null::bigint as record_number,
+        null::varchar as code,
+        null::varchar as field,
+        null::varchar as source_column,
+        null::varchar as value,
+        null::bigint as counted,
+        null::bigint as allowed,
+        null::varchar as detail,
+        null::varchar as suggestion
+    where false
 {% endmacro %}
 
-{#- The rules of the field that names the record on the platform, which stores it verbatim. -#}
-{% macro key_rules(field, after) %}
-    {% set rules = [] %}
-    {% if field.reserved %}
-        {% do rules.append(broken_rule('reserved_reference', field,
-            "regexp_full_match(" ~ after ~ ", '(?i)" ~ field.reserved ~ "')", after)) %}
-    {% endif %}
+{% macro rule_repeated_header(fields) %}
+    union all by name
+    select
+        record_number,
+        'repeated_header' as code
+    from staged
+    where {{ repeats_header(fields) }}
+{% endmacro %}
+
+{#- A blank cell of an enum is staged as its default, so those are read from the file. -#}
+{% macro rule_blank_record(fields) %}
+    union all by name
+    select
+        record_number,
+        'blank_record' as code
+    from staged
+    inner join source_records using (record_number)
+    where
+        {% for field in fields if not field.is_enum and field.default_value is none %}
+        staged.{{ field.field }} is null and
+        {% endfor %}
+        {% for field in fields if field.is_enum or field.default_value is not none %}
+        {{ clean_text('source_records.' ~ adapter.quote(field.source_column)) }} is null and
+        {% endfor %}
+        len(list_filter(coalesce(source_records.other_cells, []), lambda cell: {{ clean_text('cell') }} is not null)) = 0
+{% endmacro %}
+
+{#- Its first record counts. -#}
+{% macro rule_duplicate_reference() %}
+    union all by name
+    select
+        record_number,
+        'duplicate_reference' as code,
+        duplicates.first_line_number as counted
+    from staged
+    inner join duplicates using (record_number)
+    where duplicates.first_line_number < staged.line_number and duplicates.distinct_records = 1
+{% endmacro %}
+
+{#- Blank, or a text of which the platform, which drops HTML tags and strips some fields, would keep nothing: it begins
+    with a tag or a blank. -#}
+{% macro rule_required(field, is_text) %}
+    {% set value = 'staged.' ~ field.field %}
+    {% set kept = clean_text("regexp_replace(" ~ value ~ ", '<[A-Za-z/!?][^>]*>?', '', 'g')") %}
+    union all by name
+    select
+        record_number,
+        'required' as code,
+        {{ named(field) }},
+        coalesce({{ value }}, '') as value
+        {%- if is_text %},
+        ': the platform keeps nothing of ''' || nullif({{ excerpt(value) }}, '') || '''' as detail
+        {%- endif %}
+    from staged
+    where
+        {{ value }} is null
+        {%- if is_text %}
+        or (unicode({{ value }}) < 33 or unicode({{ value }}) in (unicode('<'), 133))
+        and {{ without_end_blanks(kept) if field.is_stripped else kept }} is null
+        {%- endif %}
+{% endmacro %}
+
+{#- Too long and not to be shortened, or its first grapheme alone is. -#}
+{% macro rule_too_long(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'too_long' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        {{ counted_length(value, field.counts) }} as counted,
+        {{ field.max_length }} as allowed
+    from staged
+    where {{ exceeds(value, field) }}
+{% endmacro %}
+
+{#- Staging has shortened it. -#}
+{% macro rule_truncated(field) %}
+    {% set whole = clean_text(source_cell(field)) %}
+    union all by name
+    select
+        record_number,
+        'truncated' as code,
+        {{ named(field) }},
+        {{ whole }} as value,
+        {{ counted_length(whole, field.counts) }} as counted,
+        {{ field.max_length }} as allowed
+    from staged
+    inner join source_records using (record_number)
+    where {{ exceeds(whole, field) }} and {{ whole }} <> staged.{{ field.field }}
+{% endmacro %}
+
+{#- A value without a line in enum_map; `unmapped_values` are by their spelling. -#}
+{% macro rule_unknown_enum(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'unknown_enum' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        '; the nearest one is ''' || unmapped_values.nearest_value
+        || ''', which is sent as ''' || unmapped_values.suggested_api_value || '''' as detail,
+        unmapped_values.nearest_value as suggestion
+    from staged
+    inner join unmapped_values on coalesce({{ value }}, '') = unmapped_values.spelling
+    where unmapped_values.field = '{{ field.field }}'
+{% endmacro %}
+
+{#- The platform stores a reference verbatim: this one has the form of those that it gives itself. -#}
+{% macro rule_reserved_reference(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'reserved_reference' as code,
+        {{ named(field) }},
+        {{ value }} as value
+    from staged
+    where regexp_full_match({{ value }}, '(?i){{ field.reserved }}')
+{% endmacro %}
+
+{% macro rule_unprintable_reference(field) %}
+    {% set value = 'staged.' ~ field.field %}
     {% set invisible = '[\\pC]|[^\\P{Z} ]' %}
-    {% do rules.append(broken_rule('unprintable_reference', field, "regexp_matches(" ~ after ~ ", '" ~ invisible ~ "')",
-        after, detail=named_character(after, invisible), suspicion="not regexp_full_match(" ~ after ~ ", '[ -~]*')")) %}
-    {% set rival = 'duplicates.rival_line_number' %}
-    {% do rules.append(broken_rule('near_duplicate_reference', field, rival ~ ' is not null', after, rival,
-        suspicion='false')) %}
-    {% set different = 'duplicates.distinct_records' %}
-    {% do rules.append(broken_rule('conflicting_duplicate', field, different ~ ' > 1', after, different, suspicion='false')) %}
-    {{ return(rules) }}
+    union all by name
+    select
+        record_number,
+        'unprintable_reference' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        {{ named_character(value, invisible) }} as detail
+    from staged
+    where regexp_matches({{ value }}, '{{ invisible }}')
 {% endmacro %}
 
-{#- The rules of a free text: what the platform removes or rewrites without a word, and what nobody can see. Tab and
-    line breaks are text. The joiners and direction marks that scripts and emoji need are left alone; overrides,
-    isolates and zero-width spaces, which make a text read otherwise than it is stored, are not. -#}
-{% macro text_rules(field, after) %}
-    {% set invisible = '\\x{01}-\\x{08}\\x{0b}\\x{0c}\\x{0e}-\\x{1f}\\x{7f}-\\x{9f}\\x{200b}\\x{2060}\\x{feff}'
-        ~ '\\x{202a}-\\x{202e}\\x{2066}-\\x{2069}\\x{fffe}\\x{ffff}' %}
-    {% set html = '<[A-Za-z/!?][^>]*>?|&(?:#[0-9]+|#[xX][0-9A-Fa-f]+|[A-Za-z][A-Za-z0-9]*);' %}
-    {% set unusual = "not regexp_full_match(" ~ after ~ ", '[\\t\\n\\r -%''-;=-~]*')"
-        ~ " and regexp_matches(" ~ after ~ ", '[<&\\x{fffd}" ~ invisible ~ "]')" %}
-    {{ return([
-        broken_rule('contains_html', field, "regexp_matches(" ~ after ~ ", '" ~ html ~ "')",
-            "regexp_extract(" ~ after ~ ", '" ~ html | replace('[^>]*', '[^>\\s]*') ~ "')", suspicion=unusual),
-        broken_rule('control_characters', field, "regexp_matches(" ~ after ~ ", '[" ~ invisible ~ "]')",
-            after, detail=named_character(after, '[' ~ invisible ~ ']'), suspicion=unusual),
-        broken_rule('replacement_character', field, "contains(" ~ after ~ ", chr(65533))",
-            after, "instr(" ~ after ~ ", chr(65533))", suspicion=unusual),
-    ]) }}
+{% macro rule_near_duplicate_reference(field) %}
+    union all by name
+    select
+        record_number,
+        'near_duplicate_reference' as code,
+        {{ named(field) }},
+        staged.{{ field.field }} as value,
+        duplicates.rival_line_number as counted
+    from staged
+    inner join duplicates using (record_number)
+    where duplicates.rival_line_number is not null
 {% endmacro %}
 
-{#- A value that enum_map does not know; `<field>_unmapped` is its row of the unmapped values. -#}
-{% macro unknown_enum_rule(field, after) %}
-    {% set unmapped = field.field ~ '_unmapped' %}
-    {% set nearest = unmapped ~ '.nearest_value' %}
-    {{ return(broken_rule('unknown_enum', field, unmapped ~ '.field is not null', after,
-        detail="coalesce('; the nearest one is ''' || " ~ nearest ~ " || ''', which is sent as ''' || "
-            ~ unmapped ~ ".suggested_api_value || '''', '')",
-        suggestion=nearest,
-        suspicion="coalesce(" ~ after ~ ", '') in (select unnest(spellings) from unmapped_values where field = '" ~ field.field ~ "')"
-    )) }}
+{% macro rule_conflicting_duplicate(field) %}
+    union all by name
+    select
+        record_number,
+        'conflicting_duplicate' as code,
+        {{ named(field) }},
+        staged.{{ field.field }} as value,
+        duplicates.distinct_records as counted
+    from staged
+    inner join duplicates using (record_number)
+    where duplicates.distinct_records > 1
 {% endmacro %}
+
+{% macro rule_invalid_date(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'invalid_date' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        {{ date_complaint(value) }} as detail,
+        {{ suggested_date(value) }} as suggestion
+    from staged
+    where {{ value }} is not null and {{ utc_date(value) }} is null
+{% endmacro %}
+
+{% macro rule_date_in_future(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'date_in_future' as code,
+        {{ named(field) }},
+        {{ value }} as value
+    from staged
+    where {{ utc_date(value) }} > {{ today_utc() }}
+{% endmacro %}
+
+{#- The platform removes tags and resolves character references without a word. -#}
+{% macro rule_contains_html(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    {% set reference = '&(?:#[0-9]+|#[xX][0-9A-Fa-f]+|[A-Za-z][A-Za-z0-9]*);' %}
+    union all by name
+    select
+        record_number,
+        'contains_html' as code,
+        {{ named(field) }},
+        regexp_extract({{ value }}, '<[A-Za-z/!?][^>\s]*>?|{{ reference }}') as value
+    from staged
+    where regexp_matches({{ value }}, '<[A-Za-z/!?]|{{ reference }}')
+{% endmacro %}
+
+{#- Nobody sees them, and the platform stores them. Tab and line breaks are text. The joiners and direction marks that
+    scripts and emoji need are left alone; overrides, isolates and zero-width spaces, which make a text read otherwise than
+    it is stored, are not. -#}
+{% macro rule_control_characters(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    {% set invisible = '[\\x{01}-\\x{08}\\x{0b}\\x{0c}\\x{0e}-\\x{1f}\\x{7f}-\\x{9f}\\x{200b}\\x{2060}\\x{feff}'
+        ~ '\\x{202a}-\\x{202e}\\x{2066}-\\x{2069}\\x{fffe}\\x{ffff}]' %}
+    union all by name
+    select
+        record_number,
+        'control_characters' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        {{ named_character(value, invisible) }} as detail
+    from staged
+    where regexp_matches({{ value }}, '{{ invisible }}')
+{% endmacro %}
+
+{#- It shows where an earlier conversion lost a letter. -#}
+{% macro rule_replacement_character(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'replacement_character' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        instr({{ value }}, chr(65533)) as counted
+    from staged
+    where contains({{ value }}, chr(65533))
+{% endmacro %}
+
+{#- The two columns that name the field of an issue. -#}
+{% macro named(field) -%}
+    {{ sql_literal(field.field) }} as field,
+        {{ sql_literal(field.source_column) }} as source_column
+{%- endmacro %}
 
 {#- Holds for a staged record whose required cells are the names of their columns. -#}
 {% macro repeats_header(fields) -%}
@@ -149,61 +309,6 @@
         {%- do names.append('staged.' ~ field.field ~ ' = ' ~ sql_literal(field.source_column)) -%}
     {%- endfor -%}
     ({{ names | join(' and ') or 'false' }})
-{%- endmacro %}
-
-{#- The suspicions of the rules over one relation, as one condition. -#}
-{% macro suspicions(rules, relation) -%}
-    {%- set found = [] -%}
-    {%- for rule in rules if relation ~ '.' in rule.suspicion and rule.suspicion not in found -%}
-        {%- do found.append(rule.suspicion) -%}
-    {%- endfor -%}
-    {{ found | join('\n        or ') or 'false' }}
-{%- endmacro %}
-
-{#- The records that some suspicion holds for, as `staged`, with all that the rules look at: their cells, what they are
-    duplicates of, and the row of the unmapped values for each enum. -#}
-{% macro examined_records(fields) -%}
-    from suspects as staged
-    inner join suspect_cells as source_records on staged.record_number = source_records.record_number
-    left join duplicates on staged.record_number = duplicates.record_number
-    {%- for field in fields if field.is_enum %}
-    left join unmapped_values as {{ field.field }}_unmapped
-        on
-            {{ field.field }}_unmapped.field = '{{ field.field }}'
-            and {{ field.field }}_unmapped.value = lower(coalesce(staged.{{ field.field }}, ''))
-            and list_contains({{ field.field }}_unmapped.spellings, coalesce(staged.{{ field.field }}, ''))
-    {%- endfor %}
-{%- endmacro %}
-
-{#- The columns of a broken rule as one struct: of the one among `rules` whose place, from 1, is `chosen`. -#}
-{% macro rule_columns(rules, chosen='1') -%}
-    {
-    {%- for name in rules[0].columns %}
-        {%- set cases = [] -%}
-        {%- for rule in rules -%}
-            {%- do cases.append('when ' ~ loop.index ~ ' then ' ~ rule.columns[name]) if rule.columns[name] | trim != 'null' -%}
-        {%- endfor %}
-        '{{ name }}': cast(
-            {{ 'case ' ~ chosen ~ '\n            ' ~ cases | join('\n            ') ~ '\n            end' if cases else 'null' }}
-            as {{ 'bigint' if name in ('count', 'allowed') else 'varchar' }}
-        ){{ ',' if not loop.last }}
-    {%- endfor %}
-    }
-{%- endmacro %}
-
-{#- A row with the place, from 1, of every rule that a record breaks: only of the `sole` ones where one of them is broken,
-    else of all the others, which are counted on from those. -#}
-{% macro unnest_places(sole, others) -%}
-    {%- set lists = [] -%}
-    {%- for rules, first in [(sole, 1), (others, 1 + sole | length)] -%}
-        {%- set cases = [] -%}
-        {%- for rule in rules -%}
-            {%- do cases.append('case when ' ~ rule.condition ~ ' then ' ~ (first + loop.index0) ~ ' end') -%}
-        {%- endfor -%}
-        {%- do lists.append('list_filter([\n            ' ~ cases | join(',\n            ')
-            ~ '\n        ], lambda place: place is not null)') -%}
-    {%- endfor -%}
-    unnest(coalesce(nullif({{ lists[0] }}, []), {{ lists[1] }}))
 {%- endmacro %}
 
 {#- The closing CTE of an issues model: each broken rule with severity, message and remedy from issue_codes, their
@@ -223,17 +328,17 @@ explained as (
         staged.record_hash,
         staged.{{ key }} as reference_number,
         codes.severity,
-        issues.rule.code as code,
-        issues.rule.field as field,
-        left(issues.rule.value, 80) as value,
-        issues.rule.count as counted,
-        issues.rule.allowed as allowed,
-        issues.rule.suggestion as suggestion,
-        {{ filled_template('codes.message', 'issues.rule', entity) }} as message,
-        {{ filled_template('codes.how_to_fix', 'issues.rule', entity) }} as how_to_fix
+        issues.code,
+        issues.field,
+        left(issues.value, 80) as value,
+        issues.counted,
+        issues.allowed,
+        issues.suggestion,
+        {{ filled_template('codes.message', 'issues', entity) }} as message,
+        {{ filled_template('codes.how_to_fix', 'issues', entity) }} as how_to_fix
     from {{ issues }} as issues
     inner join {{ staged }} as staged on issues.record_number = staged.record_number
-    left join codes on issues.rule.code = codes.code
+    left join codes on issues.code = codes.code
 )
 
 select * from explained
@@ -245,7 +350,7 @@ select * from explained
         'entity': sql_literal(entity),
         'field': rule ~ '.field',
         'source_column': rule ~ '.source_column',
-        'count': rule ~ '.count',
+        'count': rule ~ '.counted',
         'limit': rule ~ '.allowed',
         'detail': rule ~ '.detail',
     } -%}
@@ -254,4 +359,20 @@ select * from explained
         {%- set ns.sql = "replace(" ~ ns.sql ~ ", '{" ~ placeholder ~ "}', coalesce(" ~ expression ~ "::varchar, ''))" -%}
     {%- endfor -%}
     replace({{ ns.sql }}, '{value}', {{ excerpt(rule ~ '.value') }})
+{%- endmacro %}
+
+{#- The first character that matches, as a message names it: `U+0007 at character 12`. -#}
+{% macro named_character(expression, pattern) -%}
+    {%- set found = "regexp_extract(" ~ expression ~ ", '" ~ pattern ~ "')" -%}
+    printf('U+%04X at character %d', unicode({{ found }}), instr({{ expression }}, {{ found }}))
+{%- endmacro %}
+
+{#- A value as a message shows it: at most 80 characters, line breaks as spaces, and what a terminal would obey, or
+    nobody would see, as the replacement character. -#}
+{% macro excerpt(expression) -%}
+    coalesce(
+        regexp_replace(regexp_replace(left({{ expression }}, 80), '\s+', ' ', 'g'), '[\p{Cc}\p{Cf}]', chr(65533), 'g')
+        || case when length({{ expression }}) > 80 then '...' else '' end,
+        ''
+    )
 {%- endmacro %}

@@ -6,8 +6,7 @@
     {% do misfits.update({field.field: field.field ~ " not in (select api_value from enum_map where field = '" ~ field.field ~ "')"}) %}
 {% endfor %}
 {% for field in card(entity).fields if field.max_length and not field.is_enum %}
-    {% do misfits.update({field.field: may_exceed(field.field, field) ~ ' and '
-        ~ counted_length(field.field, field.counts) ~ ' > ' ~ field.max_length}) %}
+    {% do misfits.update({field.field: exceeds(field.field, field)}) %}
 {% endfor %}
 with payload as (
     select * from {{ model }}
