@@ -5,12 +5,13 @@ from pathlib import Path
 from tests.support import new_home
 
 COLUMNS = "select table_name, column_name, data_type from information_schema.columns where table_schema = 'audit'"
+VIEWS = "select view_name, replace(sql, 'etl.', '') from duckdb_views() where schema_name = 'audit' order by all"
 KEPT = "select invocation_id, command, started_at from audit.fct_dbt_invocations order by started_at"
 
 
 def test_a_build_adds_what_an_older_database_lacks_and_keeps_its_rows(workplace: Path, built: Path):
     home = new_home(workplace / "older", built)
-    complete, kept = home.query(COLUMNS), home.query(KEPT)
+    complete, kept, of_dbt = home.query(COLUMNS), home.query(KEPT), home.query(VIEWS)
     home.query("alter table audit.fct_dbt_invocations drop column nodes")
     home.query("alter table audit.fct_runs drop column mode")
     home.query("drop table audit.fct_receipts")
@@ -21,6 +22,7 @@ def test_a_build_adds_what_an_older_database_lacks_and_keeps_its_rows(workplace:
     assert done.returncode == 0, done.stdout
     assert sorted(home.query(COLUMNS)) == sorted(complete)
     assert home.query(KEPT)[: len(kept)] == kept
+    assert home.query(VIEWS) == of_dbt, "the hook's views are those that dbt makes of the models"
     assert home.query("select nodes is null from audit.fct_dbt_invocations order by started_at") == [
         *[(True,)] * len(kept),
         (False,),

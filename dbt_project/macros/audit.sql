@@ -1,63 +1,58 @@
-{#- on-run-start: the audit tables exist before anything is selected, so that `dbt build --select ...` alone leaves its
-    results too. The columns are those of the models' yml: there is no second list. A column that the yml has and an
-    older database lacks is added; none is ever dropped. All goes to DuckDB in one piece, because a small file should not
-    wait for dbt to send it a hundred statements. -#}
+{#- on-run-start: makes the audit tables and views, so that `dbt build --select ...` alone leaves its results too, and a run
+    can be reported on whatever was selected. It makes them of what their models are made of: a table of `audit_rows`, a
+    view of its model's SQL. A column that the yml has and an older database lacks is added; none is ever dropped. All
+    goes to DuckDB in one piece, because a small file should not wait for dbt to send it two hundred statements. -#}
 {% macro create_audit_tables() %}
     {% if execute %}
-        {% set held = run_query(
-            "select schema_name || '.' || table_name, schema_name || '.' || table_name || '.' || column_name"
-            ~ " from duckdb_columns() where database_name = current_database()"
-        ) %}
-        {% set held_tables, held_columns = held.columns[0].values() | list, held.columns[1].values() | list %}
+        {% do context.update({'ref': audit_relation}) %}
         {% set statements = ["create schema if not exists audit", "create schema if not exists contract"] %}
-        {% for node in graph.nodes.values() if node.resource_type == 'model' and node.fqn[1:3] == ['audit', 'tables'] %}
-            {% set table = node.schema ~ "." ~ node.alias %}
-            {% set columns = [] %}
-            {% for column in node.columns.values() %}{% do columns.append(column.name ~ ' ' ~ column.data_type) %}{% endfor %}
-            {% do statements.append("create table if not exists " ~ table ~ " (" ~ columns | join(', ') ~ ")") %}
-            {% for column in node.columns.values() if table in held_tables %}
-                {% if table ~ '.' ~ column.name not in held_columns %}
-                    {% do statements.append("alter table " ~ table ~ " add column " ~ column.name ~ " " ~ column.data_type) %}
-                {% endif %}
+        {% for node in audit_models('tables') %}
+            {% set table = audit_relation(node.name) %}
+            {% do statements.append("create table if not exists " ~ table ~ " as " ~ audit_rows(node.columns)) %}
+            {% for column in node.columns.values() %}
+                {% do statements.append(
+                    "alter table " ~ table ~ " add column if not exists " ~ column.name ~ " " ~ column.data_type
+                ) %}
             {% endfor %}
             {% do adapter.cache_added(api.Relation.create(target.database, node.schema, node.alias, type='table')) %}
         {% endfor %}
-        {% do statements.extend(audit_views()) %}
+        {% for node in audit_models('reports') %}
+            {% do statements.append("create or replace view " ~ audit_relation(node.name) ~ " as " ~ render(node.raw_code)) %}
+            {% do adapter.cache_added(api.Relation.create(target.database, node.schema, node.alias, type='view')) %}
+        {% endfor %}
         {% do statements.append(payload_digest_macro()) %}
         {% do run_query(statements | join('\n;\n')) %}
     {% endif %}
 {% endmacro %}
 
+{#- What `ref` is in the hook: dbt's own wants every dependency of a hook declared while the project is parsed. -#}
+{% macro audit_relation(name) %}
+    {{ return('audit.' ~ name) }}
+{% endmacro %}
+
+{#- The models of a folder of models/audit, each after those that it reads. -#}
+{% macro audit_models(folder) %}
+    {% set waiting, ordered = {}, [] %}
+    {% for node in graph.nodes.values() if node.resource_type == 'model' and node.fqn[1:3] == ['audit', folder] %}
+        {% do waiting.update({node.unique_id: node}) %}
+    {% endfor %}
+    {% for _ in range(waiting | length) %}
+        {% for name, node in waiting.items() | list if not node.depends_on.nodes | select('in', waiting) | list %}
+            {% do ordered.append(waiting.pop(name)) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(ordered) }}
+{% endmacro %}
+
 {#- The body of an audit table's model: its columns as documented in yml, typed, and no row. Rows come from the hook
     and the loader and are never rebuilt (`full_refresh: false`). -#}
-{% macro audit_rows() %}
+{% macro audit_rows(columns=model.columns) %}
 with documented_columns as (
     select
-        {% for column in model.columns.values() %}
+        {% for column in columns.values() %}
         cast(null as {{ column.data_type }}) as {{ column.name }}{{ ',' if not loop.last }}
         {% endfor %}
 )
 
 select * from documented_columns where false
-{% endmacro %}
-
-{#- The statements that make the report views as this version has them, so that a run can be reported on whatever was
-    selected. A hook may not call ref(), so the refs, all of them to the audit schema, are filled in here. A view that
-    reads others is made after them. -#}
-{% macro audit_views() %}
-    {% set views, made, statements = {}, [], [] %}
-    {% for node in graph.nodes.values() if node.resource_type == 'model' and node.fqn[1:3] == ['audit', 'reports'] %}
-        {% do views.update({node.unique_id: node}) %}
-    {% endfor %}
-    {% for _ in views %}
-        {% for name, node in views.items() if name not in made %}
-            {% if not node.depends_on.nodes | select('in', views) | reject('in', made) | list %}
-                {% set body = node.raw_code | replace("{{ ref('", node.schema ~ ".") | replace("') }}", "") %}
-                {% do statements.append("create or replace view " ~ node.schema ~ "." ~ node.alias ~ " as " ~ body) %}
-                {% do adapter.cache_added(api.Relation.create(target.database, node.schema, node.alias, type='view')) %}
-                {% do made.append(name) %}
-            {% endif %}
-        {% endfor %}
-    {% endfor %}
-    {{ return(statements) }}
 {% endmacro %}
