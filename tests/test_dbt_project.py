@@ -79,7 +79,7 @@ def test_every_model_seed_and_column_is_described(copied: Home):
 
 
 def test_audit_tables_are_what_the_yml_says(copied: Home):
-    pages = sorted((DBT / "models").glob("_audit*.yml"))
+    pages = sorted((DBT / "models" / "audit").glob("*.yml"))
     documented = [model for page in pages for model in yaml.safe_load(page.read_text(encoding="utf-8"))["models"]]
     assert len(documented) > 15
     for model in documented:
