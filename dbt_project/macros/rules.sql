@@ -1,15 +1,16 @@
-{#- The rules of validation. Each is one macro, `rule_<code>`: a select of the records that break it, from `staged`, with
+{#- The rules of validation. Each is one macro, `rule_<code>`: a select of the records that break it, with these columns:
 
-      code       the rule's name, explained in issue_codes
-      field      the field and its column in the file; left out where the whole record is meant
-      value      the value, as the message shows it
-      counted    what the rule counted, and `allowed`, the limit that it is compared with
-      detail     more words for the message
-      suggestion what to write in the cell, where that is plain
+      code        the rule's name; issue_codes has its severity and its words
+      field       the field, and `source_column`, its column in the file; left out where the whole record is meant
+      value       the value, for the message
+      counted     what the rule counted, and `allowed`, the limit that it is compared with
+      detail      more words for the message
+      suggestion  what to write in the cell, where that is plain
 
-    A column that a rule leaves out is null. To add a rule: a macro here, its name in the list of `broken_rules`, a line in
-    issue_codes.csv, and a file that breaks it in tests/fixtures/csv. What rules read beside `staged` are the CTEs of the
-    issues model: `source_records`, the cells of the file; `duplicates`; `unmapped_values`. -#}
+    A column that a rule leaves out is null. Rules read the CTEs of the issues model: `staged`; `source_records`, the cells
+    as they are in the file; `duplicates`; `unmapped_values`.
+    A new rule needs a macro here, its name in `broken_rules`, a line in issue_codes.csv and in RUNBOOK.md, and a file that
+    breaks it in tests/fixtures/csv. -#}
 
 {#- The rules of an entity, and which fields each is for. -#}
 {% macro broken_rules(fields) %}
@@ -70,22 +71,19 @@
     where {{ repeats_header(fields) }}
 {% endmacro %}
 
-{#- A blank cell of an enum is staged as its default, so those are read from the file. -#}
+{#- All cells are looked at as they are in the file, because a blank cell of an enum is staged as its default. -#}
 {% macro rule_blank_record(fields) %}
     union all by name
     select
         record_number,
         'blank_record' as code
-    from staged
-    inner join source_records using (record_number)
+    from source_records
     where
-        {% for field in fields if not field.is_enum and field.default_value is none %}
-        staged.{{ field.field }} is null and
+        parse_error is null
+        {% for field in fields %}
+        and {{ clean_text('source_records.' ~ adapter.quote(field.source_column)) }} is null
         {% endfor %}
-        {% for field in fields if field.is_enum or field.default_value is not none %}
-        {{ clean_text('source_records.' ~ adapter.quote(field.source_column)) }} is null and
-        {% endfor %}
-        len(list_filter(coalesce(source_records.other_cells, []), lambda cell: {{ clean_text('cell') }} is not null)) = 0
+        and {{ clean_text("array_to_string(source_records.other_cells, '')") }} is null
 {% endmacro %}
 
 {#- Its first record counts. -#}
@@ -118,8 +116,10 @@
     where
         {{ value }} is null
         {%- if is_text %}
-        or (unicode({{ value }}) < 33 or unicode({{ value }}) in (unicode('<'), 133))
-        and {{ without_end_blanks(kept) if field.is_stripped else kept }} is null
+        or case
+            when unicode({{ value }}) < 33 or unicode({{ value }}) in (unicode('<'), 133)
+                then {{ without_end_blanks(kept) if field.is_stripped else kept }} is null
+        end
         {%- endif %}
 {% endmacro %}
 
@@ -140,18 +140,19 @@
 
 {#- Staging has shortened it. -#}
 {% macro rule_truncated(field) %}
-    {% set whole = clean_text(source_cell(field)) %}
     union all by name
     select
         record_number,
         'truncated' as code,
         {{ named(field) }},
-        {{ whole }} as value,
-        {{ counted_length(whole, field.counts) }} as counted,
+        whole as value,
+        {{ counted_length('whole', field.counts) }} as counted,
         {{ field.max_length }} as allowed
-    from staged
-    inner join source_records using (record_number)
-    where {{ exceeds(whole, field) }} and {{ whole }} <> staged.{{ field.field }}
+    from (select record_number, parse_error, {{ clean_text(source_cell(field)) }} as whole from source_records)
+    where
+        parse_error is null
+        and {{ exceeds('whole', field) }}
+        and whole <> {{ fit_text('whole', field.max_length, field.counts) }}
 {% endmacro %}
 
 {#- A value without a line in enum_map; `unmapped_values` are by their spelling. -#}
@@ -261,7 +262,9 @@
         {{ named(field) }},
         regexp_extract({{ value }}, '<[A-Za-z/!?][^>\s]*>?|{{ reference }}') as value
     from staged
-    where regexp_matches({{ value }}, '<[A-Za-z/!?]|{{ reference }}')
+    where
+        (contains({{ value }}, '<') or contains({{ value }}, '&'))
+        and regexp_matches({{ value }}, '<[A-Za-z/!?]|{{ reference }}')
 {% endmacro %}
 
 {#- Nobody sees them, and the platform stores them. Tab and line breaks are text. The joiners and direction marks that
@@ -311,40 +314,8 @@
     ({{ names | join(' and ') or 'false' }})
 {%- endmacro %}
 
-{#- The closing CTE of an issues model: each broken rule with severity, message and remedy from issue_codes, their
-    {placeholders} filled. The value is filled in last, so that a cell cannot pose as a placeholder. -#}
-{% macro explained_issues(entity, issues, staged) %}
-{%- set key = key_field(card(entity).fields).field -%}
-, codes as (
-    select * from {{ ref('issue_codes') }}
-),
-
-explained as (
-    select
-        staged.source_file,
-        staged.source_sha256,
-        staged.record_number,
-        staged.line_number,
-        staged.record_hash,
-        staged.{{ key }} as reference_number,
-        codes.severity,
-        issues.code,
-        issues.field,
-        left(issues.value, 80) as value,
-        issues.counted,
-        issues.allowed,
-        issues.suggestion,
-        {{ filled_template('codes.message', 'issues', entity) }} as message,
-        {{ filled_template('codes.how_to_fix', 'issues', entity) }} as how_to_fix
-    from {{ issues }} as issues
-    inner join {{ staged }} as staged on issues.record_number = staged.record_number
-    left join codes on issues.code = codes.code
-)
-
-select * from explained
-{% endmacro %}
-
-{#- A template of issue_codes with its {placeholders} filled from a broken rule; a long value is cut to 80 characters. -#}
+{#- A template of issue_codes with its {placeholders} filled from a broken rule. The value comes last, so that a cell cannot
+    pose as a placeholder; a long one is cut to 80 characters. -#}
 {% macro filled_template(template, rule, entity) -%}
     {%- set fillings = {
         'entity': sql_literal(entity),

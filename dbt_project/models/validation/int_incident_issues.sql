@@ -40,13 +40,50 @@ unparsed as (
     where parse_error is not null
 ),
 
-issues as (
+issues as materialized (
     select * from broken
     where record_number not in (select record_number from sole)
     union all by name
     select * from sole
     union all by name
     select * from unparsed
+),
+
+-- From a list, because DuckDB expects an issue for every record and would put all records into memory to join them.
+numbers as (
+    select unnest(list(distinct record_number)) as record_number from issues
+),
+
+records as (
+    select staged.*
+    from {{ ref('stg_incident') }} as staged
+    semi join numbers on staged.record_number = numbers.record_number
+),
+
+codes as (
+    select * from {{ ref('issue_codes') }}
+),
+
+explained as (
+    select
+        records.source_file,
+        records.source_sha256,
+        records.record_number,
+        records.line_number,
+        records.record_hash,
+        records.{{ key_field(fields).field }} as reference_number,
+        codes.severity,
+        issues.code,
+        issues.field,
+        left(issues.value, 80) as value,
+        issues.counted,
+        issues.allowed,
+        issues.suggestion,
+        {{ filled_template('codes.message', 'issues', 'incident') }} as message,
+        {{ filled_template('codes.how_to_fix', 'issues', 'incident') }} as how_to_fix
+    from issues
+    inner join records on issues.record_number = records.record_number
+    left join codes on issues.code = codes.code
 )
 
-{{ explained_issues('incident', 'issues', ref('stg_incident')) }}
+select * from explained
