@@ -25,7 +25,7 @@
     {% endif %}
 {% endmacro %}
 
-{#- What `ref` is in the hook: dbt's own wants every dependency of a hook declared while the project is parsed. -#}
+{#- Takes the place of `ref` in the hook, where dbt's own allows only what was declared while the project was parsed. -#}
 {% macro audit_relation(name) %}
     {{ return('audit.' ~ name) }}
 {% endmacro %}
@@ -44,8 +44,8 @@
     {{ return(ordered) }}
 {% endmacro %}
 
-{#- The body of an audit table's model: its columns as documented in yml, typed, and no row. Rows come from the hook
-    and the loader and are never rebuilt (`full_refresh: false`). -#}
+{#- The body of an audit table's model: the columns of its yml, typed, without a row. The on-run-end hook and the loader
+    add the rows, which are never rebuilt (`full_refresh: false`). -#}
 {% macro audit_rows(columns=model.columns) %}
 with documented_columns as (
     select

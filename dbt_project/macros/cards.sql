@@ -34,8 +34,8 @@
     {{ return(found) }}
 {% endmacro %}
 
-{#- The card of one entity. While dbt parses there is no graph yet, so the card is empty then; inside a unit test the
-    graph holds only the tested model, so the card is read from the table that was published from it. -#}
+{#- The card of one entity. While dbt parses, there is no graph yet and the card is empty. In a unit test the graph has only
+    the tested model, so the card is read from the table in which it was published. -#}
 {% macro card(entity) %}
     {% set found = cards() | selectattr('entity', 'equalto', entity) | list %}
     {% if execute and not found %}
@@ -44,7 +44,7 @@
     {{ return(found[0] if found else {'fields': []}) }}
 {% endmacro %}
 
-{#- The card of one entity as `contract.dim_payload_fields` holds it; an error when it holds none. -#}
+{#- The card of one entity as it was published in `contract.dim_payload_fields`; an error when it was not. -#}
 {% macro published_card(entity) %}
     {% set rows = run_query(
         "select * exclude (enum_values) from contract.dim_payload_fields where entity = "

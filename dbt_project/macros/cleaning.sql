@@ -12,13 +12,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The cell of one field as it was meant: see `restored_cell`. -#}
+{#- The cell of one field, restored. -#}
 {% macro source_cell(field) -%}
     {{ restored_cell('source_records.' ~ adapter.quote(field.source_column)) }}
 {%- endmacro %}
 
-{#- A cell of the file as it was meant: in a file that we wrote, the apostrophe that keeps a spreadsheet from running the
-    cell as a formula is taken away again. -#}
+{#- A cell of the file without the apostrophe that our own exports put before a formula, so that no spreadsheet runs it. -#}
 {% macro restored_cell(cell) -%}
     case
         when source_records.is_export and regexp_matches({{ cell }}, '^''+[=+\-@\t\r\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]')
@@ -27,8 +26,8 @@
     end
 {%- endmacro %}
 
-{#- White space at both ends removed (Unicode's, the no-break space and the byte order mark too); a blank cell is null.
-    A text between two printable ASCII signs, as most are, is left as it is without the cost of a pattern. -#}
+{#- A text without white space at both ends (Unicode's, the no-break space and the byte order mark too); null for a blank
+    one. Most texts begin and end with printable ASCII: they need no pattern, which would cost more. -#}
 {% macro clean_text(expression) -%}
     case
         when unicode({{ expression }}) between 33 and 126 and unicode(({{ expression }})[-1]) between 33 and 126
@@ -37,17 +36,17 @@
     end
 {%- endmacro %}
 
-{#- A text without the white space at its end, null where nothing is left: all that Python's str.strip() takes for white
-    space, as the platform does when it strips a text. -#}
+{#- A text without the white space at its end; null where nothing is left. White space is what Python's str.strip() takes
+    for it, because the platform strips with that. -#}
 {% macro without_end_blanks(expression) -%}
     nullif(regexp_replace({{ expression }}, '[\t-\r\x1c-\x1f\x{85}\pZ]+$', ''), '')
 {%- endmacro %}
 
-{#- The longest beginning of the text that the API counts as at most `max_length` long, without the white space that it
-    ends in; never half a grapheme, and the whole text where its first one is too long, for validation to refuse. No sign
-    counts more than 6, so most texts need no count. The number of graphemes is found in strides, each a part of the one
-    before: to count every beginning would cost more than all the rest of staging. CRLF is two of them for DuckDB, and
-    counts 1. -#}
+{#- A text shortened to what the API counts as at most `max_length`. It is cut between two graphemes, and white space before
+    the cut goes too. Where the first grapheme alone is too long, the whole text is left, and validation refuses it.
+    No character counts more than 6, so most texts need no count. The number of graphemes is found in strides, each a part
+    of the one before: to count every beginning would cost more than all the rest of staging. CRLF is two graphemes for
+    DuckDB, and counts 1. -#}
 {% macro fit_text(expression, max_length, counts) -%}
     {%- set fits = counted_length("left_grapheme(" ~ expression ~ ", size)", counts) ~ " <= " ~ max_length -%}
     {%- set largest = "list_max(list_filter(range({}, {}, {}), lambda size: " ~ fits ~ "))" -%}
@@ -63,9 +62,9 @@
     end
 {%- endmacro %}
 
-{#- How the API counts a text: in code points, and where the card says `counts: escaped`, after its HTML escaping: & is 5
-    long, < and > are 4, the no-break space is 6, CRLF becomes LF. Tags and character references are counted as they
-    stand, though the API drops or shortens them: never too few. -#}
+{#- The length of a text as the API counts it, in code points. Where the card says `counts: escaped`, the API counts after
+    its HTML escaping: & is 5 long, < and > are 4, the no-break space is 6, CRLF becomes LF. Tags and character references
+    are counted as they are written. The API drops or shortens them, so this is never too few. -#}
 {% macro counted_length(expression, counts) -%}
     {%- if counts == 'escaped' -%}
     (
@@ -80,7 +79,7 @@
 {%- endmacro %}
 
 {#- Holds for a text that counts as more than the field's limit. The size in bytes settles most texts without a count: a
-    sign counts as 6 at most when it is escaped. -#}
+    character counts as 6 at most when it is escaped. -#}
 {% macro exceeds(expression, field) -%}
     {%- set size = 'strlen(' ~ expression ~ ')' -%}
     (
@@ -94,9 +93,9 @@
     )
 {%- endmacro %}
 
-{#- What tells a record from every other: the SHA-256 of its cells, in the order of the columns' names, so that neither
-    their order in the file nor the quoting matters; of its text where it is malformed. A file that we wrote has the
-    hashes of the file it was made from. -#}
+{#- The identity of a record: the SHA-256 of its cells in the order of the columns' names, so that neither their order in
+    the file nor the quoting matters. For a malformed record it is the SHA-256 of its text. A record of our own exports has
+    the hash that it had in the file that they were made from. -#}
 {% macro record_hash(fields) -%}
     {%- set cells = [] -%}
     {%- for field in fields | sort(attribute='source_column', case_sensitive=true) -%}
@@ -114,8 +113,8 @@
     )
 {%- endmacro %}
 
-{#- A key without what the eye does not tell apart: case, white space and invisible characters, the Unicode form, and
-    the look-alikes of hyphen, quote and slash. Printable ASCII, which most keys are, takes the short way. -#}
+{#- A key in a form that is the same for all keys that look the same: without case, white space, invisible characters,
+    Unicode forms, and look-alikes of hyphen, quote and slash. Most keys are printable ASCII and need no pattern. -#}
 {% macro folded_key(expression) -%}
     case
         when regexp_full_match({{ expression }}, '[!-~]*') then lower({{ expression }})
@@ -130,7 +129,7 @@
     end
 {%- endmacro %}
 
-{#- The cells of one field that staging changed: where, before, after, and by which rule. The cell itself is compared. -#}
+{#- The cells of one field that staging changed, each with its value before and after, and the rule that changed it. -#}
 {% macro changed_cells(field, key) %}
     {%- set cell = 'source_records.' ~ adapter.quote(field.source_column) -%}
     {%- set after = 'staged.' ~ field.field -%}

@@ -1,6 +1,6 @@
-{#- The UTC date of `YYYY-MM-DD` or of an ISO date-time with a zone; null for anything else. `20260115` is null:
-    the API would take it for a Unix timestamp and store 1970-08-23. A day is one that DuckDB writes as it is written
-    here, which costs a tenth of a pattern. DuckDB 1.5 reads no time without seconds, so they are put in. -#}
+{#- The UTC date of `YYYY-MM-DD` or of an ISO date-time with a zone; null for any other text. `20260115` is null: the API
+    would take it for a Unix timestamp and store 1970-08-23. A day is accepted when DuckDB writes it in the same way, which
+    costs a tenth of a pattern. DuckDB 1.5 reads no time without seconds, so they are added. -#}
 {% macro utc_date(expression) -%}
     case
         when strlen({{ expression }}) = 10
@@ -19,12 +19,12 @@
     end
 {%- endmacro %}
 
-{#- The API compares dates with today in UTC. A macro, so that a unit test can name its own day. -#}
+{#- Today in UTC, because the API compares dates with that. Unit tests put their own day in its place. -#}
 {% macro today_utc() -%}
     date '{{ run_started_at.strftime("%Y-%m-%d") }}'
 {%- endmacro %}
 
-{#- Why a text is not a date that is accepted, as a message ends: for `03/04/2026`, that it is ambiguous. -#}
+{#- The end of a message that says why a text is no accepted date: `03/04/2026` is ambiguous. -#}
 {% macro date_complaint(expression) -%}
     {%- set slashed = "translate(" ~ expression ~ ", '.-', '//')" -%}
     {%- set day_first = "try_strptime(" ~ slashed ~ ", '%d/%m/%Y')" -%}
@@ -46,7 +46,7 @@
     end
 {%- endmacro %}
 
-{#- The accepted form of a date that is written otherwise and can be read in one way only; null where it cannot. -#}
+{#- The accepted form of a date that is written in another form; null where it can be read in two ways or none. -#}
 {% macro suggested_date(expression) -%}
     {%- set slashed = "translate(" ~ expression ~ ", '.-', '//')" -%}
     {%- set day_first = "try_strptime(" ~ slashed ~ ", '%d/%m/%Y')" -%}

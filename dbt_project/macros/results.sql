@@ -1,5 +1,5 @@
-{#- on-run-end: the results of every invocation go to `audit`, with a `not_run` row for each test of a payload's lineage
-    that this invocation left out, and with the digest of each payload it built, taken after the tests unless one of them failed. -#}
+{#- on-run-end: writes the results of the invocation to `audit`: a row for each test of a payload's lineage, `not_run` for
+    those that it left out, and the digest of each payload that it built and tested without a failure. -#}
 {% macro keep_results(results) %}
     {% if execute %}
         {% set ran = {} %}
@@ -19,7 +19,7 @@
     {% endif %}
 {% endmacro %}
 
-{#- One row per dbt invocation: what was run, when, with which version. -#}
+{#- Writes the row of the invocation: its command, time and version. -#}
 {% macro keep_invocation(results) %}
     {% do run_query("insert into audit.fct_dbt_invocations by name select "
         ~ sql_literal(invocation_id) ~ " as invocation_id, "
@@ -31,7 +31,7 @@
     ) %}
 {% endmacro %}
 
-{#- One row per model, seed and test of a payload's lineage. Messages are left out: they may quote cells. -#}
+{#- Writes a row per model, seed and test of a payload's lineage. Messages are left out: they may quote cells. -#}
 {% macro keep_node_results(entity, lineage, ran) %}
     {% set rows = [] %}
     {% for node in graph.nodes.values() %}
@@ -51,7 +51,7 @@
         ~ "results(invocation_id, entity_type, node, resource_type, name, status, failures, execution_seconds)") %}
 {% endmacro %}
 
-{#- What the tests of this invocation saw: the digest that the loader compares before it posts. Where a test has failed
+{#- Writes the digest of the payload as the tests saw it; the loader compares it before it posts. Where a test has failed
     nothing can be posted, and there is no digest. -#}
 {% macro keep_payload(card, is_sound) %}
     {% do run_query("insert into audit.fct_dbt_payloads by name select "
@@ -61,7 +61,7 @@
             if is_sound else "count(*) as payload_records from " ~ card.payload_relation)) %}
 {% endmacro %}
 
-{#- The unique ids of a payload model and of everything upstream of it: what has to be tested before it is posted. -#}
+{#- The unique ids of a payload model and of everything upstream of it, all of which is tested before anything is posted. -#}
 {% macro payload_lineage(unique_id) %}
     {% set seen = [unique_id] %}
     {% for current in seen %}
@@ -72,9 +72,9 @@
     {{ return(seen) }}
 {% endmacro %}
 
-{#- The digest of a payload table as a DuckDB macro, kept in the database: the hook and the loader's gate call the same
-    one. Every column of every row counts; a row holds its number, so their order need not. It guards against a table
-    that is not the tested one, not against somebody who can write this database. -#}
+{#- Makes a DuckDB macro, kept in the database, that computes the digest of a payload table: the hook and the loader's gate
+    call the same one. It covers every column of every row; their order need not be kept, because each row has its number.
+    It finds a table that is not the tested one. It is no protection from somebody who can write this database. -#}
 {% macro payload_digest_macro() -%}
     create or replace macro contract.payload_digest(relation_name) as table
     with hashed as (

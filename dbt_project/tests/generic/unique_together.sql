@@ -1,4 +1,4 @@
-{#- Combinations of the columns that stand more than once; a null counts as a value. -#}
+{#- Combinations of the columns that occur more than once; a null counts as a value. -#}
 {% test unique_together(model, columns) %}
 with offenders as (
     select
