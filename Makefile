@@ -40,7 +40,7 @@ rehearse: $(READY) ## import 2,000 records into the sandbox while everything goe
 	@$(BIN)/python -m rehearsal
 
 mutations: $(READY) ## land 10,000 damaged files beside a second reader; takes minutes
-	@MUTATIONS=10000 $(BIN)/python -m pytest -n 0 -s tests/test_mutations.py -k thousands
+	@MUTATIONS=10000 $(BIN)/python -m pytest -n 0 -s tests/pipeline/test_mutations.py -k thousands
 
 lint: $(READY) ## check style, types and SQL
 	@$(BIN)/ruff check .

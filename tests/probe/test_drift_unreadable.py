@@ -1,0 +1,91 @@
+"""Documents that cannot be compared with the card: each is a failed check, never a pass."""
+
+import time
+
+import pytest
+
+from probe.checks import compared, contract_check
+from probe.finding import Kind
+from tests.probe.documents import (
+    CARD,
+    PREFIX,
+    Change,
+    body,
+    json_body,
+    move_path,
+    operation,
+    orphan,
+    properties,
+    schemas,
+    setting,
+)
+from tests.probe.test_drift import findings
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "reason"),
+    [
+        (move_path, "path_moved", "POST /api/v2/incidents/ takes IncidentCreate"),
+        (lambda of: of["paths"][CARD.endpoint].pop("post"), "path_moved", "no JSON body for POST"),
+        (lambda of: operation(of).pop("requestBody"), "path_moved", "no JSON body for POST"),
+        (lambda of: of.update(paths=[]), "document_unreadable", "not an OpenAPI 3 document"),
+        (lambda of: of.update(openapi="2.0"), "document_unreadable", "not an OpenAPI 3 document"),
+        (lambda of: schemas(of).pop("IncidentCreate"), "document_unreadable", "leads nowhere"),
+        (orphan, "document_unreadable", "leads nowhere"),
+        (lambda of: schemas(of).update(IncidentCreate={"$ref": f"{PREFIX}IncidentCreate"}), "", "refers to itself"),
+        (lambda of: schemas(of).update(IncidentType={"allOf": [{"$ref": f"{PREFIX}IncidentType"}]}), "", "to itself"),
+        (lambda of: body(of).pop("properties"), "", "has no properties"),
+        (lambda of: body(of).update(type="array"), "", "is not an object"),
+        (lambda of: body(of).update(maxProperties=3), "", "has 'maxProperties'"),
+        (lambda of: body(of).update(properties={}), "", "has no properties"),
+        (setting("title", None), "", "is not an object"),
+        (setting("title", {"not": {"type": "null"}}), "", "uses 'not'"),
+        (setting("title", {"anyOf": [{}], "oneOf": [{}]}), "", "combines anyOf and oneOf"),
+        (lambda of: json_body(of).update(schema=None), "path_moved", "no JSON body for POST"),
+        (lambda of: json_body(of).update(schema={"$ref": 7}), "", "leads nowhere"),
+        (lambda of: json_body(of).update(schema={"$ref": "other.json#/a"}), "", "leads nowhere"),
+        (lambda of: json_body(of).update(schema={"anyOf": [{"$ref": f"{PREFIX}IncidentCreate"}, {}]}), "", "one of 2"),
+        (lambda of: body(of).update(required=None), "", "is malformed"),
+        (lambda of: operation(of).update(parameters={}), "", "is malformed"),
+        (lambda of: operation(of).update(parameters=[None]), "", "a parameter in it is not an object"),
+        (lambda of: operation(of).update(parameters=[{"$ref": "#/nowhere"}]), "", "leads nowhere"),
+        (lambda of: body(of).update(required=[["title"]]), "", "is malformed"),
+        (lambda of: body(of).update(allOf=None), "", "is malformed"),
+        (setting("title", {"anyOf": None}), "", "is malformed"),
+        (setting("title", {"type": 7}), "", "is malformed"),
+        (setting("title", {"type": "string", "enum": 7}), "", "is malformed"),
+        (setting("title", {"type": "string", "maxLength": "many"}), "", "is malformed"),
+        (setting("title", {"type": "string", "maxLength": True}), "", "is malformed"),
+        (setting("title", {"maxLength": 5, "allOf": [{"maxLength": "many"}]}), "", "is malformed"),
+    ],
+)  # fmt: skip
+def test_a_document_that_cannot_be_compared_fails(change: Change, kind: str, reason: str):
+    (found,) = findings(change)
+    assert (found.kind.value, found.is_breaking) == (kind or "document_unreadable", True)
+    assert reason in found.message
+    check = contract_check(CARD, [found])
+    assert not check.passed
+    assert "fetch the document by hand" in str(check.how_to_fix)
+
+
+@pytest.mark.parametrize("found", [None, [], "", 0, {}, {"paths": None}, {"openapi": "3.1.0"}], ids=repr)
+def test_no_document_at_all(found: object):
+    contract, (finding,) = compared(found, CARD)
+    assert (contract, finding.kind, finding.is_breaking) == (None, Kind.DOCUMENT_UNREADABLE, True)
+
+
+def test_a_document_that_grows_without_bound_is_given_up():
+    def entangle(of: object) -> None:
+        schemas(of).update({f"N{n}": {"anyOf": [{"$ref": f"{PREFIX}N{n + 1}"}] * 9} for n in range(15)}, N15={})
+        properties(of)["title"] = {"$ref": f"{PREFIX}N0"}
+
+    began = time.monotonic()
+    (found,) = findings(entangle)
+    assert "too entangled" in found.message
+    assert time.monotonic() - began < 5
+
+
+def test_what_a_document_says_is_fit_for_one_line():
+    finding = findings(lambda of: body(of)["required"].append("a\n\x1b[2J" + "b" * 500))[0]
+    assert finding.message.isprintable()
+    assert len(finding.message) < 160
