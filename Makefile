@@ -7,7 +7,7 @@ LINT := ETL_DATABASE=target/lint.duckdb
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast rehearse mutations bench lint format sandbox docs lock clean
+.PHONY: help setup demo test test-fast rehearse mutations bench lint lint-python lint-sql format sandbox docs lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,10 +42,14 @@ rehearse: $(READY) ## import 2,000 records into the sandbox while everything goe
 mutations: $(READY) ## land 10,000 damaged files beside a second reader; takes minutes
 	@MUTATIONS=10000 $(BIN)/python -m pytest -n 0 -s tests/pipeline/test_mutations.py -k thousands
 
-lint: $(READY) ## check style, types and SQL
+lint: lint-python lint-sql ## check style, types and SQL
+
+lint-python: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+lint-sql: $(READY)
 	@mkdir -p target
 	@$(LINT) $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 
