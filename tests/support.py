@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from jinja2 import Environment, StrictUndefined
 
+from loader.card import read_card
 from tests import warm
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "data" / "etl_source" / "golden_sample_incidents.csv"
-HEADER = "external_ref,title,description,incident_type,severity,status,incident_date,location"
+FIXTURES = ROOT / "tests" / "fixtures"
+# The words of the tests: what they say of fields, limits and columns is read from the card.
+CARD = read_card("incident")
+FIELDS = {field.name: field for field in CARD.fields}
+KEY_COLUMN = FIELDS[CARD.key].source_column
+HEADER = ",".join(CARD.source_columns)
+_EXPRESSIONS = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - these files are ours, not a page
 # Tells a command that hangs from one on a busy machine.
 COMMAND_SECONDS = 600
 # The settings of the repository with every wait made short.
@@ -127,3 +136,20 @@ def copied_project(folder: Path) -> Path:
     for name in ("dbt_project.yml", "profiles.yml", "etl.toml"):
         shutil.copy(ROOT / name, folder / name)
     return folder
+
+
+def filled(path: Path) -> bytes:
+    """Return a fixture with each {{ expression }} over the card's fields worked out, every other byte as it is."""
+
+    def value(found: re.Match[bytes]) -> bytes:
+        expression = _EXPRESSIONS.compile_expression(found[1].decode(), undefined_to_none=False)
+        return str(expression(FIELDS, header=HEADER)).encode()
+
+    return re.sub(rb"\{\{ (.+?) \}\}", value, path.read_bytes())
+
+
+def fixture(name: str, folder: Path) -> Path:
+    """Write a fixture, filled, into this folder; return its path."""
+    path = folder / Path(name).name
+    path.write_bytes(filled(FIXTURES / name))
+    return path

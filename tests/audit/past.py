@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sandbox.process import Sandbox
-from tests.support import Home
+from tests.support import FIELDS, Home
 
 REFUSED, RETRIED, LOST, SLOW, CHANGED = "Q-3", "Q-4", "Q-5", "Q-6", "Q-1"
 TOO_LONG = {"field": "body -> title", "message": "String should have at most 300 characters", "type": "string_too_long"}
@@ -15,7 +15,7 @@ RECORDS = (
     "Q-1,Loose handrail,Loose at its foot,safety,low,open,2026-01-05,Stair 3",
     "Q-2,Smoke,Smoke from a duct,hazard,medium,open,2026-01-06,Hall 1",
     "Q-3,Wet floor,Water on the floor,hazard,low,open,2026-01-06,Hall 2",
-    "Q-4,Broken lamp,It fell,hazard,low,open,2026-01-07," + "L" * 301,
+    "Q-4,Broken lamp,It fell,hazard,low,open,2026-01-07," + "L" * (FIELDS["location"].max_length + 1),
     "Q-5,Blocked door,A pallet stood there,hazard,3,open,2026-01-08,Gate 2",
     "Q-6,Cut finger,With a knife,injury,low,closed,2026-01-09,Canteen",
     "Q-6,Cut finger,With a knife,injury,low,closed,2026-01-09,Canteen",

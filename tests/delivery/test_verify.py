@@ -13,7 +13,7 @@ import pytest
 from loader.console import Meter
 from sandbox.process import Sandbox
 from tests.delivery.test_delivery import ALL, counts
-from tests.support import ROOT, Home
+from tests.support import Home, fixture
 
 # The list is read three times by the probe: without a token, with it, for its keys.
 BY_THE_PROBE = 3
@@ -177,7 +177,7 @@ def test_texts_that_the_platform_cleans_are_identical(home: Home):
 
 def test_titles_that_the_platform_strips_are_identical(home: Home, sandbox: Sandbox):
     """Markup, a character reference or an odd blank at an end of a title, and a cut right behind a blank."""
-    source = ROOT / "tests" / "fixtures" / "titles_that_are_stripped.csv"
+    source = fixture("titles_that_are_stripped.csv", home.folder)
     done = home.loader("--import", "--verify", "--source", source)
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(verdicts(home).values()) == [("created", "identical", None)] * 12

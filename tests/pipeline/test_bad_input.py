@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import HEADER, ROOT, Home
+from tests.support import FIXTURES, HEADER, Home
 
 RECORD = "R-1,Loose handrail,A handrail is loose,safety,low,open,2026-01-05,Stair 3\n"
 TEXT = f"{HEADER}\n{RECORD}"
@@ -158,7 +158,7 @@ def test_a_database_that_is_none(empty_home: Home):
 
 
 def test_a_database_of_a_newer_duckdb(empty_home: Home):
-    newer = ROOT / "tests" / "fixtures" / "made_by_a_newer_duckdb.duckdb.gz"  # empty, as DuckDB 2.0.0 makes it
+    newer = FIXTURES / "made_by_a_newer_duckdb.duckdb.gz"  # empty, as DuckDB 2.0.0 makes it
     empty_home.database.write_bytes(gzip.decompress(newer.read_bytes()))
     reason = "database file with version number.*correct ETL_DATABASE or move the file away"
     refused(empty_home.loader("--validate-only"), empty_home, 2, reason)

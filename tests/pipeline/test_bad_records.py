@@ -7,14 +7,16 @@ from collections.abc import Callable
 import pytest
 
 from sandbox.process import Sandbox
-from tests.support import Home, copied_project
+from tests.support import FIELDS, Home, copied_project
 
 GOOD = 'GOOD-1,Loose handrail,"A handrail, loose at its foot",safety,low,open,2026-01-05,Stair 3'
 EMPTY_TITLE = "BAD-1,  ,A record without a title,safety,low,open,2026-01-05,Stair 3"
 UNKNOWN_ENUM = 'BAD-2,Two lines,"one\ntwo",volcano,low,open,2026-01-05,Stair 3'
 BAD_DATE = "BAD-3,A day that is none,No such day,safety,low,open,2026-02-30,Stair 3"
-LONG_TITLE = f"LONG-1,{'x' * 450},A long title,safety,low,open,2026-01-05,Stair 3"
-ESCAPED_TITLE = f"LONG-2,{'&' * 200},A title of signs that are escaped,safety,low,open,2026-01-05,Stair 3"
+LIMIT = FIELDS["title"].max_length
+LONG, AMPERSANDS = "x" * (LIMIT + 150), "&" * LIMIT
+LONG_TITLE = f"LONG-1,{LONG},A long title,safety,low,open,2026-01-05,Stair 3"
+ESCAPED_TITLE = f"LONG-2,{AMPERSANDS},A title of signs that are escaped,safety,low,open,2026-01-05,Stair 3"
 
 
 def error_line(stderr: str) -> str:
@@ -54,7 +56,7 @@ def test_bad_records_are_all_named_and_close_the_gate(home: Home, sandbox: Sandb
     ]
     (warning,) = report["warnings"]
     assert (warning["row_number"], warning["line_number"], warning["code"]) == (4, 6, "truncated")
-    assert (warning["counted"], warning["allowed"]) == (450, 300)
+    assert (warning["counted"], warning["allowed"]) == (len(LONG), LIMIT)
 
     assert warning["code"] in done.stdout
     for record in report["invalid_records"]:
@@ -78,13 +80,13 @@ def test_titles_over_the_limit_are_shortened_stored_and_accounted_for(
     assert done.returncode == 0, done.stdout + done.stderr
     assert posts() == [201, 201]
     stored = {record["reference_number"]: record["title"] for record in sandbox.records()}
-    assert stored == {"LONG-1": "x" * 300, "LONG-2": "&amp;" * 60}
+    assert stored == {"LONG-1": LONG[:LIMIT], "LONG-2": "&amp;" * (LIMIT // 5)}
     changes = (
         "select reference_number, length(before), length(after), before, after from audit.fct_changes order by all"
     )
     assert [row for row in home.query(changes) if row[1] != row[2] and row[3][0] in "x&"] == [
-        ("LONG-1", 450, 300, "x" * 450, "x" * 300),
-        ("LONG-2", 200, 60, "&" * 200, "&" * 60),
+        ("LONG-1", len(LONG), LIMIT, LONG, LONG[:LIMIT]),
+        ("LONG-2", len(AMPERSANDS), LIMIT // 5, AMPERSANDS, AMPERSANDS[: LIMIT // 5]),
     ]
 
 
@@ -92,12 +94,17 @@ def test_a_text_that_is_cut_ends_in_no_blank(home: Home):
     """The platform strips a title: one that ends in a blank is stored otherwise than it was sent."""
     blanks = [chr(code) for code in range(1, sys.maxunicode) if chr(code).isspace()]
     assert len(blanks) == 29
-    texts = ["x" * 270 + blank * 40 + "tail" for blank in blanks] + ["x" * 299 + "\u200b tail"]
-    records = [f'CUT-{number},"{text}",A cut,safety,low,open,2026-01-05,"{text}"' for number, text in enumerate(texts)]
+    kept = [("x" * (limit - 30), "x" * (limit - 1) + "\u200b") for limit in (LIMIT, FIELDS["location"].max_length)]
+    titles, locations = ([short + blank * 40 + "tail" for blank in blanks] + [f"{full} tail"] for short, full in kept)
+    records = [
+        f'CUT-{number},"{title}",A cut,safety,low,open,2026-01-05,"{location}"'
+        for number, (title, location) in enumerate(zip(titles, locations, strict=True))
+    ]
     done = home.loader("--dry-run", "--source", home.csv("cut.csv", *records))
     assert done.returncode == 0, done.stdout + done.stderr
     cut = home.query("select title, location from payload.fct_incident_payload order by record_number")
-    assert cut == [("x" * 270, "x" * 270)] * 29 + [("x" * 299 + "\u200b", "x" * 299 + "\u200b")]
+    (title, full_title), (location, full_location) = kept
+    assert cut == [(title, location)] * 29 + [(full_title, full_location)]
 
 
 def test_an_identical_record_is_posted_once_and_counted(home: Home, sandbox: Sandbox, posts: Callable[[], list[int]]):

@@ -5,6 +5,7 @@ the SQL that dbt compiled, in dbt's order, which takes a tenth of a second in pl
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,19 +16,22 @@ import duckdb
 import pytest
 
 from loader.landing.land import land
-from tests.support import ROOT, Home, new_home
+from tests.support import FIXTURES, ROOT, Home, filled, fixture, new_home
 
-FIXTURES = ROOT / "tests" / "fixtures" / "csv"
 COLUMNS = ["line_number", "reference_number", "severity", "code", "field", "suggestion", "message"]
-BUILT = FIXTURES / "invalid_date.csv"
+BUILT = "invalid_date"
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def rows_of(text: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text.decode(), newline="")))
 
 
-SEED = rows_of(ROOT / "data" / "reference" / "issue_codes.csv")
+def expected_of(code: str) -> list[dict[str, str]]:
+    """Return the issues that the fixture of a code must give."""
+    return rows_of(filled(FIXTURES / "csv" / f"{code}.issues.csv"))
+
+
+SEED = rows_of((ROOT / "data" / "reference" / "issue_codes.csv").read_bytes())
 CODES = [row["code"] for row in SEED]
 
 
@@ -40,9 +44,9 @@ class Pipeline:
     models: list[tuple[str, str]]
     kinds: dict[str, str]
 
-    def run(self, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Land and validate a file in place of the one before."""
-        monkeypatch.setenv("ETL_SOURCE", str(source))
+    def run(self, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Land and validate the fixture of a code in place of the file before."""
+        monkeypatch.setenv("ETL_SOURCE", str(fixture(f"csv/{code}.csv", self.home.folder)))
         landed = land(self.connection, self.connection.table("contract.dim_payload_fields"), "raw_incident")
         landed.create_view("fixture", replace=True)
         self.connection.execute("create or replace table landing.raw_incident as from fixture")
@@ -67,10 +71,9 @@ def in_order(nodes: dict[str, Any]) -> list[str]:
 @pytest.fixture(scope="module")
 def pipeline(workplace: Path) -> Iterator[Pipeline]:
     home = new_home(workplace / "codes")
-    done = home.dbt("build", "--exclude-resource-type", "unit_test", ETL_SOURCE=str(BUILT))
-    assert f"Got {len(rows_of(BUILT.with_suffix('.issues.csv')))} results, configured to fail" in done.stdout, (
-        done.stdout
-    )
+    source = fixture(f"csv/{BUILT}.csv", home.folder)
+    done = home.dbt("build", "--exclude-resource-type", "unit_test", ETL_SOURCE=str(source))
+    assert f"Got {len(expected_of(BUILT))} results, configured to fail" in done.stdout, done.stdout
     target = home.target
     manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
     nodes = {
@@ -101,7 +104,7 @@ def _traceback_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_short_way_gives_what_the_build_gave(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     built = pipeline.issues()
     assert len(built) > 10
-    pipeline.run(FIXTURES / "required.csv", monkeypatch)
+    pipeline.run("required", monkeypatch)
     assert pipeline.issues() != built
     pipeline.run(BUILT, monkeypatch)
     assert pipeline.issues() == built
@@ -109,8 +112,8 @@ def test_the_short_way_gives_what_the_build_gave(pipeline: Pipeline, monkeypatch
 
 @pytest.mark.parametrize("code", CODES)
 def test_the_fixture_gives_the_expected_issues(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, code: str):
-    pipeline.run(FIXTURES / f"{code}.csv", monkeypatch)
-    expected = rows_of(FIXTURES / f"{code}.issues.csv")
+    pipeline.run(code, monkeypatch)
+    expected = expected_of(code)
     assert code in {issue["code"] for issue in expected}
     assert pipeline.issues() == expected
     sound = pipeline.connection.execute(
@@ -120,7 +123,7 @@ def test_the_fixture_gives_the_expected_issues(pipeline: Pipeline, monkeypatch: 
 
 
 def test_every_code_has_a_fixture_and_every_fixture_a_code():
-    assert {path.name for path in FIXTURES.iterdir()} == {
+    assert {path.name for path in (FIXTURES / "csv").iterdir()} == {
         name for code in CODES for name in (f"{code}.csv", f"{code}.issues.csv")
     }
 

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import GOLDEN, ROOT, Home, new_home
+from tests.support import FIELDS, GOLDEN, ROOT, Home, new_home
 from tests.warm import DBT as DBT_COMMAND
 
 DBT = ROOT / "dbt_project"
 COPIED = ("dbt_project.yml", "profiles.yml", "dbt_project", "data/reference", "data/etl_source")
-FIELD = "{meta: {source_column: title, max_length: 300, counts: escaped, on_too_long: truncate, is_stripped: true}}"
 
 
 @pytest.fixture
@@ -43,6 +42,14 @@ def replace(path: Path, before: str, after: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count(before) == 1, f"{path}: {before!r} stands there {text.count(before)} times"
     path.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def change_title(project: Path, key: str, before: object, after: object) -> None:
+    """Change what the card of a copied project says of the title."""
+    (path,) = (project / "dbt_project" / "models").rglob("incident.yml")
+    (line,) = re.findall(r"- name: title\n(?:(?!- name:)[^\n]*\n)*", path.read_text(encoding="utf-8"))
+    replace(path, line, line.replace(f"{key}: {before},", f"{key}: {after},"))
+    assert line not in path.read_text(encoding="utf-8"), "nothing has changed"
 
 
 def build(project: Path, home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -122,7 +129,7 @@ def test_templates_use_only_placeholders_that_are_filled():
 
 @pytest.mark.dbt
 def test_the_limit_stands_in_the_card_alone(project: Path, empty_home: Home):
-    replace(project / "dbt_project" / "models" / "payload" / "incident.yml", FIELD, FIELD.replace("300", "10"))
+    change_title(project, "max_length", FIELDS["title"].max_length, 10)
     done = build(project, empty_home, "--exclude-resource-type", "unit_test")
     assert done.returncode == 0, done.stdout
     issues = empty_home.query(
@@ -140,7 +147,7 @@ def test_the_limit_stands_in_the_card_alone(project: Path, empty_home: Home):
 
 @pytest.mark.dbt
 def test_a_misspelt_source_column_is_refused_at_landing(project: Path, empty_home: Home):
-    replace(project / "dbt_project" / "models" / "payload" / "incident.yml", FIELD, FIELD.replace("title", "titel"))
+    change_title(project, "source_column", FIELDS["title"].source_column, "titel")
     done = build(project, empty_home, "--exclude-resource-type", "unit_test")
     assert done.returncode == 1
     assert re.search(r"SourceRefused: .*titel", done.stdout), done.stdout

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from benchmarks.dictreader_loop import validate
-from tests.support import HEADER, ROOT
+from tests.support import FIXTURES, HEADER, KEY_COLUMN, fixture
 
-FIXTURES = ROOT / "tests" / "fixtures" / "csv"
 COLUMNS = ["line_number", "severity", "code", "field"]
-CODES = sorted(path.name.removesuffix(".issues.csv") for path in FIXTURES.glob("*.issues.csv"))
+CODES = sorted(path.name.removesuffix(".issues.csv") for path in (FIXTURES / "csv").glob("*.issues.csv"))
 SOUND = "A handrail is loose at its foot,safety,low,open,2026-01-05,Stair 3"
 
 
@@ -27,8 +26,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("code", CODES)
 def test_the_fixture_gives_the_issues_that_the_pipeline_gives(tmp_path: Path, code: str):
-    report = validate(FIXTURES / f"{code}.csv", "incident", tmp_path)
-    expected = [tuple(row[column] for column in COLUMNS) for row in rows_of(FIXTURES / f"{code}.issues.csv")]
+    report = validate(fixture(f"csv/{code}.csv", tmp_path), "incident", tmp_path)
+    issues = rows_of(fixture(f"csv/{code}.issues.csv", tmp_path))
+    expected = [tuple(row[column] for column in COLUMNS) for row in issues]
     assert code in {issue[2] for issue in expected}
     assert issues_of(report) == expected
 
@@ -48,10 +48,10 @@ def test_accepted_and_rejected_are_the_input(tmp_path: Path):
     assert dict(report["counts"]) == {"valid": 2, "parse_error": 1, "duplicate": 1, "invalid": 1}
     accepted, rejected = rows_of(tmp_path / "accepted.csv"), rows_of(tmp_path / "rejected.csv")
     assert list(accepted[0]) == [*HEADER.split(","), "_line"]
-    assert [(row["external_ref"], row["_line"]) for row in accepted] == [("R-1", "2"), ("R-4", "6")]
+    assert [(row[KEY_COLUMN], row["_line"]) for row in accepted] == [("R-1", "2"), ("R-4", "6")]
     assert accepted[1]["title"] == "'-1, a formula\nin two lines"
     assert list(rejected[0]) == [*HEADER.split(","), "_line", "_codes", "_how_to_fix", "_suggestion"]
-    assert [(row["external_ref"], row["_line"], row["_codes"]) for row in rejected] == [
+    assert [(row[KEY_COLUMN], row["_line"], row["_codes"]) for row in rejected] == [
         (records[1], "3", "bare_quote"),
         ("R-1", "4", "duplicate_reference"),
         ("R-3", "5", "required"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loader.run.dbt import environment_of_dbt, start_dbt
-from tests.support import Home
+from tests.support import CARD, FIELDS, Home
 
 pytestmark = pytest.mark.dbt
 
@@ -45,12 +45,13 @@ def test_it_ends_with_the_exit_code_of_dbt_and_a_closed_database(home: Home):
     assert home.run([*start, "no-such-command"]).returncode == 2
     test = [*start, "test", "--select", "incident_payload_fits_its_card"]
     assert home.run(test).returncode == 0
+    update, fits = "update payload.fct_incident_payload set", FIELDS["location"].max_length // 5
     # The longest value that fits, one that does not, an enum that the API does not know; each another record.
-    home.query("update payload.fct_incident_payload set location = repeat('&', 60) where record_number = 1")
+    home.query(f"{update} location = repeat('&', {fits}) where record_number = 1")
     assert home.run(test).returncode == 0
-    home.query("update payload.fct_incident_payload set location = repeat('&', 61) where record_number = 1")
-    home.query("update payload.fct_incident_payload set reference_number = repeat('é', 21) where record_number = 2")
-    home.query("update payload.fct_incident_payload set severity = 'dire' where record_number = 3")
+    home.query(f"{update} location = repeat('&', {fits + 1}) where record_number = 1")
+    home.query(f"{update} reference_number = repeat('é', {FIELDS[CARD.key].max_length + 1}) where record_number = 2")
+    home.query(f"{update} severity = 'dire' where record_number = 3")
     done = home.run(test)
     assert done.returncode == 1
     assert "Got 3 results, configured to fail" in done.stdout

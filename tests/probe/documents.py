@@ -5,17 +5,22 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from loader.card import read_card
 from sandbox.openapi import openapi_document
+from tests.support import CARD, FIELDS
 
-CARD = read_card("incident")
+TITLE_LIMIT = FIELDS["title"].max_length
+TEXT = {"type": "string", "maxLength": TITLE_LIMIT}
 PREFIX = "#/components/schemas/"
 Document = Any
 Change = Callable[[Document], object]
 
 
 def document() -> Document:
-    return deepcopy(openapi_document(frozenset()))
+    """Return the sandbox's document, with the card's limits of the two fields for which it has the same."""
+    found = deepcopy(openapi_document(frozenset()))
+    properties(found)["title"]["maxLength"] = TITLE_LIMIT
+    properties(found)["location"]["anyOf"][0]["maxLength"] = FIELDS["location"].max_length
+    return found
 
 
 def changed(*changes: Change) -> Document:
@@ -94,7 +99,7 @@ def inherit(of: Document) -> None:
     """Inherit one field and its being required from a second schema, which limits it more than the first."""
     schemas(of)["Base"] = {
         "type": "object",
-        "properties": {"title": {"type": "string", "maxLength": 250}},
+        "properties": {"title": {"type": "string", "maxLength": TITLE_LIMIT - 50}},
         "required": ["title"],
     }
     body(of)["allOf"] = [{"$ref": f"{PREFIX}Base"}]

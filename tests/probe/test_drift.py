@@ -6,7 +6,8 @@ from probe.checks import compared, contract_check
 from probe.finding import Finding, Kind
 from probe.openapi import fingerprint
 from tests.probe.documents import (
-    CARD,
+    TEXT,
+    TITLE_LIMIT,
     Change,
     as_3_0,
     as_large,
@@ -26,6 +27,7 @@ from tests.probe.documents import (
     schemas,
     setting,
 )
+from tests.support import CARD, FIELDS
 
 Found = tuple[str, str, str | None]
 # Where the platform's own document is looser than the card from the start.
@@ -34,7 +36,8 @@ KNOWN: list[Found] = [
     ("limit_removed", "notice", "description"),
 ]
 NULL = {"type": "null"}
-OPTIONAL_TEXT = {"type": "string", "maxLength": 300}
+DESCRIPTION_LIMIT = FIELDS["description"].max_length
+OPTIONAL_TEXT = {"type": "string", "maxLength": FIELDS["location"].max_length}
 
 
 def findings(*changes: Change) -> list[Finding]:
@@ -53,7 +56,7 @@ def test_the_platforms_own_document():
     assert contract_check(CARD, found).passed
     assert contract is not None
     assert contract["properties"].keys() == {field.name for field in CARD.fields}
-    assert contract["properties"]["title"]["max_length"] == 300
+    assert contract["properties"]["title"]["max_length"] == TITLE_LIMIT
     assert "hazard" in contract["properties"]["incident_type"]["enum_values"]
 
 
@@ -62,9 +65,9 @@ def test_the_platforms_own_document():
     [move_schema, move_enum, move_body, as_3_0, as_large,
      lambda of: operation(of).update(summary="Another"),
      lambda of: properties(of).update(title=properties(of)["title"] | {"description": "Another", "examples": ["x"]}),
-     setting("location", {"type": ["string", "null"], "maxLength": 300}),
+     setting("location", OPTIONAL_TEXT | {"type": ["string", "null"]}),
      setting("location", {"oneOf": [OPTIONAL_TEXT, NULL]}),
-     setting("location", {"anyOf": [{"type": "string"}, NULL], "maxLength": 300}),
+     setting("location", {"anyOf": [{"type": "string"}, NULL], "maxLength": OPTIONAL_TEXT["maxLength"]}),
      lambda of: body(of)["required"].append("severity")],
     ids=["schema", "enum", "body", "3.0", "1.5 MB", "words", "examples", "types", "oneOf", "sibling", "always sent"],
 )  # fmt: skip
@@ -93,19 +96,19 @@ BREAKING: list[tuple[Change, str, str]] = [
     (lambda of: body(of)["required"].append("site"), "field_required", "site"),
     (lambda of: schemas(of)["IncidentType"]["enum"].remove("quality"), "enum_value_lost", "incident_type"),
     (enum_inline, "enum_value_lost", "incident_type"),
-    (setting("title", {"type": "string", "maxLength": 200}), "limit_lowered", "title"),
+    (setting("title", TEXT | {"maxLength": TITLE_LIMIT - 1}), "limit_lowered", "title"),
     (setting("title", {"type": "string", "maxLength": 0}), "limit_lowered", "title"),
-    (setting("description", {"type": "string", "maxLength": 5000}), "limit_lowered", "description"),
+    (setting("description", TEXT | {"maxLength": DESCRIPTION_LIMIT - 1}), "limit_lowered", "description"),
     (setting("location", {"anyOf": [{"type": "string", "maxLength": 5}, NULL]}), "limit_lowered", "location"),
     (inherit, "limit_lowered", "title"),
     (setting("severity", {"type": "integer"}), "type_changed", "severity"),
     (setting("severity", {"type": ["integer", "null"]}), "type_changed", "severity"),
     (setting("location", {"anyOf": [{"type": "object"}, NULL]}), "type_changed", "location"),
     (setting("incident_date", {"type": "string", "format": "date"}), "format_changed", "incident_date"),
-    (setting("title", {"type": "string", "maxLength": 300, "format": "uuid"}), "format_changed", "title"),
-    (setting("title", {"type": "string", "maxLength": 300, "minLength": 10}), "minimum_raised", "title"),
-    (setting("title", {"type": "string", "maxLength": 300, "pattern": "^[A-Z]"}), "pattern_added", "title"),
-    (setting("title", {"type": "string", "maxLength": 300, "enum": ["A"]}), "enum_value_lost", "title"),
+    (setting("title", TEXT | {"format": "uuid"}), "format_changed", "title"),
+    (setting("title", TEXT | {"minLength": 10}), "minimum_raised", "title"),
+    (setting("title", TEXT | {"pattern": "^[A-Z]"}), "pattern_added", "title"),
+    (setting("title", TEXT | {"enum": ["A"]}), "enum_value_lost", "title"),
     (lambda of: schemas(of)["IncidentType"].update(maxLength=8), "limit_lowered", "incident_type"),
     (
         setting("incident_date", {"type": "string", "format": "date-time", "maxLength": 10}),
@@ -129,7 +132,7 @@ def test_breaking_difference(change: Change, kind: str, field: str):
     ("change", "expected"),
     [
         (lambda of: schemas(of)["IncidentType"]["enum"].append("volcano"), ("enum_value_added", "incident_type")),
-        (setting("title", {"type": "string", "maxLength": 1000}), ("limit_raised", "title")),
+        (setting("title", TEXT | {"maxLength": TITLE_LIMIT + 1}), ("limit_raised", "title")),
         (setting("title", {"type": "string"}), ("limit_removed", "title")),
         (setting("note", {"type": "string"}), ("optional_field_added", "note")),
         (setting("location", OPTIONAL_TEXT), ("nullable_dropped", "location")),

@@ -4,8 +4,9 @@ import pytest
 
 from probe.checks import compared, contract_check
 from probe.compare import changes
-from tests.probe.documents import CARD, Change, changed, document, operation
+from tests.probe.documents import Change, changed, document, operation
 from tests.probe.test_drift import kinds
+from tests.support import CARD
 
 TENANT = {"name": "X-Tenant", "in": "header", "required": True, "schema": {"type": "string"}}
 

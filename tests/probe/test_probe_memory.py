@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.probe.documents import changed, setting
+from tests.probe.documents import TITLE_LIMIT, changed, setting
 from tests.probe.hosting import Api, serving
 from tests.support import GOLDEN, Home, new_home
 
-RAISED = setting("title", {"type": "string", "minLength": 1, "maxLength": 400})
-LOWERED = setting("title", {"type": "string", "minLength": 1, "maxLength": 200})
+SHORTER, LONGER = TITLE_LIMIT - 1, TITLE_LIMIT + 1
+RAISED = setting("title", {"type": "string", "minLength": 1, "maxLength": LONGER})
+LOWERED = setting("title", {"type": "string", "minLength": 1, "maxLength": SHORTER})
 NOTE = setting("note", {"type": "string"})
 
 
@@ -54,20 +55,20 @@ def test_a_contract_is_kept_when_it_is_verified_and_another(own: Home, api: Api)
     assert json.loads(again.stdout).keys() == {"outcome", "all_passed", "summary"}
     assert "nothing has changed since the contract verified at" in again.stderr
     assert last(own)["contract"]["last_verified"]["fingerprint"] == first
-    assert contracts(own) == [300]
+    assert contracts(own) == [TITLE_LIMIT]
     api.answers["/openapi.json"] = changed(LOWERED)
     refused = own.probe("staging")
     assert refused.returncode == 3
     assert "by run " in refused.stderr
-    assert ": title: max length was 300, is 200\n" in refused.stderr
-    assert last(own)["contract"]["changes"] == ["title: max length was 300, is 200"]
-    assert contracts(own) == [300], "what is not verified is not kept"
+    assert f": title: max length was {TITLE_LIMIT}, is {SHORTER}\n" in refused.stderr
+    assert last(own)["contract"]["changes"] == [f"title: max length was {TITLE_LIMIT}, is {SHORTER}"]
+    assert contracts(own) == [TITLE_LIMIT], "what is not verified is not kept"
     api.answers["/openapi.json"] = changed(RAISED)
     accepted = own.probe("staging")
     assert accepted.returncode == 0
-    assert json.loads(accepted.stdout)["changes"] == ["title: max length was 300, is 400"]
+    assert json.loads(accepted.stdout)["changes"] == [f"title: max length was {TITLE_LIMIT}, is {LONGER}"]
     assert json.loads(accepted.stdout)["changed_since"] in accepted.stderr
-    assert contracts(own) == [300, 400]
+    assert contracts(own) == [TITLE_LIMIT, LONGER]
     kept = own.query("select run_id, fingerprint, verified_at::date = current_date from audit.fct_contracts")
     assert kept[1] == (last(own)["run_id"], last(own)["contract"]["fingerprint"], True)
 
@@ -82,7 +83,7 @@ def test_it_was_verified_last_when_a_probe_passed_last(own: Home):
 def test_an_import_is_bound_to_the_contract_that_was_verified(own: Home, api: Api):
     first = own.loader("--import")
     assert (first.returncode, posts(api)) == (0, 5), first.stderr
-    assert contracts(own) == [300], "the first contract of an address is kept by the import itself"
+    assert contracts(own) == [TITLE_LIMIT], "the first contract of an address is kept by the import itself"
     api.answers["/openapi.json"] = changed(RAISED)
     for _ in range(2):
         refused = own.loader("--import")
@@ -90,12 +91,13 @@ def test_an_import_is_bound_to_the_contract_that_was_verified(own: Home, api: Ap
         assert "probe failed, nothing was posted: create_contract: expected the contract that was verified at" in (
             refused.stderr
         )
-        assert "title: max length was 300, is 400; look at the change, then: python -m probe staging" in refused.stderr
+        changed_limit = f"title: max length was {TITLE_LIMIT}, is {LONGER}"
+        assert f"{changed_limit}; look at the change, then: python -m probe staging" in refused.stderr
         assert last(own)["outcome"] == "FAILED"
         assert last(own)["findings"][0]["kind"] == "contract_moved"
-        assert contracts(own) == [300], "an import keeps no contract that has moved"
+        assert contracts(own) == [TITLE_LIMIT], "an import keeps no contract that has moved"
     assert own.probe("staging").returncode == 0
-    assert contracts(own) == [300, 400]
+    assert contracts(own) == [TITLE_LIMIT, LONGER]
     assert own.loader("--import").returncode == 0
     assert posts(api) == 10
     outcomes = own.query("select outcome, count(*) from audit.fct_probe_checks group by outcome order by outcome")
@@ -108,7 +110,7 @@ def test_the_probe_of_an_import_whose_build_fails_is_kept(own: Home, api: Api):
     (run_id,) = own.query("select distinct run_id from audit.fct_run_events where action = 'run_refused'")[0]
     kept = own.query("select run_id, count(*) from audit.fct_probe_checks where outcome = 'VERIFIED' group by run_id")
     assert kept == [(run_id, 4)]
-    assert contracts(own) == [300]
+    assert contracts(own) == [TITLE_LIMIT]
 
 
 def test_what_does_not_concern_us_may_change(own: Home, api: Api):
@@ -117,7 +119,7 @@ def test_what_does_not_concern_us_may_change(own: Home, api: Api):
     assert own.loader("--import").returncode == 0
     assert last(own)["contract"]["changes"] == []
     assert "the API also takes note" in {finding["message"].partition(",")[0] for finding in last(own)["findings"]}
-    assert contracts(own) == [300]
+    assert contracts(own) == [TITLE_LIMIT]
 
 
 def test_another_address_has_its_own_contract(own: Home, api: Api):
@@ -125,7 +127,7 @@ def test_another_address_has_its_own_contract(own: Home, api: Api):
     own.query("update audit.fct_contracts set address = 'https://elsewhere'")
     api.answers["/openapi.json"] = changed(RAISED)
     assert own.loader("--import").returncode == 0
-    assert contracts(own) == [300, 400]
+    assert contracts(own) == [TITLE_LIMIT, LONGER]
 
 
 @pytest.mark.parametrize("table", ["fct_contracts", "fct_probe_findings"])
