@@ -47,7 +47,7 @@ def replace(path: Path, before: str, after: str) -> None:
 def change_title(project: Path, key: str, before: object, after: object) -> None:
     """Change what the card of a copied project says of the title."""
     (path,) = (project / "dbt_project" / "models").rglob("incident.yml")
-    (line,) = re.findall(r"- name: title\n(?:(?!- name:)[^\n]*\n)*", path.read_text(encoding="utf-8"))
+    (line,) = re.findall(r"- name: title\n(?:(?! *- name:)[^\n]*\n)*", path.read_text(encoding="utf-8"))
     replace(path, line, line.replace(f"{key}: {before},", f"{key}: {after},"))
     assert line not in path.read_text(encoding="utf-8"), "nothing has changed"
 
@@ -83,6 +83,12 @@ def test_every_model_seed_and_column_is_described(copied: Home):
         assert node["description"].strip(), unique_id
         described = {name.lower() for name, column in node["columns"].items() if column["description"].strip()}
         assert described == {name.lower() for name in catalogue[unique_id]["columns"]}, unique_id
+
+
+def test_the_unit_tests_of_the_models_pass(copied: Home):
+    done = copied.dbt("test", "--select", "test_type:unit")
+    assert done.returncode == 0, done.stdout
+    assert int(re.findall(r"PASS=(\d+)", done.stdout)[-1]) > 5
 
 
 def test_audit_tables_are_what_the_yml_says(copied: Home):
