@@ -29,7 +29,12 @@ class Refused(EtlError):
 
 
 class SourceRefused(Refused):
-    """The source file cannot be trusted at all; nothing of it was landed."""
+    """The source file cannot be trusted at all; nothing of it was landed.
+
+    It shows no traceback: dbt prints the one of a Python model's error, and the line that counts would be lost in it.
+    """
+
+    __traceback__ = property(lambda _: None, lambda *_: None)
 
 
 class GateClosed(Refused):

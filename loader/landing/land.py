@@ -4,7 +4,7 @@ Called by the landing models, so that plain `dbt build` is as safe as the comman
 """
 
 import os
-import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,9 +26,6 @@ from loader.landing.sql import (
     records_query,
 )
 
-# dbt reads a relation after `land` has returned it: its spools stay open until the same model is landed again.
-_OPEN: dict[str, ExitStack] = {}
-
 
 def land(session: Any, fields: Any, identifier: str) -> Any:
     """Return the relation for the landing model `identifier` (`raw_<entity>`), read from `ETL_SOURCE`.
@@ -47,25 +44,16 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     card = fields.project("entity, field_position, source_column, is_required").fetchall()
     wanted = {column: required for of, _, column, required in sorted(card) if of == entity}
     limit = load_settings().limits.max_record_bytes
-    _OPEN.pop(identifier, ExitStack()).close()
-    files = _OPEN[identifier] = ExitStack()
-    with _without_traceback():
+    with ExitStack() as files:
         spooled, spools = files.enter_context(_spooled(wanted))
         columns = Columns.matched(meant_names(spooled.columns), list(wanted), dialect_of_environment().delimiter)
         lines, errors = lines_query(spools.records, columns, limit), errors_query(spools.errors, limit)
         _keep_source(session, spooled)
         _compare(session, spooled, numbers_query(lines, errors))
-    return session.sql(records_query(columns, lines, errors))
-
-
-@contextmanager
-def _without_traceback() -> Iterator[None]:
-    """Let dbt, which prints the traceback of a Python model's exception, print the message of a refusal alone."""
-    try:
-        yield
-    except SourceRefused:
-        sys.tracebacklimit = 0
-        raise
+        relation = session.sql(records_query(columns, lines, errors))
+        # dbt reads the relation after `land` has returned it: the spools stay open as long as it is there.
+        weakref.finalize(relation, files.pop_all().close)
+    return relation
 
 
 @contextmanager

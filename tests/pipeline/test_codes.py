@@ -95,12 +95,6 @@ def pipeline(workplace: Path) -> Iterator[Pipeline]:
         yield Pipeline(home, connection, models, kinds)
 
 
-@pytest.fixture(autouse=True)
-def _traceback_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore what landing sets for dbt's sake when it refuses a file."""
-    monkeypatch.setattr("sys.tracebacklimit", 1000, raising=False)
-
-
 def test_the_short_way_gives_what_the_build_gave(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     built = pipeline.issues()
     assert len(built) > 10

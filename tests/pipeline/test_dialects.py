@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from tests.pipeline.landing import cells, landed
 from tests.support import ROOT
 
 LIMITS = load_settings().limits
-
-
-@pytest.fixture(autouse=True)
-def _traceback_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore what landing sets for dbt's sake when it refuses a file."""
-    monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
 
 
 @pytest.mark.parametrize("cell", ["x" * LIMITS.max_field_bytes, '""' * (LIMITS.max_field_bytes)])

@@ -3,7 +3,6 @@
 import csv
 import io
 import stat
-import sys
 import tempfile
 from pathlib import Path
 
@@ -39,12 +38,6 @@ TABLES = HEADERS.flatmap(
         lambda records: [header, *records]
     )
 )
-
-
-@pytest.fixture(autouse=True)
-def _traceback_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore what landing sets for dbt's sake when it refuses a file."""
-    monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
 
 
 def assert_together_the_input(export: Export) -> None:

@@ -18,7 +18,7 @@ from tests.support import ROOT
 # Longer, as JSON, than the 65,536 bytes that a pipe holds while nobody reads it.
 SPOOLED = Spooled("/a/b.csv", "0" * 64, [f"column {at} " + "x" * 300 for at in range(500)], 7, 2, export_with_bom=True)
 RECEIVER = """
-from loader.handover import received
+from loader.landing.handover import received
 with received() as (spooled, (records, errors)):
     print(spooled.records, len(spooled.columns), [file.read() for file in records[:2]], errors.read())
 """

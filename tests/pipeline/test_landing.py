@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
 import sys
+import tempfile
+import traceback
 from itertools import accumulate
 from pathlib import Path
 
@@ -35,12 +38,6 @@ CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 CELLS = st.one_of(VALUES, st.text(CHARACTERS, max_size=12), st.lists(VALUES, max_size=4).map("".join))
 TABLES = st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=6)
 BAD = ["x,y", "x,y,z,extra", 'x,y"y,z', '"x"y,y,z', 'x,"y', "x,y\ry,z"]
-
-
-@pytest.fixture(autouse=True)
-def _traceback_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore what landing sets for dbt's sake when it refuses a file."""
-    monkeypatch.setattr(sys, "tracebacklimit", 1000, raising=False)
 
 
 def written(rows: list[list[str]], line_end: str = "\n") -> bytes:
@@ -181,3 +178,24 @@ def test_a_file_that_takes_several_spools_lands_in_its_order():
 def test_a_file_without_a_record_is_refused():
     with pytest.raises(SourceRefused, match="no record"):
         landed("ref,title\n\n\r\n")
+
+
+def test_a_refusal_shows_its_line_alone_and_changes_no_setting_of_python():
+    """Dbt prints an error of a Python model as `traceback` does."""
+    limit = getattr(sys, "tracebacklimit", None)
+    with pytest.raises(SourceRefused, match="no record") as refused:
+        landed("ref,title\n")
+    assert traceback.format_exception(refused.value) == [f"loader.errors.SourceRefused: {refused.value}\n"]
+    assert getattr(sys, "tracebacklimit", None) == limit
+
+
+def test_nothing_of_a_landed_file_stays_open(tmp_path: Path):
+    """A file is read after `land` has returned; later nobody needs it."""
+
+    def still_open() -> list[str]:
+        names = [os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir()]
+        return [name for name in names if name.startswith(tempfile.gettempdir())]
+
+    before = still_open()
+    assert len(landed("ref,title\nR,T\n", folder=tmp_path)) == 1
+    assert still_open() == before

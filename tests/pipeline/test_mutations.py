@@ -5,7 +5,6 @@ Every outcome is held against `tests.pipeline.reference_reader`, which shares no
 
 import os
 import random
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -49,7 +48,6 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Land]:
     path = tmp_path_factory.mktemp("mutations") / "export.csv"
     with pytest.MonkeyPatch.context() as patch, duckdb.connect() as session:
         patch.setenv("ETL_SOURCE", str(path))
-        patch.setattr(sys, "tracebacklimit", 1000, raising=False)  # landing sets it for dbt's sake
 
         def land_bytes(data: bytes, width: int) -> Rows | SourceRefused:
             path.write_bytes(data)
