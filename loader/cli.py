@@ -2,28 +2,26 @@
 
 import argparse
 import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from loader.api.address import safe_address
 from loader.api.client import Api
 from loader.api.tokens import run_tokens
 from loader.audit.seals import seal_or_tell
 from loader.card import entities, read_card
-from loader.command import OneLineParser, entity_option, guarded
+from loader.command import OneLineParser, entity_option, guarded, tell
 from loader.commands import COMMANDS
 from loader.config import Settings, load_settings
 from loader.console import Console
-from loader.errors import Interrupted, Refused
+from loader.errors import Refused
 from loader.landing.dialect import DELIMITER_VARIABLE, ENCODING_VARIABLE, read_dialect
 from loader.reports.documents import export_run
 from loader.reports.summary import print_summary, summary_object
 from loader.run.execute import execute
-from loader.run.job import DRY_RUN, IMPORT, VALIDATE_ONLY, Job, Run, Target, new_run
+from loader.run.job import DRY_RUN, IMPORT, VALIDATE_ONLY, Job, Target, new_run
 from loader.steps import Step, step
 from probe.gate import probe_or_refuse
 
@@ -133,17 +131,17 @@ def _main(options: argparse.Namespace) -> int:
     console = Console(as_json=options.json)
     with ExitStack() as closing:
         run = new_run(_job(options, settings, console, closing), settings, console)
-        with _signals(run) as received, run.warehouse.locked():
+        with run.signals.handled(), run.warehouse.locked():
             row = execute(run)
             with step(Step.WRITE_FILES):
                 files = export_run(run.warehouse, run.run_id, settings.output)
             with step(Step.SEAL):
                 run.seal = seal_or_tell(run.warehouse, console.notice)
-    exit_code = 128 + received[0] if received else int(row["exit_code"])
+    exit_code = 128 + run.signals.first if run.signals.first else int(row["exit_code"])
     print_summary(console, run, row, files)
     console.summary(summary_object(run, row, files, exit_code))
     if run.closed_by and run.job.mode == IMPORT:
-        raise run.closed_by
+        tell(run.closed_by)
     return exit_code
 
 
@@ -187,22 +185,3 @@ def _target(settings: Settings, name: str, console: Console, closing: ExitStack)
         ca_bundle=environment.ca_bundle,
     )
     return Target(address, closing.enter_context(api), partial(probe_or_refuse, tokens=tokens))
-
-
-@contextmanager
-def _signals(run: Run) -> Iterator[list[int]]:
-    """Let Ctrl-C and SIGTERM end an import after what is in flight, and anything else at once; a second one at once."""
-    received: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        run.pace.stop(f"signal {number}")
-        if len(received) > 1 or not run.delivering:
-            raise Interrupted(number)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -71,7 +71,12 @@ def guarded(command: Callable[[], int]) -> int:
         print("error: interrupted; run the same command again", file=sys.stderr)
         return 128 + signal.SIGINT
     except EtlError as error:
-        print("error: " + printable(" ".join(str(error).split())), file=sys.stderr)
-        return error.exit_code
+        return tell(error)
     finally:
         os.umask(umask)
+
+
+def tell(error: EtlError) -> int:
+    """Write an expected failure as one line on standard error; return its exit code."""
+    print("error: " + printable(" ".join(str(error).split())), file=sys.stderr)
+    return error.exit_code

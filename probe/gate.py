@@ -1,18 +1,40 @@
 """The probe of an import: refuses the run unless the API is verified, under the contract that was verified before."""
 
-from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from loader.api.tokens import Tokens
+from loader.audit.journal import Journal
 from loader.errors import ApiUnavailable, StoppedEarly
+from loader.reports.files import OutputFile
 from loader.run.job import Run
 from probe.checks import Check
 from probe.probe import Outcome, Probed, Where, probe, probe_reader
 from probe.report import keep, keep_where_possible, write
 
 
-def probe_or_refuse(run: Run, tokens: Tokens) -> Callable[[], None]:
-    """Probe the API of an import; return what keeps the result in `audit`, which dbt may have to build first.
+@dataclass(frozen=True)
+class PassedProbe:
+    """A probe that found nothing against an import, and its file, where the folder took it."""
+
+    probed: Probed
+    file: OutputFile | None
+
+    def keep(self, journal: Journal) -> None:
+        """Keep the result in `audit`, which dbt may have had to build first.
+
+        Raises:
+            EtlError: there is no database, or it does not take it.
+
+        """
+        keep(self.probed, self.file)
+        checks = self.probed.checks
+        passed = sum(check.passed for check in checks)
+        journal.note("probed", passed=passed, total=len(checks), outcome=self.probed.outcome.value)
+
+
+def probe_or_refuse(run: Run, tokens: Tokens) -> PassedProbe:
+    """Probe the API of an import; return the probe that has passed.
 
     Raises:
         ApiUnavailable: a check failed, or the contract has moved; names the first, and keeps all where it can.
@@ -36,13 +58,7 @@ def probe_or_refuse(run: Run, tokens: Tokens) -> Callable[[], None]:
     for _, finding in probed.findings:
         if finding.is_urgent:
             run.console.notice(finding.message)
-
-    def keep_result() -> None:
-        keep(probed, file)
-        passed = sum(check.passed for check in probed.checks)
-        run.journal.note("probed", passed=passed, total=len(probed.checks), outcome=probed.outcome.value)
-
-    return keep_result
+    return PassedProbe(probed, file)
 
 
 def _refusal(probed: Probed) -> str:

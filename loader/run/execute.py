@@ -60,7 +60,7 @@ def _prepare(run: Run) -> None:
         check_source(job.source, job.card.source_columns, job.dialect, run.settings.limits)
     run.warehouse.wait_until_free()
     with step(Step.PROBE):
-        keep_probe = job.target.probe(run) if job.target else None
+        probed = job.target.probe(run) if job.target else None
     build = None
     try:
         if job.source:
@@ -68,12 +68,12 @@ def _prepare(run: Run) -> None:
                 build = _build(run, job.source)
     except EtlError as error:
         # The error that ended the run is what the operator has to see.
-        if keep_probe and not isinstance(error, DatabaseLocked):
+        if probed and not isinstance(error, DatabaseLocked):
             with suppress(EtlError):
-                keep_probe()
+                probed.keep(run.journal)
         raise
-    if keep_probe:
-        keep_probe()
+    if probed:
+        probed.keep(run.journal)
     run.totals = totals(run.warehouse, job.card.entity)
     if build:
         _check_own(build, run.totals)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from loader.api.client import Api
 from loader.audit.journal import Journal, new_run_id, now
@@ -14,23 +15,28 @@ from loader.config import Settings
 from loader.console import Console
 from loader.delivery.pace import Pace
 from loader.delivery.verdict import Result
-from loader.errors import EtlError
+from loader.errors import GateClosed, RecordsRefused
 from loader.landing.dialect import Dialect
+from loader.run.signals import Signals
 from loader.storage.warehouse import Row, Warehouse
 
 VALIDATE_ONLY, DRY_RUN, IMPORT = "validate-only", "dry-run", "import"
 
 
+class PassedProbe(Protocol):
+    """A probe that found nothing against the import."""
+
+    def keep(self, journal: Journal) -> None:
+        """Keep its result in `audit`, once dbt has built that."""
+
+
 @dataclass(frozen=True)
 class Target:
-    """Where an import goes: its API, and the probe that must pass before anything is posted.
-
-    The probe raises what refuses the run; it returns what keeps its result in `audit`, once dbt has built that.
-    """
+    """Where an import goes: its API, and the probe that must pass before anything is posted, or else raises why not."""
 
     address: str
     api: Api
-    probe: Callable[["Run"], Callable[[], None]]
+    probe: Callable[["Run"], PassedProbe]
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,9 @@ class Run:
     pace: Pace
     started: datetime = field(default_factory=now)
     totals: Row = field(default_factory=dict)
-    closed_by: EtlError | None = None
+    closed_by: GateClosed | RecordsRefused | None = None
     results: Counter[Result] = field(default_factory=Counter)
-    delivering: bool = False
+    signals: Signals = field(default_factory=Signals)
     posting: Row = field(default_factory=dict)
     readback: Row = field(default_factory=dict)
     seal: Seal | None = None

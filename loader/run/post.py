@@ -50,14 +50,13 @@ def post(run: Run, target: Target) -> None:
     """Post what earlier runs have left, in their order; `run.results` grows with every settled record."""
     left = _prepared(run, target)
     last = max(left.numbers, default=0)
-    with noting(run.warehouse.path, run.run_id, last) as begun:
+    with noting(run.warehouse.path, run.run_id, last) as begun, run.signals.handled(run.pace):
         _deliver(run, target, left, Route(run.job.card, run.settings.delivery, begun.note))
 
 
 def _deliver(run: Run, target: Target, left: Plan, route: Route) -> None:
     memory = Memory(run.warehouse, run.pace, opened_row(run), route)
     total, done = run.totals["ready_records"], run.results.total()
-    run.delivering = True
     text = f"posting to {run.job.environment}"
     with run.console.progress(text, total, done, lambda: run.pace.spent().shares()) as advance:
 
@@ -80,7 +79,6 @@ def _deliver(run: Run, target: Target, left: Plan, route: Route) -> None:
         "peak_concurrency": run.pace.peak_concurrency,
     }
     run.journal.note(POSTING_ENDED, **run.posting)
-    run.delivering = False
 
 
 def _prepared(run: Run, target: Target) -> Plan:

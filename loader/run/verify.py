@@ -48,19 +48,17 @@ _CANDIDATES = """
 
 def read_back(run: Run, target: Target) -> None:
     """Read the created and existing records of the run back; `run.readback` gets the counts."""
-    # The platform limits each method by itself, so reading begins with a window of its own.
-    posting, run.pace = run.pace, Pace(run.settings.delivery, run.console.notice)
     wanted = _wanted(run, target)
     sampled = len(wanted)
-    verifier = _Verifier(run, target, wanted)
+    # The platform limits each method by itself, so reading begins with a window of its own.
+    pace = run.pace.companion()
+    verifier = _Verifier(run, target, wanted, pace)
     if wanted:
-        run.delivering = True
-        with run.console.progress(f"reading back from {run.job.environment}", sampled) as advance:
+        text = f"reading back from {run.job.environment}"
+        with run.signals.handled(run.pace), run.console.progress(text, sampled) as advance:
             verifier.carry_out(advance)
-        run.delivering = False
-    if run.pace.reason:
-        posting.stop(run.pace.reason)
-    run.pace = posting
+    if pace.reason:
+        run.pace.stop(pace.reason)
     unproven = verifier.unproven + sum(row["is_ours"] for row in wanted.values())
     run.readback = {
         "sampled": sampled,
@@ -84,10 +82,11 @@ def _wanted(run: Run, target: Target) -> Wanted:
 class _Verifier:
     """Reads, compares and keeps. A record leaves `wanted` with its verdict."""
 
-    def __init__(self, run: Run, target: Target, wanted: Wanted) -> None:
+    def __init__(self, run: Run, target: Target, wanted: Wanted, pace: Pace) -> None:
         self._run = run
         self._wanted = wanted
-        self._listing = Listing(target.api, run.job.card.endpoint, run.pace, run.settings.delivery)
+        self._pace = pace
+        self._listing = Listing(target.api, run.job.card.endpoint, pace, run.settings.delivery)
         self.proofs: Counter[Proof] = Counter()
         self.unproven = 0
 
@@ -95,7 +94,7 @@ class _Verifier:
         if len(self._wanted) >= _WORTH_A_PAGE:
             self._walk(advance)
         references = iter(list(self._wanted))
-        while (batch := list(islice(references, self._run.job.batch_size))) and not self._run.pace.stopping:
+        while (batch := list(islice(references, self._run.job.batch_size))) and not self._pace.stopping:
             self._keep(self._searched(batch, advance))
 
     def _walk(self, advance: Advance) -> None:
@@ -159,7 +158,7 @@ class _Verifier:
         records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], numbers)
         if len(records) == len(numbers):
             return records
-        run.pace.stop(REPLACED)
+        self._pace.stop(REPLACED)
         return []
 
     def _verdict(self, record: PayloadRecord, stored: Item | None) -> Row:
