@@ -16,7 +16,7 @@ from loader.command import OneLineParser, entity_option, guarded, tell
 from loader.commands import COMMANDS
 from loader.config import Settings, load_settings
 from loader.console import Console
-from loader.errors import Refused
+from loader.errors import OK, Refused
 from loader.landing.dialect import DELIMITER_VARIABLE, ENCODING_VARIABLE, read_dialect
 from loader.reports.documents import export_run
 from loader.reports.summary import print_summary, summary_object
@@ -134,10 +134,10 @@ def _main(options: argparse.Namespace) -> int:
         with run.signals.handled(), run.warehouse.locked():
             row = execute(run)
             with step(Step.WRITE_FILES):
-                files = export_run(run.warehouse, run.run_id, settings.output)
+                files = export_run(run.warehouse, row, settings.output)
             with step(Step.SEAL):
                 run.seal = seal_or_tell(run.warehouse, console.notice)
-    exit_code = 128 + run.signals.first if run.signals.first else int(row["exit_code"])
+    exit_code = 128 + run.signals.first if run.signals.first else row.exit_code or OK
     print_summary(console, run, row, files)
     console.summary(summary_object(run, row, files, exit_code))
     if run.closed_by and run.job.mode == IMPORT:

@@ -49,7 +49,7 @@ def last_build(warehouse: Warehouse, card: Card) -> Build:
     """
     built = totals(warehouse, card.entity)
     (staged,) = warehouse.rows(f"select count(*) as records from staging.{_model(card)} where parse_error is null")  # noqa: S608
-    return Build(Path(built["source_file"]).name, staged["records"], built["ready_records"])
+    return Build(Path(built.source_file).name, staged["records"], built.ready_records)
 
 
 def counted(warehouse: Warehouse, card: Card, build: Build, findings: Sequence[Finding]) -> list[Finding]:

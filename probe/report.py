@@ -156,7 +156,7 @@ def keep(probed: Probed, file: OutputFile | None) -> None:
     ]
     text = json.dumps(document(probed), default=str)
     contracts.keep(where.warehouse, checks, findings, probed.contract if outcome is Outcome.VERIFIED else None, text)
-    keep_files(where.warehouse, of_run, [file] if file else [])
+    keep_files(where.warehouse, where.run_id, where.card.entity, [file] if file else [])
 
 
 def keep_where_possible(probed: Probed, file: OutputFile | None) -> str | None:

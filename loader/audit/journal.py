@@ -1,10 +1,10 @@
-"""What the loader reads from dbt's tables and writes to `audit`: the SQL of both, in one place."""
+"""What a run leaves in `audit`: its steps as they happen, and in the end its row of `fct_runs`."""
 
 import json
 import os
 import pwd
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,25 +30,76 @@ DELIVERY_COUNTS = (
 STATS_COUNTS = ("total_records", *FILE_COUNTS, *DELIVERY_COUNTS)
 
 
-# An index would have to be kept up to date for all rows of all runs; DuckDB skips what has no record between the two.
-_TWICE = """
-    select record_number from audit.fct_import_records where run_id = ? and record_number between ? and ?
-    group by record_number having count(*) > 1 order by record_number limit 1
-"""
+@dataclass(frozen=True)
+class Validated:
+    """A validated file: which build of it, what was counted in it, and the hash of what came out."""
+
+    invocation_id: str
+    source_file: str
+    source_sha256: str
+    parse_error_records: int
+    invalid_records: int
+    duplicate_records: int
+    excepted_records: int
+    ready_records: int
+    warnings: int
+    output_hash: str
+
+    def counts(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the counts of these names."""
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class RunStart(Validated):
+    """What is known of a run before it posts: its file, and what was asked for."""
+
+    run_id: str
+    mode: str
+    environment: str
+    address: str | None
+    entity_type: str
+    batch_size: int
+    start_time: datetime
+    total_records: int
+    gate: str
+
+    def ended(self, results: Mapping[str, int], end_time: datetime | None, stopped_because: str | None) -> "RunRow":
+        """Return the row of the run; `results` has the number of its ready records by what became of them."""
+        delivered: dict[str, Any] = {name: results.get(name.removesuffix("_records"), 0) for name in DELIVERY_COUNTS}
+        counted = sum(self.counts(FILE_COUNTS).values()), sum(delivered.values())
+        closes = counted == (self.total_records, self.ready_records)
+        return RunRow(**vars(self), **delivered, closes=closes, end_time=end_time, stopped_because=stopped_because)
+
+
+@dataclass(frozen=True)
+class RunRow(RunStart):
+    """One row of `audit.fct_runs`: a run that has ended. One that was killed has no exit code."""
+
+    created_records: int
+    exists_records: int
+    failed_records: int
+    unknown_records: int
+    not_attempted_records: int
+    closes: bool
+    end_time: datetime | None
+    stopped_because: str | None
+    duration_seconds: float | None = None
+    exit_code: int | None = None
 
 
 @dataclass
 class Journal:
-    """The events of one run, kept until the next commit."""
+    """The steps of one run, kept until the next commit."""
 
     run_id: str
     entity: str
     source_hash: str | None = None
-    pending: list[Row] = field(default_factory=list)
+    _pending: list[Row] = field(default_factory=list)
 
     def note(self, action: str, **details: Any) -> None:
         """Add one step of the run."""
-        self.pending.append(
+        self._pending.append(
             {
                 "run_id": self.run_id,
                 "event_time": now(),
@@ -59,10 +110,11 @@ class Journal:
             }
         )
 
-    def taken(self) -> list[Row]:
-        """Return the pending events and forget them."""
-        events, self.pending = self.pending, []
-        return events
+    def write(self, connection: Any) -> None:
+        """Append the steps since the last commit to `fct_run_events`, on a connection that is open already."""
+        steps, self._pending = self._pending, []
+        if steps:
+            insert(connection, "fct_run_events", steps)
 
 
 def now() -> datetime:
@@ -87,34 +139,21 @@ def event_details(warehouse: Warehouse, run_id: str, action: str) -> Row | None:
     return details
 
 
-def insert_run(connection: Any, database: Path, row: Row) -> None:
+def insert_run(connection: Any, database: Path, row: RunRow) -> None:
     """Append a row to `fct_runs`, on a connection that is open already.
 
     Raises:
         StoppedEarly: the run has a row already; the transaction is rolled back with it.
 
     """
-    if fetch(connection, "select 1 from audit.fct_runs where run_id = ?", [row["run_id"]]):
-        raise StoppedEarly(_closed_by_another(database, f"run {row['run_id']} has a row in audit.fct_runs already"))
-    insert(connection, "fct_runs", [row])
+    if fetch(connection, "select 1 from audit.fct_runs where run_id = ?", [row.run_id]):
+        raise closed_by_another(database, f"run {row.run_id} has a row in audit.fct_runs already")
+    insert(connection, "fct_runs", [vars(row)])
 
 
-def insert_outcomes(connection: Any, database: Path, rows: Sequence[Row]) -> None:
-    """Append the outcomes of records of one run to `fct_import_records`, on a connection that is open already.
-
-    Raises:
-        StoppedEarly: a record of them has an outcome of this run already; the transaction is rolled back with it.
-
-    """
-    insert(connection, "fct_import_records", rows)
-    numbers = [row["record_number"] for row in rows]
-    if twice := fetch(connection, _TWICE, [rows[0]["run_id"], min(numbers), max(numbers)]):
-        what = f"record {twice[0]['record_number']} of run {rows[0]['run_id']} has an outcome already"
-        raise StoppedEarly(_closed_by_another(database, what))
-
-
-def _closed_by_another(database: Path, what: str) -> str:
-    return (
+def closed_by_another(database: Path, what: str) -> StoppedEarly:
+    """Return the error of a run that finds in `audit` what it was about to write itself."""
+    return StoppedEarly(
         f"{database}: {what}: another run has closed this one, and it keeps nothing twice; run the same command again"
     )
 

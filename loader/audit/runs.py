@@ -1,9 +1,11 @@
 """The runs that the audit trail knows, finished or not, and the last dbt build, which no run may have seen yet."""
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loader.audit.journal import RunRow
 from loader.errors import Refused
 from loader.storage.lock import lock_path, running_process
 from loader.storage.warehouse import Row, Warehouse, fetch
@@ -11,9 +13,10 @@ from loader.storage.warehouse import Row, Warehouse, fetch
 LAST = "last"
 _NAMED = 3
 # The order in which runs were written, which a clock that is set back does not change.
-_RUN = """
-    select * from audit.fct_runs where run_id = $run_id or $run_id = 'last' order by rowid desc limit 1
-"""
+_RUN = f"""
+    select {", ".join(column.name for column in fields(RunRow))}
+    from audit.fct_runs where run_id = $run_id or $run_id = 'last' order by rowid desc limit 1
+"""  # noqa: S608 - our own names
 _TRACE = """
     select
         coalesce(max(details ->> 'reason') filter (where action = 'run_refused'), '') as reason,
@@ -22,8 +25,8 @@ _TRACE = """
 """
 
 
-def find_run(warehouse: Warehouse, run_id: str) -> Row:
-    """Return the row of `audit.fct_runs` of a finished run; of the last one for `last`.
+def find_run(warehouse: Warehouse, run_id: str) -> RunRow:
+    """Return the row of a finished run; of the last one for `last`.
 
     Raises:
         Refused: there is no such run, or it has not come to an end.
@@ -31,7 +34,7 @@ def find_run(warehouse: Warehouse, run_id: str) -> Row:
     """
     found = warehouse.rows(_RUN, {"run_id": run_id})
     if found:
-        return found[0]
+        return RunRow(**found[0])
     traces = warehouse.rows(_TRACE, [run_id])
     if not traces:
         raise _unknown(warehouse, run_id)

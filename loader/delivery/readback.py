@@ -120,6 +120,21 @@ class Proof(Enum):
     NOT_VISIBLE = "not_visible"
 
 
+@dataclass(frozen=True)
+class ReadBack:
+    """How many records were to be read back, and what that has shown of them.
+
+    `not_verified` are those of which there is no answer. `unproven` are ours, and not identical.
+    """
+
+    sampled: int
+    identical: int
+    differs: int
+    not_visible: int
+    not_verified: int
+    unproven: int
+
+
 def differing_fields(card: Card, sent: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:
     """Return the names of the fields in which the stored record is not what was sent, in the order of the card."""
     return [field.name for field in card.fields if not _is_same(field, sent.get(field.name), stored.get(field.name))]

@@ -1,7 +1,6 @@
 """What became of a record, request by request."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,12 +24,6 @@ class PayloadRecord:
     body: dict[str, Any]
     in_doubt_since: datetime | None = None
     is_there: bool = False
-
-
-def payload_record(row: dict[str, Any], fields: Sequence[str], key: str) -> PayloadRecord:
-    """Return the record of one payload row; fields that are null are left out of the body, not sent as null."""
-    body = {field: row[field] for field in fields if row[field] is not None}
-    return PayloadRecord(row["record_number"], row["line_number"], row["record_hash"], row[key], body)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 import json
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from loader.audit.journal import DELIVERY_COUNTS, Journal, insert_run, now
+from loader.audit.journal import FILE_COUNTS, Journal, RunRow, RunStart, insert_run, now
 from loader.card import Card
 from loader.delivery.begun import begun_records
 from loader.delivery.limiter import MARGIN
@@ -14,7 +14,7 @@ from loader.delivery.pace import Pace
 from loader.delivery.workers import Route
 from loader.errors import Refused, StoppedEarly
 from loader.storage.process import Process
-from loader.storage.warehouse import Row, Warehouse, fetch, in_bulk, insert
+from loader.storage.warehouse import Warehouse, fetch, in_bulk
 
 _LIMIT = """
     select requests_per_window from audit.fct_pacing
@@ -39,24 +39,24 @@ _SENT = """
 class Memory:
     """Lets the pace of a run begin with what earlier runs learned, and keeps what it learns itself.
 
-    `row` is the row of `fct_runs` of the run as far as it is known; runs that never ended are closed already.
+    Runs that never ended are closed already.
     """
 
-    def __init__(self, warehouse: Warehouse, pace: Pace, row: Row, route: Route) -> None:
+    def __init__(self, warehouse: Warehouse, pace: Pace, run: RunStart, route: Route) -> None:
         self._warehouse = warehouse
         self._pace = pace
         self._window_seconds = route.delivery.rate_limit_window_seconds
         self._where = {
-            "run_id": row["run_id"],
-            "environment": row["environment"],
-            "address": row["address"],
+            "run_id": run.run_id,
+            "environment": run.environment,
+            "address": run.address,
             "endpoint": route.card.endpoint,
         }
-        limits = warehouse.rows(_LIMIT, [row["address"], route.card.endpoint])
+        limits = warehouse.rows(_LIMIT, [run.address, route.card.endpoint])
         self._kept = limits[0]["requests_per_window"] if limits else None
         moment = now()
         since = moment - timedelta(seconds=self._window_seconds * MARGIN)
-        sent = warehouse.rows(_SENT, [row["address"], row["entity_type"], since] * 2)
+        sent = warehouse.rows(_SENT, [run.address, run.entity_type, since] * 2)
         ages = [(moment - found["sent_at"]).total_seconds() for found in sent for _ in range(found["attempts"])]
         pace.remember(self._kept, ages)
 
@@ -131,7 +131,7 @@ _FATES = """
 """
 # The order in which runs were written, which a clock that is set back does not change.
 _BEFORE = """
-    select * from audit.fct_runs
+    select run_id, not_attempted_records + unknown_records > 0 as left_open from audit.fct_runs
     where mode = 'import' and gate = 'open' and address = ? and entity_type = ? and source_sha256 = ?
     order by rowid desc limit 1
 """
@@ -165,21 +165,34 @@ class Plan:
     there: int
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A run that never ended, whose process is dead: its row of `fct_runs`, and whether that is only assumed."""
+class OpenedRun(NamedTuple):
+    """A run that has begun to post and has no end; `details` are those of its `posting_started`, as JSON.
 
-    row: Row
+    `end_time` is the time of its last event.
+    """
+
+    run_id: str
+    details: str | None
+    end_time: datetime | None
+
+
+class Dead(NamedTuple):
+    """A run that never ended, whose process is dead; `assumed` says why, where that is only assumed."""
+
+    start: RunStart
+    end_time: datetime | None
     assumed: str
 
 
-def close_unfinished(warehouse: Warehouse, journal: Journal, other_host_hours: int) -> list[Ended]:
+def close_unfinished(warehouse: Warehouse, journal: Journal, other_host_hours: int) -> list[tuple[RunRow, str]]:
     """Account for every record of the runs that began to post and never ended.
 
     The caller holds the run lock, and still the process of each such run is looked for: a lock file can be removed. A
     record with an intent and no outcome is `unknown` when its request had begun, or when nobody knows whether it had:
-    it may be stored. All others without an outcome were never
-    sent. That this run has closed them is kept with it.
+    it may be stored. All others without an outcome were never sent. That this run has closed them is kept with it.
+
+    Returns:
+        Their rows, each with why its process is only assumed to be dead, empty where that is known.
 
     Raises:
         Refused: what such a run has kept of its beginning is not what a run writes.
@@ -188,51 +201,52 @@ def close_unfinished(warehouse: Warehouse, journal: Journal, other_host_hours: i
     """
     with warehouse.connection() as connection:
         # All are judged before one is closed: when one of them lives, none is.
-        dead = [_ended(warehouse, opened, other_host_hours) for opened in opened_runs(connection, journal.entity)]
-        for run in dead:
-            _close(connection, warehouse, journal, run.row)
-        if dead:
-            insert(connection, "fct_run_events", journal.taken())
-        return dead
+        dead = [_dead(warehouse, opened, other_host_hours) for opened in opened_runs(connection, journal.entity)]
+        closed = [(_close(connection, warehouse, journal, run), run.assumed) for run in dead]
+        if closed:
+            journal.write(connection)
+        return closed
 
 
-def _close(connection: Any, warehouse: Warehouse, journal: Journal, row: Row) -> None:
-    """Write what became of the records of a run, and its row, with the counts added."""
-    run_id = row["run_id"]
+def _close(connection: Any, warehouse: Warehouse, journal: Journal, run: Dead) -> RunRow:
+    """Write what became of the records of a run, and its row; return that."""
+    run_id = run.start.run_id
     journal.note("unfinished_run_closed", unfinished_run_id=run_id)
     noted = begun_records(warehouse.path, run_id)
     connection.execute(keep_unknown_query(), [_ENDED, run_id, noted is None, json.dumps(noted or [])])
     connection.execute(keep_not_attempted_query(), [run_id])
-    row |= dict.fromkeys(DELIVERY_COUNTS, 0) | {"stopped_because": _ENDED}
-    row |= {f"{result}_records": records for result, records in _counts(connection, run_id).items()}
-    row["closes"] = row["ready_records"] == sum(row[name] for name in DELIVERY_COUNTS)
+    row = run.start.ended(_counts(connection, run_id), run.end_time, _ENDED)
     insert_run(connection, warehouse.path, row)
+    return row
 
 
-def _ended(warehouse: Warehouse, opened: Row, other_host_hours: int) -> Ended:
+def _dead(warehouse: Warehouse, opened: OpenedRun, other_host_hours: int) -> Dead:
     try:
-        row: Row = json.loads(opened["details"] or "")
-        ready, kept = row["ready_records"], row.pop(PROCESS, None)
+        details = json.loads(opened.details or "")
+        kept = details.pop(PROCESS, None)
         process = None if kept is None else Process.kept(kept)
+        began = datetime.fromisoformat(details["start_time"])
+        # A run of an earlier version has not kept what was added since.
+        names = dict.fromkeys(column.name for column in fields(RunStart))
+        start = RunStart(**names | details | {"run_id": opened.run_id, "start_time": began})
+        # Counts that are no numbers raise here.
+        sum(start.counts(("total_records", *FILE_COUNTS)).values())
     except (ValueError, TypeError, KeyError, AttributeError):
-        ready = process = None
-    if not isinstance(ready, int):
         raise Refused(
-            f"{warehouse.path}: the event posting_started of run {opened['run_id']} is not one that a run writes; "
+            f"{warehouse.path}: the event posting_started of run {opened.run_id} is not one that a run writes; "
             "run: python -m loader audit-verify"
-        )
-    row |= {"run_id": opened["run_id"], "end_time": opened["end_time"]}
-    return Ended(row, _assumed(warehouse, opened, process, other_host_hours) if process else "")
+        ) from None
+    return Dead(start, opened.end_time, _assumed(warehouse, opened, process, other_host_hours) if process else "")
 
 
-def _assumed(warehouse: Warehouse, opened: Row, process: Process, other_host_hours: int) -> str:
+def _assumed(warehouse: Warehouse, opened: OpenedRun, process: Process, other_host_hours: int) -> str:
     """Return that a process is only assumed to be dead, and why; nothing where that is known.
 
     Raises:
         StoppedEarly: it lives, or may.
 
     """
-    lives, run, last = process.lives(), f"{warehouse.path}: run {opened['run_id']}", opened["end_time"]
+    lives, run, last = process.lives(), f"{warehouse.path}: run {opened.run_id}", opened.end_time
     if lives is False:
         return ""
     if lives:
@@ -249,12 +263,9 @@ def _assumed(warehouse: Warehouse, opened: Row, process: Process, other_host_hou
     return f" (assumed: {unseen}, and was silent for over {other_host_hours} h)"
 
 
-def opened_runs(connection: Any, entity: str) -> list[Row]:
-    """Return the runs that began to post and have no end: dead ones, and the one under way, if any is.
-
-    Each has `run_id`, `end_time` (of its last event) and `details`, its row of `fct_runs` so far, as JSON.
-    """
-    return fetch(connection, _OPENED, [entity])
+def opened_runs(connection: Any, entity: str) -> list[OpenedRun]:
+    """Return the runs that began to post and have no end: dead ones, and the one under way, if any is."""
+    return [OpenedRun(**row) for row in fetch(connection, _OPENED, [entity])]
 
 
 def keep_unknown_query() -> str:
@@ -273,8 +284,8 @@ def keep_not_attempted_query() -> str:
     )
 
 
-def carry_over(warehouse: Warehouse, run: Row, card: Card, events: list[Row], *, retry_failed: bool) -> Row | None:
-    """Open the run, and keep what the run before has settled where this one goes on with it; return that one's row.
+def carry_over(warehouse: Warehouse, run: RunStart, card: Card, journal: Journal, *, retry_failed: bool) -> str | None:
+    """Open the run, and keep what the run before has settled where this one goes on with it; return that one's id.
 
     This one goes on when the last one of the same source at the same address left something open. With `retry_failed`
     it does so in any case, and what the API refused stays refused. All of it is one transaction: a run that was opened
@@ -282,27 +293,26 @@ def carry_over(warehouse: Warehouse, run: Row, card: Card, events: list[Row], *,
 
     Args:
         warehouse: where the runs are.
-        run: run_id, address, entity_type and source_sha256 of this run.
+        run: this run.
         card: the entity.
-        events: what opens the run, for `fct_run_events`.
+        journal: has the steps that open the run.
         retry_failed: whether permanent refusals are left as they are too.
 
     """
-    before = warehouse.rows(_BEFORE, [run["address"], run["entity_type"], run["source_sha256"]])
-    goes_on = before and (retry_failed or before[0]["not_attempted_records"] + before[0]["unknown_records"])
+    before = warehouse.rows(_BEFORE, [run.address, run.entity_type, run.source_sha256])
+    goes_on = before and (retry_failed or before[0]["left_open"])
     results = ["created", "exists", *(["failed"] if retry_failed else [])]
     with warehouse.connection() as connection:
-        insert(connection, "fct_run_events", events)
+        journal.write(connection)
         if not goes_on:
             return None
         carried = _CARRY.format(payload=card.payload_model, key=card.key)
-        connection.execute(
-            carried, [run["run_id"], EARLIER_RUN, before[0]["run_id"], run["invocation_id"], in_bulk(results)]
-        )
-    return before[0]
+        earlier = str(before[0]["run_id"])
+        connection.execute(carried, [run.run_id, EARLIER_RUN, earlier, run.invocation_id, in_bulk(results)])
+    return earlier
 
 
-def plan(warehouse: Warehouse, run: Row, card: Card, ahead_seconds: float) -> Plan:
+def plan(warehouse: Warehouse, run: RunStart, card: Card, ahead_seconds: float) -> Plan:
     """Return what is left: first what an earlier answer was lost of, then the others, then what is there already.
 
     `ahead_seconds` is how far the server's clock is ahead of ours, for runs that have not kept it.
@@ -319,11 +329,11 @@ def plan(warehouse: Warehouse, run: Row, card: Card, ahead_seconds: float) -> Pl
         "order by since is null, there, record_number"
     )
     parameters = {
-        "address": run["address"],
-        "entity": run["entity_type"],
+        "address": run.address,
+        "entity": run.entity_type,
         "ahead_seconds": ahead_seconds,
-        "invocation": run["invocation_id"],
-        "run": run["run_id"],
+        "invocation": run.invocation_id,
+        "run": run.run_id,
     }
     for number, is_there, since in warehouse.tuples(query, parameters):
         numbers.append(number)

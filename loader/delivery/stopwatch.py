@@ -44,6 +44,20 @@ class TimeSpent:
         return ", ".join(f"{name} {share} %" for name, share in percent if share)
 
 
+@dataclass(frozen=True)
+class Posting(TimeSpent):
+    """Where the time of posting went, and the requests in it.
+
+    `refused_requests` were answered 429. `requests_per_window` is the limit that the API named, None where it named
+    none. `peak_concurrency` is how many requests were allowed at once at most.
+    """
+
+    requests: int
+    refused_requests: int
+    requests_per_window: int | None
+    peak_concurrency: int
+
+
 class Stopwatch:
     """Counts who waits for what."""
 

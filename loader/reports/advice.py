@@ -166,7 +166,7 @@ def next_step(run: Run, row: Row, rejected: Path) -> str:
     if row["mode"] != IMPORT:
         mode = "--import" if row["mode"] == DRY_RUN else "--dry-run"
         return f"next: {command_line(row, mode, row['source_file'], dialect_flags(run.job.dialect))}"
-    return after_import(row, run.readback)
+    return after_import(row, vars(run.readback) if run.readback else {})
 
 
 def after_import(row: Row, readback: Row) -> str:

@@ -91,8 +91,8 @@ def _page(options: argparse.Namespace, settings: Settings, console: Console, war
     run = find_run(warehouse, options.subject)
     folder = settings.output if options.output is None else Path(options.output)
     inside = options.output is None or folder.is_dir()
-    path = output_path(str(folder / page_name(run)) if inside else options.output)
-    write_page(warehouse, run, path, include_text=options.include_text)
+    path = output_path(str(folder / page_name(vars(run))) if inside else options.output)
+    write_page(warehouse, vars(run), path, include_text=options.include_text)
     return _wrote(console, path)
 
 
@@ -107,7 +107,7 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, wa
         if not files:
             raise
     else:
-        run_id, title = run["run_id"], f"{run['mode']} of {shown(run['source_file'])}"
+        run_id, title = run.run_id, f"{run.mode} of {shown(run.source_file)}"
         files, missing = remake(warehouse, run, folder)
     for text in (f"run {run_id}: {title}", *(f"{shown(file.path)}: {file.state.value}" for file in files), *missing):
         console.line(text)

@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from loader.audit.journal import STATS_COUNTS, event_details
+from loader.audit.journal import STATS_COUNTS, RunRow, event_details
 from loader.card import read_card
 from loader.delivery.resume import POSTING_ENDED
 from loader.landing.spool import ROW_GROUP
@@ -13,7 +13,7 @@ from loader.reports.files import Document, Entries, OutputFile, keep_files, writ
 from loader.reports.records import export_records
 from loader.run.job import IMPORT, VALIDATE_ONLY
 from loader.run.verify import READ_BACK
-from loader.storage.warehouse import Row, Warehouse
+from loader.storage.warehouse import Warehouse
 
 _INVALID = """
     select
@@ -66,7 +66,7 @@ _IMPORTED = """
 """
 
 
-def export_run(warehouse: Warehouse, run_id: str, output: Path) -> list[OutputFile]:
+def export_run(warehouse: Warehouse, run: RunRow, output: Path) -> list[OutputFile]:
     """Write the files of a finished run, and what they are to `audit.fct_output_files`; return them.
 
     Raises:
@@ -74,93 +74,91 @@ def export_run(warehouse: Warehouse, run_id: str, output: Path) -> list[OutputFi
             audit rows are committed already.
 
     """
-    run = warehouse.rows("select * from audit.fct_runs where run_id = ?", [run_id])[0]
     reports = write_reports(warehouse, run, output)
-    keep_files(warehouse, run, reports)
-    records = export_records(warehouse, run, read_card(run["entity_type"]), output)
-    keep_files(warehouse, run, records)
+    keep_files(warehouse, run.run_id, run.entity_type, reports)
+    records = export_records(warehouse, run, read_card(run.entity_type), output)
+    keep_files(warehouse, run.run_id, run.entity_type, records)
     return reports + records
 
 
-def write_reports(warehouse: Warehouse, run: Row, folder: Path) -> list[OutputFile]:
+def write_reports(warehouse: Warehouse, run: RunRow, folder: Path) -> list[OutputFile]:
     """Write the JSON files of a finished run, which are the same bytes whenever they are made; return them.
 
     Every order in them is total, and everything in them is in `audit`, where a finished run gets no further row.
-    `run` is its row of `fct_runs`.
 
     Raises:
         StoppedEarly: a file cannot be written.
 
     """
-    run_id, entity = run["run_id"], run["entity_type"]
+    run_id, entity = run.run_id, run.entity_type
     documents: dict[str, tuple[str, Document]] = {
         "validation": (f"validation_{entity}_{run_id}.json", validation_document(warehouse, run)),
         "stats": (f"stats_{entity}_{run_id}.json", stats_document(run)),
         "audit": (f"audit_{run_id}.json", audit_document(warehouse, run)),
     }
-    if run["mode"] == IMPORT:
+    if run.mode == IMPORT:
         documents["import_summary"] = (f"import_summary_{run_id}.json", import_document(warehouse, run))
     return [write_json(folder / name, document, kind) for kind, (name, document) in documents.items()]
 
 
-def stats_document(run: Row) -> dict[str, Any]:
+def stats_document(run: RunRow) -> dict[str, Any]:
     """Return the counts of a run under the names of the runbook, and the ledger that closes."""
     return {
-        "entity_type": run["entity_type"],
-        "run_id": run["run_id"],
-        "start_time": _iso(run["start_time"]),
-        "end_time": _iso(run["end_time"]),
-        "duration_seconds": run["duration_seconds"],
-        "total_records": run["total_records"],
-        "valid_records": run["ready_records"],
-        "invalid_records": run["invalid_records"] + run["parse_error_records"],
-        "imported_records": run["created_records"],
-        "skipped_records": run["exists_records"],
-        "failed_records": run["failed_records"],
-        "ledger": {name: run[name] for name in STATS_COUNTS} | {"closes": run["closes"]},
+        "entity_type": run.entity_type,
+        "run_id": run.run_id,
+        "start_time": _iso(run.start_time),
+        "end_time": _iso(run.end_time),
+        "duration_seconds": run.duration_seconds,
+        "total_records": run.total_records,
+        "valid_records": run.ready_records,
+        "invalid_records": run.invalid_records + run.parse_error_records,
+        "imported_records": run.created_records,
+        "skipped_records": run.exists_records,
+        "failed_records": run.failed_records,
+        "ledger": run.counts(STATS_COUNTS) | {"closes": run.closes},
     }
 
 
-def validation_document(warehouse: Warehouse, run: Row) -> dict[str, Any]:
+def validation_document(warehouse: Warehouse, run: RunRow) -> dict[str, Any]:
     """Return the validation report of a run: its summary, every invalid record with all its errors, every warning."""
-    of_run, source = {"run_id": run["run_id"]}, {"source_file": run["source_file"]}
-    total, valid = run["total_records"], run["ready_records"]
+    of_run, source = {"run_id": run.run_id}, {"source_file": run.source_file}
+    total, valid = run.total_records, run.ready_records
     return {
-        "run_id": run["run_id"],
-        "entity_type": run["entity_type"],
-        "source": {"file": run["source_file"], "sha256": run["source_sha256"]},
+        "run_id": run.run_id,
+        "entity_type": run.entity_type,
+        "source": {"file": run.source_file, "sha256": run.source_sha256},
         "summary": {
             "total_records": total,
             "valid_records": valid,
-            "invalid_records": run["invalid_records"] + run["parse_error_records"],
-            "warnings": run["warnings"],
+            "invalid_records": run.invalid_records + run.parse_error_records,
+            "warnings": run.warnings,
             "success_rate": round(100 * valid / total, 2),
         },
-        "output_hash": run["output_hash"],
+        "output_hash": run.output_hash,
         "invalid_records": Entries(warehouse.json_texts(_INVALID, of_run | source)),
         "warnings": Entries(warehouse.json_texts(_WARNINGS, of_run | source)),
         "excepted_records": Entries(warehouse.json_texts(_EXCEPTED, of_run)),
     }
 
 
-def audit_document(warehouse: Warehouse, run: Row, at_once: int = _RECORDS_AT_ONCE) -> Entries:
+def audit_document(warehouse: Warehouse, run: RunRow, at_once: int = _RECORDS_AT_ONCE) -> Entries:
     """Return the audit trail of a run in the order of time; changed cells are left out where nothing is to be sent."""
     # As text of the query and not as a parameter, so that DuckDB never works the left out entries out.
-    kept = " and action <> 'record_transformed'" if run["mode"] == VALIDATE_ONLY else ""
+    kept = " and action <> 'record_transformed'" if run.mode == VALIDATE_ONLY else ""
     parts = [_TRAIL.replace("{kept}", kept + part) for part in _trail_parts(warehouse, run, at_once)]
-    return Entries(chain.from_iterable(warehouse.json_texts(part, {"run_id": run["run_id"]}) for part in parts))
+    return Entries(chain.from_iterable(warehouse.json_texts(part, {"run_id": run.run_id}) for part in parts))
 
 
-def _trail_parts(warehouse: Warehouse, run: Row, at_once: int) -> list[str]:
+def _trail_parts(warehouse: Warehouse, run: RunRow, at_once: int) -> list[str]:
     """Return the conditions that divide a long audit trail, in its order: DuckDB lists the changes of a part in memory.
 
     All changes have the time of the validation; there they are in the order of their records.
     """
-    validated = warehouse.rows(_VALIDATED, [run["run_id"]])[0]["event_time"]
-    if validated is None or run["total_records"] <= at_once:
+    validated = warehouse.rows(_VALIDATED, [run.run_id])[0]["event_time"]
+    if validated is None or run.total_records <= at_once:
         return [""]
     at = f"timestamp '{validated}'"
-    ranges = range(1, run["total_records"] + 1, at_once)
+    ranges = range(1, run.total_records + 1, at_once)
     return [
         f" and timestamp < {at}",
         *(f" and timestamp = {at} and row_number between {first} and {first + at_once - 1}" for first in ranges),
@@ -169,26 +167,26 @@ def _trail_parts(warehouse: Warehouse, run: Row, at_once: int) -> list[str]:
     ]
 
 
-def import_document(warehouse: Warehouse, run: Row) -> dict[str, Any]:
+def import_document(warehouse: Warehouse, run: RunRow) -> dict[str, Any]:
     """Return the import summary of a run: its counts and every record with what became of it."""
     requests = "select coalesce(sum(attempts), 0)::bigint as requests from audit.fct_import_records where run_id = ?"
     return {
-        "run_id": run["run_id"],
-        "entity_type": run["entity_type"],
+        "run_id": run.run_id,
+        "entity_type": run.entity_type,
         "stats": stats_document(run),
         "api_summary": {
-            "total": run["ready_records"],
-            "created": run["created_records"],
-            "skipped_exists": run["exists_records"],
-            "failed": run["failed_records"],
-            "unknown": run["unknown_records"],
-            "not_attempted": run["not_attempted_records"],
-            "requests": warehouse.rows(requests, [run["run_id"]])[0]["requests"],
-            "stopped_because": run["stopped_because"],
+            "total": run.ready_records,
+            "created": run.created_records,
+            "skipped_exists": run.exists_records,
+            "failed": run.failed_records,
+            "unknown": run.unknown_records,
+            "not_attempted": run.not_attempted_records,
+            "requests": warehouse.rows(requests, [run.run_id])[0]["requests"],
+            "stopped_because": run.stopped_because,
         },
-        "posting": event_details(warehouse, run["run_id"], POSTING_ENDED),
-        "readback": event_details(warehouse, run["run_id"], READ_BACK),
-        "import_records": Entries(warehouse.json_texts(_IMPORTED, {"run_id": run["run_id"]})),
+        "posting": event_details(warehouse, run.run_id, POSTING_ENDED),
+        "readback": event_details(warehouse, run.run_id, READ_BACK),
+        "import_records": Entries(warehouse.json_texts(_IMPORTED, {"run_id": run.run_id})),
     }
 
 

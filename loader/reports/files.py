@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from loader.audit.journal import now
 from loader.errors import StoppedEarly
 from loader.storage.files import write_file
-from loader.storage.warehouse import Row, Warehouse
+from loader.storage.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def write_whole(kind: str, path: Path, write: Callable[[BinaryIO], int | None]) 
     return OutputFile(kind, path, sha256, size, records, now())
 
 
-def keep_files(warehouse: Warehouse, run: Row, files: Sequence[OutputFile]) -> None:
+def keep_files(warehouse: Warehouse, run_id: str, entity: str, files: Sequence[OutputFile]) -> None:
     """Add the files of a run to `audit.fct_output_files`.
 
     Raises:
@@ -65,7 +65,7 @@ def keep_files(warehouse: Warehouse, run: Row, files: Sequence[OutputFile]) -> N
 
     """
     warehouse.rows("select run_id from audit.fct_output_files limit 0")
-    of_run = {"run_id": run["run_id"], "entity_type": run["entity_type"]}
+    of_run = {"run_id": run_id, "entity_type": entity}
     warehouse.insert("fct_output_files", [of_run | asdict(file) | {"path": str(file.path)} for file in files])
 
 

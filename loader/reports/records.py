@@ -14,12 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from loader.audit.journal import RunRow
 from loader.card import Card
 from loader.errors import StoppedEarly
 from loader.landing.spool import ROW_GROUP
 from loader.landing.sql import EXPORT_COLUMNS, FORMULA, FROM_EXPORT, GUARDED
 from loader.reports.files import OutputFile, write_whole
-from loader.storage.warehouse import Row, Warehouse, copy_csv, fetch
+from loader.storage.warehouse import Warehouse, copy_csv, fetch
 
 # Records that are written at once: several row groups, so that a few cores have something to do. Putting the problems
 # of a record together takes memory that DuckDB does not move to the disk, so of rejected ones there are fewer.
@@ -92,12 +93,12 @@ class _Export:
     range: int
 
 
-def export_records(warehouse: Warehouse, run: Row, card: Card, output: Path) -> list[OutputFile]:
+def export_records(warehouse: Warehouse, run: RunRow, card: Card, output: Path) -> list[OutputFile]:
     """Write `accepted_{entity}_{run_id}.csv` (the valid records) and `rejected_...` (every other one, explained).
 
     Args:
         warehouse: where the run's validation stands.
-        run: the run's row of `audit.fct_runs`.
+        run: the run.
         card: names the columns that the entity knows.
         output: the folder.
 
@@ -110,10 +111,10 @@ def export_records(warehouse: Warehouse, run: Row, card: Card, output: Path) -> 
     with warehouse.connection(read_only=True) as connection:
         totals = fetch(connection, f"select * from validation.int_{entity}_totals")[0]  # noqa: S608 - a card's name
         landed = fetch(connection, f"select * from landing.raw_{entity} limit 1")[0]  # noqa: S608
-        if (totals["invocation_id"], landed["source_sha256"]) != (run["invocation_id"], run["source_sha256"]):
+        if (totals["invocation_id"], landed["source_sha256"]) != (run.invocation_id, run.source_sha256):
             raise _replaced(warehouse.path)
         misplaced = fetch(connection, _DISORDER.format(entity=entity))[0]["misplaced"]
-        counts = [run["ready_records"], run["total_records"] - run["ready_records"]]
+        counts = [run.ready_records, run.total_records - run.ready_records]
         order = _ORDER if misplaced else ""
         exports = _exports(card, totals["source_columns"], order, is_export=landed["is_export"])
         refused = f"set variable refused = ({_REFUSED.format(entity=entity)})"
@@ -122,7 +123,7 @@ def export_records(warehouse: Warehouse, run: Row, card: Card, output: Path) -> 
             session = connection.cursor()
             session.execute(refused, [totals["source_records"]])
             fill = partial(_write, session, output, totals["source_records"], exports[kind], count)
-            path = output / f"{kind}_{entity}_{run['run_id']}.csv"
+            path = output / f"{kind}_{entity}_{run.run_id}.csv"
             return write_whole(kind, path, partial(fill, with_bom=landed["export_with_bom"]))
 
         # Side by side: while a file is hashed and flushed, DuckDB writes the other.

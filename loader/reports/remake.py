@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from loader.audit.journal import RunRow
 from loader.card import read_card
 from loader.errors import GateClosed, StoppedEarly
 from loader.reports.advice import command_line
@@ -50,18 +51,18 @@ class Remade:
         return {"kind": self.kind, "path": str(self.path)} | written | {"state": self.state.name.lower()}
 
 
-def remake(warehouse: Warehouse, run: Row, folder: Path) -> tuple[list[Remade], list[str]]:
+def remake(warehouse: Warehouse, run: RunRow, folder: Path) -> tuple[list[Remade], list[str]]:
     """Write the files of a finished run to a folder; return them, and in words why others cannot be made.
 
     A file of the same name and other contents is never replaced: somebody may be correcting it, or it is the evidence.
-    `run` is its row of `audit.fct_runs`. Nothing is written to `audit`.
+    Nothing is written to `audit`.
 
     Raises:
         StoppedEarly: a file cannot be written.
 
     """
     missing: list[str] = []
-    return _compared(warehouse, run["run_id"], folder, lambda place: _made(warehouse, run, place, missing)), missing
+    return _compared(warehouse, run.run_id, folder, lambda place: _made(warehouse, run, place, missing)), missing
 
 
 def remake_probe(warehouse: Warehouse, run_id: str, folder: Path) -> list[Remade]:
@@ -81,19 +82,19 @@ def _compared(
         raise StoppedEarly(f"{folder}: cannot be written ({error.strerror}); give --output another folder") from error
 
 
-def _made(warehouse: Warehouse, run: Row, folder: Path, missing: list[str]) -> list[OutputFile]:
+def _made(warehouse: Warehouse, run: RunRow, folder: Path, missing: list[str]) -> list[OutputFile]:
     """Return the files that can be made, and add to `missing` why others cannot."""
-    files, probed = write_reports(warehouse, run, folder), _probe_file(warehouse, run["run_id"], folder)
-    kinds = [row["kind"] for row in warehouse.rows(_WRITTEN, [run["run_id"]])]
+    files, probed = write_reports(warehouse, run, folder), _probe_file(warehouse, run.run_id, folder)
+    kinds = [row["kind"] for row in warehouse.rows(_WRITTEN, [run.run_id])]
     if _PROBE in kinds and not probed:
         missing.append("the file of the contract probe cannot be made again: its document was not kept")
     files += probed
     try:
-        return files + export_records(warehouse, run, read_card(run["entity_type"]), folder)
+        return files + export_records(warehouse, run, read_card(run.entity_type), folder)
     except (RecordsReplaced, GateClosed):
         missing.append(
             "the accepted and rejected records cannot be made again, dbt has built something else since; "
-            f"to split the file anew: {command_line(run, '--validate-only', run['source_file'])}"
+            f"to split the file anew: {command_line(vars(run), '--validate-only', run.source_file)}"
         )
         return files
 

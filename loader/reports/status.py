@@ -110,8 +110,8 @@ def _interrupted(runs: dict[str, Row], running: str | None) -> list[Row]:
 
 def _unfinished(connection: Any, runs: dict[str, Row], running: str | None) -> list[Row]:
     """Return the runs that began to post and never ended, without the one that is under way."""
-    opened = [run for entity in entities() for run in opened_runs(connection, entity) if run["run_id"] != running]
-    return [runs[run["run_id"]] | json.loads(run["details"]) | {"end_time": run["end_time"]} for run in opened]
+    opened = [run for entity in entities() for run in opened_runs(connection, entity) if run.run_id != running]
+    return [runs[run.run_id] | json.loads(run.details or "{}") | {"end_time": run.end_time} for run in opened]
 
 
 def _problems(connection: Any, runs: dict[str, Row], running: str | None) -> list[Row]:

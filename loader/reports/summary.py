@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from loader.audit.journal import DELIVERY_COUNTS, FILE_COUNTS
+from loader.audit.journal import DELIVERY_COUNTS, FILE_COUNTS, RunRow
 from loader.console import Console
 from loader.delivery.look_up import CONFIRMED
-from loader.delivery.stopwatch import TimeSpent
 from loader.landing.sql import EXPORT_COLUMNS
 from loader.reports.advice import next_step, shown
 from loader.reports.documents import stats_document
 from loader.reports.files import OutputFile
 from loader.run.job import DRY_RUN, IMPORT, Run
-from loader.storage.warehouse import Row
 
 _NAMED = 5
 _FOUND = """
@@ -23,13 +21,13 @@ _FOUND = """
 
 def print_readback(console: Console, run: Run) -> None:
     """Write the counts, the first records that are not what was sent, and what that means."""
-    if not run.readback:
+    found = run.readback
+    if not found:
         return
-    counts = ", ".join(
-        f"{name.replace('_', ' ')} {run.readback[name]:,}"
-        for name in ("identical", "differs", "not_visible", "not_verified")
+    console.line(
+        f"read back {found.sampled:,} = identical {found.identical:,}, differs {found.differs:,}, "
+        f"not visible {found.not_visible:,}, not verified {found.not_verified:,}"
     )
-    console.line(f"read back {run.readback['sampled']:,} = {counts}")
     _print_named(console, run, "differs", "created records are stored otherwise than they were sent", is_ours=True)
     _print_named(console, run, "not_visible", "created records are not on the platform", is_ours=True)
     if _print_named(console, run, "differs", "records that were there before differ from this file", is_ours=False):
@@ -70,48 +68,49 @@ _PROBLEMS = """
 """
 
 
-def summary_object(run: Run, row: Row, files: Sequence[OutputFile], exit_code: int) -> dict[str, Any]:
+def summary_object(run: Run, row: RunRow, files: Sequence[OutputFile], exit_code: int) -> dict[str, Any]:
     """Return what `--json` prints: the counts of the stats file, the gate, the files, the exit code, the seal."""
     names = ("mode", "environment", "source_file", "output_hash", "warnings", "gate", "stopped_because")
     return (
         stats_document(row)
-        | {name: row[name] for name in names}
+        | {name: getattr(row, name) for name in names}
         | {"files": [str(file.path) for file in files], "exit_code": exit_code}
-        | {"readback": run.readback or None}
+        | {"readback": vars(run.readback) if run.readback else None}
         | {"seal": {"number": run.seal.number, "seal": run.seal.seal} if run.seal else None}
     )
 
 
-def print_summary(console: Console, run: Run, row: Row, files: Sequence[OutputFile]) -> None:
+def print_summary(console: Console, run: Run, row: RunRow, files: Sequence[OutputFile]) -> None:
     """Write the ledger, the problems, the files and the next command."""
-    console.line(f"run {row['run_id']}: {row['mode']} of {shown(row['source_file'])}")
-    console.line(_ledger("records in the file", row["total_records"], row, FILE_COUNTS))
-    if row["mode"] == IMPORT and not run.closed_by:
-        console.line(_ledger("ready", row["ready_records"], row, DELIVERY_COUNTS, _confirmed(run)))
-    console.line("the counts close" if row["closes"] else "THE COUNTS DO NOT CLOSE: report this run")
-    console.line(f"output_hash {row['output_hash']}")
+    console.line(f"run {row.run_id}: {row.mode} of {shown(row.source_file)}")
+    console.line(_ledger("records in the file", row.total_records, row, FILE_COUNTS))
+    if row.mode == IMPORT and not run.closed_by:
+        console.line(_ledger("ready", row.ready_records, row, DELIVERY_COUNTS, _confirmed(run)))
+    console.line("the counts close" if row.closes else "THE COUNTS DO NOT CLOSE: report this run")
+    console.line(f"output_hash {row.output_hash}")
     if run.seal:
         console.line(f"seal {run.seal.number}: {run.seal.seal}")
     _print_source(console, run)
     _print_problems(console, run)
     _print_exceptions(console, run)
-    if row["mode"] == DRY_RUN:
+    if row.mode == DRY_RUN:
         _print_changes(console, run)
-    if row["mode"] == IMPORT:
+    if row.mode == IMPORT:
         _print_refusals(console, run)
         _print_posting(console, run)
         print_readback(console, run)
     for file in files:
         console.line(f"wrote {shown(file.path)}")
     rejected = next(file.path for file in files if file.kind == "rejected")
-    console.line(next_step(run, row, rejected))
+    console.line(next_step(run, vars(row), rejected))
 
 
-def _ledger(name: str, total: int, row: Row, counts: Sequence[str], confirmed: int = 0) -> str:
-    parts = {count: f"{count.removesuffix('_records').replace('_', ' ')} {row[count]:,}" for count in counts}
+def _ledger(title: str, total: int, row: RunRow, names: Sequence[str], confirmed: int = 0) -> str:
+    counts = row.counts(names).items()
+    parts = {name: f"{name.removesuffix('_records').replace('_', ' ')} {count:,}" for name, count in counts}
     if confirmed:
         parts["created_records"] += f" ({confirmed:,} of them confirmed after a lost answer)"
-    return f"{name} {total:,} = {' + '.join(parts.values())}"
+    return f"{title} {total:,} = {' + '.join(parts.values())}"
 
 
 def _confirmed(run: Run) -> int:
@@ -122,16 +121,16 @@ def _confirmed(run: Run) -> int:
 
 def _print_source(console: Console, run: Run) -> None:
     """Say what of the file is no record and no known cell: its blank lines, its other columns, and ours."""
-    if blank := run.totals["source_blank_lines"]:
+    if blank := run.totals.source_blank_lines:
         console.line(f"blank lines in the file, skipped: {blank:,}")
-    if run.totals["is_export"]:
+    if run.totals.is_export:
         console.paragraph(
             f"taken for one of our own CSV files, given back: columns named {', '.join(EXPORT_COLUMNS)} are left out, "
             "and the apostrophe before what a spreadsheet would run is taken away",
             indent=0,
         )
     known = {field.source_column for field in run.job.card.fields}
-    if unknown := [name for name in run.totals["source_columns"] if name not in known]:
+    if unknown := [name for name in run.totals.source_columns if name not in known]:
         names = ", ".join(repr(name[:40]) for name in unknown[:_EXAMPLES])
         columns = ", ".join(field.source_column for field in run.job.card.fields)
         console.line(f"warning: columns of the header that are not known, and not sent: {names}")
@@ -189,13 +188,12 @@ def _print_changes(console: Console, run: Run) -> None:
 
 def _print_posting(console: Console, run: Run) -> None:
     """Say where the time of posting went, and what the API's limits let through."""
-    if not run.posting:
-        return
-    spent = TimeSpent(**{name: value for name, value in run.posting.items() if name.endswith("_seconds")})
-    console.line(
-        f"posting took {spent.total:,.1f} s ({spent.shares()}): {run.posting['requests']:,} requests, "
-        f"{run.posting['refused_requests']:,} of them refused (429), at most {run.posting['peak_concurrency']} at once"
-    )
+    posting = run.posting
+    if posting:
+        console.line(
+            f"posting took {posting.total:,.1f} s ({posting.shares()}): {posting.requests:,} requests, "
+            f"{posting.refused_requests:,} of them refused (429), at most {posting.peak_concurrency} at once"
+        )
 
 
 def _print_refusals(console: Console, run: Run) -> None:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from loader.audit.journal import operator
+from loader.audit.journal import RunRow, operator
 from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused, StoppedEarly
 from loader.landing.dialect import dialect_variables
 from loader.landing.source import check_source
@@ -11,14 +11,13 @@ from loader.run.dbt import Build, dbt_build
 from loader.run.gate import check_gate
 from loader.run.job import VALIDATE_ONLY, Run
 from loader.run.ledger import close_run, keep_refusal
-from loader.run.payload import REPLACED, gate_facts, keep_validation, totals
+from loader.run.payload import REPLACED, Totals, gate_facts, keep_validation, totals
 from loader.run.post import close_dead_runs, post
 from loader.run.verify import read_back
 from loader.steps import Step, step
-from loader.storage.warehouse import Row
 
 
-def execute(run: Run) -> Row:
+def execute(run: Run) -> RunRow:
     """Carry the run out and return its row of `audit.fct_runs`.
 
     The caller holds the run lock.
@@ -77,20 +76,20 @@ def _prepare(run: Run) -> None:
     run.totals = totals(run.warehouse, job.card.entity)
     if build:
         _check_own(build, run.totals)
-    run.journal.source_hash = run.totals["source_sha256"]
-    run.journal.note("validated", output_hash=run.totals["output_hash"], ready_records=run.totals["ready_records"])
+    run.journal.source_hash = run.totals.source_sha256
+    run.journal.note("validated", output_hash=run.totals.output_hash, ready_records=run.totals.ready_records)
     # A validation sends nothing: what staging changed stands in `validation` until the next build, and is not kept.
     with step(Step.KEEP_VALIDATION):
         fields = () if job.mode == VALIDATE_ONLY else [field.name for field in job.card.fields]
-        keep_validation(run.warehouse, run.journal, run.totals["invocation_id"], fields)
+        keep_validation(run.warehouse, run.journal, run.totals.invocation_id, fields)
     _judge_gate(run)
 
 
-def _check_own(build: Build, found: Row) -> None:
+def _check_own(build: Build, found: Totals) -> None:
     """Raise StoppedEarly when the last validation is not that of our own dbt, of the very file that was scanned."""
-    if (found["invocation_id"], found["source_sha256"]) != (build.invocation_id, build.source_sha256):
+    if (found.invocation_id, found.source_sha256) != (build.invocation_id, build.source_sha256):
         raise StoppedEarly(
-            f"the database has dbt's build {found['invocation_id']} of {found['source_file']}, not this run's own "
+            f"the database has dbt's build {found.invocation_id} of {found.source_file}, not this run's own "
             f"{build.invocation_id}: another dbt invocation came between; nothing was posted, run the command again"
         )
 
@@ -122,11 +121,11 @@ def _refusal(run: Run, build: Build) -> str:
 
 def _judge_gate(run: Run) -> None:
     facts = gate_facts(run.warehouse, run.job.card, run.totals)
-    if run.job.source and facts.last_attempt_by != run.totals["invocation_id"]:
+    if run.job.source and facts.last_attempt_by != run.totals.invocation_id:
         raise StoppedEarly(f"{REPLACED}; nothing was posted: run the same command again")
     try:
         check_gate(facts, sends=run.job.target is not None)
-        run.journal.note("gate_opened", invocation_id=run.totals["invocation_id"])
+        run.journal.note("gate_opened", invocation_id=run.totals.invocation_id)
     except (GateClosed, RecordsRefused) as error:
         run.closed_by = error
         run.journal.note("gate_closed", reason=str(error))

@@ -14,11 +14,14 @@ from loader.card import Card
 from loader.config import Settings
 from loader.console import Console
 from loader.delivery.pace import Pace
+from loader.delivery.readback import ReadBack
+from loader.delivery.stopwatch import Posting
 from loader.delivery.verdict import Result
 from loader.errors import GateClosed, RecordsRefused
 from loader.landing.dialect import Dialect
+from loader.run.payload import Totals
 from loader.run.signals import Signals
-from loader.storage.warehouse import Row, Warehouse
+from loader.storage.warehouse import Warehouse
 
 VALIDATE_ONLY, DRY_RUN, IMPORT = "validate-only", "dry-run", "import"
 
@@ -62,7 +65,7 @@ class Job:
 class Run:
     """One run under way. `results` grows with every settled record.
 
-    `posting` says where the time of posting went, `readback` has the counts of `--verify`, `seal` is the last one of
+    `totals` are there once dbt has validated the file. `closed_by` is what closed the gate. `seal` is the last one of
     the audit trail once the run is sealed.
     """
 
@@ -73,12 +76,12 @@ class Run:
     journal: Journal
     pace: Pace
     started: datetime = field(default_factory=now)
-    totals: Row = field(default_factory=dict)
+    totals: Totals = field(init=False)
     closed_by: GateClosed | RecordsRefused | None = None
     results: Counter[Result] = field(default_factory=Counter)
     signals: Signals = field(default_factory=Signals)
-    posting: Row = field(default_factory=dict)
-    readback: Row = field(default_factory=dict)
+    posting: Posting | None = None
+    readback: ReadBack | None = None
     seal: Seal | None = None
 
     @property

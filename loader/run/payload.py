@@ -1,14 +1,15 @@
 """Reads and keeps what dbt has built."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
-from loader.audit.journal import Journal
+from loader.audit.journal import Journal, Validated
 from loader.card import Card, Field
-from loader.delivery.record import PayloadRecord, payload_record
+from loader.delivery.record import PayloadRecord
 from loader.errors import GateClosed, StoppedEarly
 from loader.run.gate import GateFacts, NodeResult
-from loader.storage.warehouse import NUMBERS, Row, Warehouse, fetch, in_bulk, insert
+from loader.storage.warehouse import NUMBERS, Row, Warehouse, fetch, in_bulk
 
 REPLACED = "another dbt invocation has replaced what this run has validated"
 
@@ -36,12 +37,23 @@ _COPIED = {
 }
 
 
-def totals(warehouse: Warehouse, entity: str) -> Row:
-    """Return the counts of the last build: the row of `validation.int_<entity>_totals`."""
-    found = warehouse.rows(f"select * from validation.int_{entity}_totals")  # noqa: S608 - the entity has a card
+@dataclass(frozen=True)
+class Totals(Validated):
+    """The row of `validation.int_<entity>_totals`: what a build has found in its file."""
+
+    source_columns: list[str]
+    source_records: int
+    source_blank_lines: int
+    is_export: bool
+
+
+def totals(warehouse: Warehouse, entity: str) -> Totals:
+    """Return the counts of the last build."""
+    names = ", ".join(column.name for column in fields(Totals))
+    found = warehouse.rows(f"select {names} from validation.int_{entity}_totals")  # noqa: S608 - the entity has a card
     if not found:
         raise GateClosed(f"{warehouse.path}: nothing has been validated yet; run: dbt build")
-    return found[0]
+    return Totals(**found[0])
 
 
 def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, changed: Sequence[str]) -> None:
@@ -61,8 +73,7 @@ def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, 
         _copy(connection, journal, "fct_issues")
         for name in changed:
             _copy(connection, journal, "fct_changes", f"where field = '{name}'")
-        if events := journal.taken():
-            insert(connection, "fct_run_events", events)
+        journal.write(connection)
 
 
 def _copy(connection: Any, journal: Journal, table: str, condition: str = "") -> None:
@@ -74,9 +85,9 @@ def _copy(connection: Any, journal: Journal, table: str, condition: str = "") ->
     )
 
 
-def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
-    """Return what the gate judges by, read in one transaction; `validated` is the row of `totals`."""
-    refused_records = validated["invalid_records"] + validated["parse_error_records"]
+def gate_facts(warehouse: Warehouse, card: Card, validated: Totals) -> GateFacts:
+    """Return what the gate judges by, read in one transaction."""
+    refused_records = validated.invalid_records + validated.parse_error_records
     relation = f"payload.{card.payload_model}"
     with warehouse.connection(read_only=True) as connection:
         built = fetch(
@@ -109,7 +120,7 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Row) -> GateFacts:
     return GateFacts(
         is_built=True,
         digest=found["digest"] if found else None,
-        invocation_ids=(validated["invocation_id"], *(found["invocation_ids"] if found else ())),
+        invocation_ids=(validated.invocation_id, *(found["invocation_ids"] if found else ())),
         built_by=tested[0]["invocation_id"] if tested else None,
         last_attempt_by=results[0]["invocation_id"] if results else None,
         tested_digest=tested[0]["digest"] if tested else None,
@@ -135,12 +146,18 @@ def _as_published(field: Field) -> Row:
 
 def read_batch(warehouse: Warehouse, card: Card, invocation_id: str, numbers: Sequence[int]) -> list[PayloadRecord]:
     """Return the payload records with these numbers, in their order, of the invocation that was tested."""
-    fields = [field.name for field in card.fields]
-    names = ", ".join(f'"{name}"' for name in fields)
+    sent = [field.name for field in card.fields]
+    names = ", ".join(f'"{name}"' for name in sent)
     rows = warehouse.rows(
         f"select record_number, line_number, record_hash, {names} from payload.{card.payload_model} "  # noqa: S608
         f"where invocation_id = ? and record_number between ? and ? and record_number in (select unnest({NUMBERS}))",
         [invocation_id, min(numbers), max(numbers), in_bulk(numbers)],
     )
-    found = {row["record_number"]: row for row in rows}
-    return [payload_record(found[number], fields, card.key) for number in numbers if number in found]
+    found = {row["record_number"]: _record(row, sent, card.key) for row in rows}
+    return [found[number] for number in numbers if number in found]
+
+
+def _record(row: Row, sent: Sequence[str], key: str) -> PayloadRecord:
+    """Return the record of one row; fields that are null are left out of the body, not sent as null."""
+    body = {field: row[field] for field in sent if row[field] is not None}
+    return PayloadRecord(row["record_number"], row["line_number"], row["record_hash"], row[key], body)

@@ -22,10 +22,11 @@ from loader.delivery.resume import (
     counts,
     plan,
 )
+from loader.delivery.stopwatch import Posting
 from loader.delivery.verdict import Result
 from loader.delivery.workers import Route, Workers
 from loader.run.job import Run, Target
-from loader.run.ledger import commit_intents, commit_outcomes, opened_row
+from loader.run.ledger import commit_intents, commit_outcomes, run_start
 from loader.run.payload import REPLACED, read_batch
 from loader.steps import Step, step
 from loader.storage.process import Process
@@ -39,10 +40,10 @@ def close_dead_runs(run: Run) -> None:
 
     """
     with step(Step.CLOSE_UNFINISHED):
-        for dead in close_unfinished(run.warehouse, run.journal, run.settings.other_host_hours):
+        for row, assumed in close_unfinished(run.warehouse, run.journal, run.settings.other_host_hours):
             run.console.notice(
-                f"run {dead.row['run_id']} ended without finishing{dead.assumed}: {dead.row['unknown_records']} "
-                f"unknown, {dead.row['not_attempted_records']} not attempted; what is unknown is settled first"
+                f"run {row.run_id} ended without finishing{assumed}: {row.unknown_records} unknown, "
+                f"{row.not_attempted_records} not attempted; what is unknown is settled first"
             )
 
 
@@ -55,8 +56,8 @@ def post(run: Run, target: Target) -> None:
 
 
 def _deliver(run: Run, target: Target, left: Plan, route: Route) -> None:
-    memory = Memory(run.warehouse, run.pace, opened_row(run), route)
-    total, done = run.totals["ready_records"], run.results.total()
+    memory = Memory(run.warehouse, run.pace, run_start(run), route)
+    total, done = run.totals.ready_records, run.results.total()
     text = f"posting to {run.job.environment}"
     with run.console.progress(text, total, done, lambda: run.pace.spent().shares()) as advance:
 
@@ -71,30 +72,30 @@ def _deliver(run: Run, target: Target, left: Plan, route: Route) -> None:
                 with step(Step.COMMIT_OUTCOMES):
                     commit_outcomes(run.warehouse, run.journal, outcomes)
                 memory.keep()
-    run.posting = {
-        **asdict(run.pace.spent()),
-        "requests": run.pace.requests,
-        "refused_requests": run.pace.refused,
-        "requests_per_window": run.pace.requests_per_window,
-        "peak_concurrency": run.pace.peak_concurrency,
-    }
-    run.journal.note(POSTING_ENDED, **run.posting)
+    run.posting = Posting(
+        **vars(run.pace.spent()),
+        requests=run.pace.requests,
+        refused_requests=run.pace.refused,
+        requests_per_window=run.pace.requests_per_window,
+        peak_concurrency=run.pace.peak_concurrency,
+    )
+    run.journal.note(POSTING_ENDED, **vars(run.posting))
 
 
 def _prepared(run: Run, target: Target) -> Plan:
-    row, warehouse = opened_row(run), run.warehouse
+    start, warehouse = run_start(run), run.warehouse
     # The probe's answers have told it.
     ahead = target.api.server_clock.ahead
     ahead_seconds = ahead.total_seconds() if ahead is not None else 0.0
     run.journal.note(SERVER_CLOCK, ahead_seconds=ahead_seconds)
-    run.journal.note(POSTING_STARTED, **row, **{PROCESS: asdict(Process.this())})
+    run.journal.note(POSTING_STARTED, **vars(start), **{PROCESS: asdict(Process.this())})
     with step(Step.CARRY_OVER):
-        before = carry_over(warehouse, row, run.job.card, run.journal.taken(), retry_failed=run.job.retry_failed)
+        before = carry_over(warehouse, start, run.job.card, run.journal, retry_failed=run.job.retry_failed)
     run.results.update({Result(name): records for name, records in counts(warehouse, run.run_id).items()})
     if before:
-        run.console.notice(f"goes on with run {before['run_id']}: {run.results.total()} records are settled by it")
-    left = plan(warehouse, row, run.job.card, ahead_seconds)
-    if run.results.total() + len(left.numbers) != run.totals["ready_records"]:
+        run.console.notice(f"goes on with run {before}: {run.results.total()} records are settled by it")
+    left = plan(warehouse, start, run.job.card, ahead_seconds)
+    if run.results.total() + len(left.numbers) != run.totals.ready_records:
         run.pace.stop(REPLACED)
     return left
 
@@ -123,7 +124,7 @@ def _intended(run: Run, left: Plan) -> Iterator[list[PayloadRecord]]:
 
 def _read(run: Run, batch: list[int]) -> list[PayloadRecord]:
     """Return the records with these numbers, or none, and stop the run, when they are not there any more."""
-    records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], batch)
+    records = read_batch(run.warehouse, run.job.card, run.totals.invocation_id, batch)
     if len(records) == len(batch):
         return records
     run.pace.stop(REPLACED)

@@ -12,14 +12,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from loader.audit.journal import now
 from loader.console import Advance
 from loader.delivery.pace import Pace
-from loader.delivery.readback import PAGE_RECORDS, Listing, Proof, differing_fields, search_text, with_reference
+from loader.delivery.readback import (
+    PAGE_RECORDS,
+    Listing,
+    Proof,
+    ReadBack,
+    differing_fields,
+    search_text,
+    with_reference,
+)
 from loader.delivery.record import PayloadRecord
-from loader.delivery.verdict import Result
 from loader.run.job import Run, Target
 from loader.run.payload import REPLACED, read_batch
 from loader.steps import Step, step
@@ -30,7 +37,18 @@ READ_BACK = "read_back"
 _WORTH_A_PAGE = 2
 _MAX_SEARCH_PAGES = 20
 Item = Mapping[str, Any]
-Wanted = dict[str, Row]
+
+
+class _Candidate(NamedTuple):
+    """A record to read back; `is_ours`: what is on the platform has to be what was sent."""
+
+    record_number: int
+    reference_number: str
+    result: str
+    is_ours: bool
+
+
+Wanted = dict[str, _Candidate]
 
 # Ours is what this run created, or the run that it goes on with: only of those must reading back find what was sent.
 _CANDIDATES = """
@@ -59,24 +77,25 @@ def read_back(run: Run, target: Target) -> None:
             verifier.carry_out(advance)
     if pace.reason:
         run.pace.stop(pace.reason)
-    unproven = verifier.unproven + sum(row["is_ours"] for row in wanted.values())
-    run.readback = {
-        "sampled": sampled,
-        **{proof.value: verifier.proofs[proof] for proof in Proof},
-        "not_verified": len(wanted),
-        "unproven": unproven,
-    }
-    run.journal.note(READ_BACK, **run.readback)
+    run.readback = ReadBack(
+        sampled,
+        identical=verifier.proofs[Proof.IDENTICAL],
+        differs=verifier.proofs[Proof.DIFFERS],
+        not_visible=verifier.proofs[Proof.NOT_VISIBLE],
+        not_verified=len(wanted),
+        unproven=verifier.unproven + sum(row.is_ours for row in wanted.values()),
+    )
+    run.journal.note(READ_BACK, **vars(run.readback))
 
 
 def _wanted(run: Run, target: Target) -> Wanted:
     """Return the records to read back by their references: all, or a sample that is the same for the same run."""
-    candidates = run.warehouse.rows(_CANDIDATES, [target.address, run.run_id])
+    candidates = [_Candidate(*row) for row in run.warehouse.tuples(_CANDIDATES, [target.address, run.run_id])]
     size = run.job.verify_sample
     if size is not None and size < len(candidates):
         candidates = random.Random(run.run_id).sample(candidates, size)  # noqa: S311 - repeatable, not secret
-        candidates.sort(key=lambda row: row["record_number"])
-    return {row["reference_number"]: row for row in candidates}
+        candidates.sort()
+    return {candidate.reference_number: candidate for candidate in candidates}
 
 
 class _Verifier:
@@ -154,8 +173,8 @@ class _Verifier:
         run = self._run
         if not references:
             return []
-        numbers = [self._wanted[reference]["record_number"] for reference in references]
-        records = read_batch(run.warehouse, run.job.card, run.totals["invocation_id"], numbers)
+        numbers = [self._wanted[reference].record_number for reference in references]
+        records = read_batch(run.warehouse, run.job.card, run.totals.invocation_id, numbers)
         if len(records) == len(numbers):
             return records
         self._pace.stop(REPLACED)
@@ -167,15 +186,15 @@ class _Verifier:
         proof = Proof.NOT_VISIBLE if stored is None else Proof.DIFFERS if fields else Proof.IDENTICAL
         wanted = self._wanted.pop(record.reference_number)
         self.proofs[proof] += 1
-        self.unproven += wanted["is_ours"] and proof is not Proof.IDENTICAL
+        self.unproven += wanted.is_ours and proof is not Proof.IDENTICAL
         return {
             "run_id": self._run.run_id,
             "entity_type": self._run.job.card.entity,
             "record_number": record.record_number,
             "line_number": record.line_number,
             "reference_number": record.reference_number,
-            "result": Result(wanted["result"]).value,
-            "is_ours": wanted["is_ours"],
+            "result": wanted.result,
+            "is_ours": wanted.is_ours,
             "verdict": proof.value,
             "differing_fields": ", ".join(fields) or None,
             "status_code": self._listing.status,

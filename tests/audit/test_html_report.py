@@ -110,7 +110,7 @@ def test_a_gate_is_told_by_what_closed_it_and_whole(home: Home):
     assert next_words(by_change, {}) == by_change["gate"]
     reason = "gate closed: " + "a long name of a test, " * 20 + "then run: dbt build"
     warehouse = Warehouse(home.database, 1, print)
-    quiet = find_run(warehouse, "quiet") | {"gate": reason, "exit_code": 2}
+    quiet = vars(find_run(warehouse, "quiet")) | {"gate": reason, "exit_code": 2}
     assert "then run: dbt build." in page(warehouse, quiet, include_text=False)
 
 

@@ -234,10 +234,7 @@ def asleep() -> Iterator[int]:
 
 def keep(home: Home, change: Callable[[Any], Any]) -> None:
     """Change the process that the killed run has kept with its `posting_started`."""
-    ((text,),) = home.query(f"select details from audit.fct_run_events {EVENT}")  # noqa: S608
-    details = json.loads(text)
-    details["process"] = change(details["process"])
-    home.query(f"update audit.fct_run_events set details = ? {EVENT}", json.dumps(details))  # noqa: S608
+    change_beginning(home, lambda details: details.update(process=change(details["process"])))
 
 
 def keep_process(home: Home, **changed: object) -> None:
@@ -299,6 +296,7 @@ def test_how_long_silence_is_waited_for_is_a_setting(dead: Home):
 
 def test_a_run_of_an_earlier_version_is_closed_as_before(dead: Home):
     keep(dead, lambda _: None)
+    change_beginning(dead, lambda details: details.pop("batch_size"))
     done = dead.loader("--import")
     assert (done.returncode, "ended without finishing: 2 unknown" in done.stderr) == (0, True), done.stderr
     accounted(dead)
@@ -310,6 +308,37 @@ def test_a_process_that_no_run_writes_is_refused(dead: Home, process: object):
     keep(dead, lambda kept: kept | process if is_part else process)
     done = dead.loader("--import")
     assert (done.returncode, "is not one that a run writes" in done.stderr) == (2, True), done.stderr
+
+
+def change_beginning(home: Home, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what the killed run has kept with its `posting_started`."""
+    ((text,),) = home.query(f"select details from audit.fct_run_events {EVENT}")  # noqa: S608
+    details = json.loads(text)
+    change(details)
+    home.query(f"update audit.fct_run_events set details = ? {EVENT}", json.dumps(details))  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda details: details.pop("ready_records"), id="less"),
+        pytest.param(lambda details: details.update(more=1), id="more"),
+        pytest.param(lambda details: details.update(invalid_records="none"), id="no-number"),
+        pytest.param(lambda details: details.update(start_time="yesterday"), id="no-time"),
+    ],
+)
+def test_a_beginning_that_no_run_writes_is_refused(dead: Home, change: Callable[[dict[str, Any]], object]):
+    change_beginning(dead, change)
+    done = dead.loader("--import")
+    assert (done.returncode, "is not one that a run writes" in done.stderr) == (2, True), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert dead.query("select count(*) from audit.fct_runs") == [(0,)]
+
+
+def test_a_killed_run_whose_file_does_not_add_up_does_not_close(dead: Home):
+    change_beginning(dead, lambda details: details.update(invalid_records=3))
+    assert dead.loader("--import").returncode == 0
+    assert dead.query("select closes from audit.fct_runs order by start_time") == [(False,), (True,)]
 
 
 def test_a_run_that_another_one_has_closed_keeps_no_second_outcome(home: Home, posting: ForkServerProcess):

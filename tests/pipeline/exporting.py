@@ -3,12 +3,14 @@
 import csv
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 import pytest
 
+from loader.audit.journal import RunRow
 from loader.card import Card, Field
 from loader.landing.land import land
 from loader.landing.sql import FORMULA
@@ -65,9 +67,10 @@ def exported(
         (ready,) = session.execute(
             "select count(*) from validation.int_incident_records where status = 'valid'"
         ).fetchone() or (0,)
-    run = {"run_id": "R", "entity_type": "incident", "invocation_id": options.pop("invocation_id", "built")}
-    run |= {"source_sha256": rows[0]["source_sha256"], "total_records": len(rows), "ready_records": ready}
-    files = export_records(Warehouse(database, 1, print), run, card, folder / "out", **options)
+    row: dict[str, Any] = dict.fromkeys(column.name for column in fields(RunRow))
+    row |= {"run_id": "R", "entity_type": "incident", "invocation_id": options.pop("invocation_id", "built")}
+    row |= {"source_sha256": rows[0]["source_sha256"], "total_records": len(rows), "ready_records": ready}
+    files = export_records(Warehouse(database, 1, print), RunRow(**row), card, folder / "out", **options)
     refused = {at for at, row in enumerate(rows, 1) if row["parse_error"] or at % every == 0}
     return Export(files[0].path, files[1].path, table_of(rows, card), refused)
 
