@@ -215,7 +215,7 @@ def _close(connection: Any, warehouse: Warehouse, journal: Journal, run: Dead) -
     noted = begun_records(warehouse.path, run_id)
     connection.execute(keep_unknown_query(), [_ENDED, run_id, noted is None, json.dumps(noted or [])])
     connection.execute(keep_not_attempted_query(), [run_id])
-    row = run.start.ended(_counts(connection, run_id), run.end_time, _ENDED)
+    row = run.start.ended(counts(connection, run_id), run.end_time, _ENDED)
     insert_run(connection, warehouse.path, row)
     return row
 
@@ -343,12 +343,7 @@ def plan(warehouse: Warehouse, run: RunStart, card: Card, ahead_seconds: float) 
     return Plan(numbers, in_doubt, there)
 
 
-def counts(warehouse: Warehouse, run_id: str) -> dict[str, int]:
+def counts(connection: Any, run_id: str) -> dict[str, int]:
     """Return the results of a run that are kept already, with their numbers of records."""
-    with warehouse.connection(read_only=True) as connection:
-        return _counts(connection, run_id)
-
-
-def _counts(connection: Any, run_id: str) -> dict[str, int]:
     query = "select result, count(*) as records from audit.fct_import_records where run_id = ? group by result"
     return {row["result"]: row["records"] for row in fetch(connection, query, [run_id])}

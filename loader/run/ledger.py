@@ -115,16 +115,8 @@ def _of(journal: Journal, record: PayloadRecord) -> Row:
 
 
 def _row(journal: Journal, outcome: Outcome) -> Row:
-    return _of(journal, outcome.record) | {
-        "result": outcome.result.value,
-        "confirmed_by": outcome.confirmed_by,
-        "status_code": outcome.status_code,
-        "attempts": outcome.attempts,
-        "response_time_ms": outcome.response_time_ms,
-        "api_id": outcome.api_id,
-        "error_message": outcome.error_message,
-        "attempted_at": outcome.attempted_at,
-    }
+    known = {name: value for name, value in vars(outcome).items() if name not in ("record", "tried")}
+    return _of(journal, outcome.record) | known | {"result": outcome.result.value}
 
 
 def _attempts(journal: Journal, outcome: Outcome) -> list[Row]:

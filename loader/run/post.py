@@ -91,7 +91,8 @@ def _prepared(run: Run, target: Target) -> Plan:
     run.journal.note(POSTING_STARTED, **vars(start), **{PROCESS: asdict(Process.this())})
     with step(Step.CARRY_OVER):
         before = carry_over(warehouse, start, run.job.card, run.journal, retry_failed=run.job.retry_failed)
-    run.results.update({Result(name): records for name, records in counts(warehouse, run.run_id).items()})
+    with warehouse.connection(read_only=True) as connection:
+        run.results.update({Result(name): records for name, records in counts(connection, run.run_id).items()})
     if before:
         run.console.notice(f"goes on with run {before}: {run.results.total()} records are settled by it")
     left = plan(warehouse, start, run.job.card, ahead_seconds)
