@@ -131,11 +131,11 @@ def operator() -> str:
     return f"{user}@{os.uname().nodename}"
 
 
-def event_details(warehouse: Warehouse, run_id: str, action: str) -> Row | None:
-    """Return the details of a step of a run; None when the run has not done it."""
+def event_details(warehouse: Warehouse, run_id: str, action: str) -> dict[str, Any] | None:
+    """Return the details of a step of a run as JSON has them; None when the run has not done it."""
     query = "select details from audit.fct_run_events where run_id = ? and action = ? order by event_time limit 1"
     events = warehouse.rows(query, [run_id, action])
-    details: Row | None = json.loads(events[0]["details"]) if events else None
+    details: dict[str, Any] | None = json.loads(events[0]["details"]) if events else None
     return details
 
 
