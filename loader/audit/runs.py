@@ -1,6 +1,6 @@
 """The runs that the audit trail knows, finished or not, and the last dbt build, which no run may have seen yet."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from loader.audit.journal import RunRow
 from loader.errors import Refused
 from loader.storage.lock import lock_path, running_process
-from loader.storage.warehouse import Row, Warehouse, fetch
+from loader.storage.warehouse import Warehouse, fetch
 
 LAST = "last"
 _NAMED = 3
@@ -119,18 +119,53 @@ _RUNS = """
 """
 
 
-def read_runs(connection: Any) -> dict[str, Row]:
+@dataclass(frozen=True)
+class KnownRun:
+    """What the audit trail knows of a run, finished or not; without an id it is a dbt build that no run has read.
+
+    `gate` is `open`, or what closed it. `refused` says why the run came to nothing. `process` is the one that carries
+    the run out, None unless it is under way. The times are UTC.
+    """
+
+    run_id: str | None
+    mode: str | None
+    entity_type: str
+    environment: str | None
+    source_file: str | None
+    source_sha256: str | None
+    invocation_id: str | None
+    address: str | None = None
+    is_closed: bool = True
+    has_posted: bool = False
+    start_time: datetime | None = None
+    gate: str = "open"
+    stopped_because: str | None = None
+    exit_code: int | None = None
+    refused: str | None = None
+    operator: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    process: int | None = None
+
+
+def read_runs(connection: Any) -> dict[str, KnownRun]:
     """Return all runs by their id, in the order in which they were written."""
-    return {run["run_id"]: run for run in fetch(connection, _RUNS)}
+    return {run["run_id"]: KnownRun(**run) for run in fetch(connection, _RUNS)}
 
 
-def under_way(runs: dict[str, Row], database: Path) -> tuple[int | None, Row | None]:
+def known_run(warehouse: Warehouse, run_id: str) -> KnownRun:
+    """Return what is known of one run that has written anything to `audit`."""
+    with warehouse.connection(read_only=True) as connection:
+        return read_runs(connection)[run_id]
+
+
+def under_way(runs: dict[str, KnownRun], database: Path) -> tuple[int | None, KnownRun | None]:
     """Return the process that is at work on the database, and its run, None where that has not written anything yet.
 
     The run is the last one that began, and it began after its process took the lock: a dead one is older.
     """
     process, last = running_process(database), next(reversed(runs.values()), None)
-    if not process or not last or last["is_closed"] or last["start_time"] is None:
+    if not process or not last or last.is_closed or last.start_time is None:
         return process, None
     taken = datetime.fromtimestamp(lock_path(database).stat().st_mtime, UTC)
-    return process, last if last["start_time"] >= taken.replace(tzinfo=None) else None
+    return process, last if last.start_time >= taken.replace(tzinfo=None) else None

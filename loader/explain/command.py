@@ -2,21 +2,19 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
-from loader.audit.runs import under_way
 from loader.card import read_card
 from loader.command import OneLineParser, guarded
 from loader.config import load_settings
 from loader.console import Page
 from loader.errors import OK, NotFound
-from loader.explain.find import Trail, find, open_trail
-from loader.explain.story import read_sources, standing, tell
+from loader.explain.story import Sighting, Story, Told, read_story
 from loader.explain.text import print_story
 from loader.explain.verdict import latest, next_step, verdict
 from loader.reports.advice import counted, shown
-from loader.storage.warehouse import Row, Warehouse
+from loader.storage.warehouse import Warehouse
 
 _NEWEST = 5
 _EPILOG = """\
@@ -58,38 +56,18 @@ def _main(options: argparse.Namespace) -> int:
         read_card(options.entity_type)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
     try:
-        sightings, kept, at = _read(warehouse, options)
-        read_sources(_with(at, kept))
-        line_note = _line_note(options.record, at) if at else ""
+        newest = None if options.all else _NEWEST
+        story = read_story(warehouse, options.record, options.entity_type, options.run, newest)
+        line_note = _line_note(options.record, story.at) if story.at else ""
     except NotFound as error:
         console.summary({"asked": options.record, "found": False, "reason": str(error)})
         raise
-    last = latest(sightings, at)
-    step, earlier = next_step(sightings, last), sightings.index(kept[0])
-    left_out = _left_out(len(sightings) - len(kept), of_other_runs=options.run is not None)
-    print_story(console, options.record + line_note, kept, last, left_out, step)
-    console.summary(_story(options.record, warehouse, last, kept, earlier) | {"next": step})
+    last = latest(story.sightings, story.at.seen if story.at else None)
+    step = next_step(story.sightings, last)
+    left_out = _left_out(len(story.sightings) - len(story.told), of_other_runs=options.run is not None)
+    print_story(console, options.record + line_note, story.told, last, left_out, step)
+    console.summary(_document(options.record, warehouse, story, last) | {"next": str(step)})
     return OK
-
-
-def _read(warehouse: Warehouse, options: argparse.Namespace) -> tuple[list[Row], list[Row], Row | None]:
-    """Return all sightings of the record, oldest first, those to be shown, and the one whose line was named."""
-    with warehouse.connection(read_only=True) as connection:
-        trail = open_trail(connection, warehouse, options.entity_type, options.run)
-        _note_running(trail)
-        sightings, at = _found(trail, options.record)
-        kept = _kept(sightings, options)
-        tell(trail, _with(at, kept))
-    return sightings, kept, at
-
-
-def _kept(sightings: list[Row], options: argparse.Namespace) -> list[Row]:
-    """Return the sightings to be shown; a run can have several, one for each line that repeats the record."""
-    if options.run is not None:
-        return [seen for seen in sightings if seen["run_id"] == options.run]
-    runs = list(dict.fromkeys(seen["run_id"] for seen in sightings))
-    newest = runs if options.all else runs[-_NEWEST:]
-    return [seen for seen in sightings if seen["run_id"] in newest]
 
 
 def _left_out(sightings: int, *, of_other_runs: bool) -> str:
@@ -100,64 +78,38 @@ def _left_out(sightings: int, *, of_other_runs: bool) -> str:
     return f"{counted(sightings, 'earlier sighting')} left out; --all shows them"
 
 
-def _with(at: Row | None, kept: list[Row]) -> list[Row]:
-    return kept if at is None or any(seen is at for seen in kept) else [*kept, at]
-
-
-def _found(trail: Trail, asked: str) -> tuple[list[Row], Row | None]:
-    """Return all sightings of the record, oldest first, and the one whose line was asked for, if a line was.
-
-    They are those of all runs, where the record is looked for in one alone too.
-    """
-    found, is_line = find(trail, asked)
-    at, of_all = found[0], replace(trail, run_id=None)
-    if at["reference_number"]:
-        same = of_all.records("reference_number = $reference", reference=at["reference_number"])
-    else:
-        condition = "record_hash = $hash and line_number = $line"
-        same = of_all.records(condition, hash=at["record_hash"], line=at["line_number"])
-    sightings = standing(of_all, same)
-    if not is_line:
-        return sightings, None
-    of_line = (at["run_id"], at["record_number"])
-    return sightings, next(seen for seen in sightings if (seen["run_id"], seen["record_number"]) == of_line)
-
-
-def _line_note(asked: str, at: Row) -> str:
+def _line_note(asked: str, at: Told) -> str:
     """Return what is not certain of the line that was asked for.
 
     Raises:
         NotFound: it is blank, or beyond the end of the file.
 
     """
-    line, raw, file = int(asked.rpartition(":")[2]), at["raw"], shown(at["run"]["source_file"])
-    if raw["found_in"] != "source file":
-        return "" if line == at["line_number"] else ", unless that line is a blank one after the record"
-    last = at["line_number"] + raw["text"].count("\n")
-    if line > raw["lines"]:
-        raise NotFound(
-            f"{asked} is beyond the end: {file} has {raw['lines']:,} lines, its last record is on line {last}"
-        )
+    line, begins, raw = int(asked.rpartition(":")[2]), at.seen.line_number, at.raw
+    if raw.text is None or raw.found_in == "landing":
+        return "" if line == begins else ", unless that line is a blank one after the record"
+    last = begins + raw.text.count("\n")
+    if line > raw.lines:
+        file = shown(at.seen.run.source_file or "")
+        raise NotFound(f"{asked} is beyond the end: {file} has {raw.lines:,} lines, its last record is on line {last}")
     if line > last:
         raise NotFound(f"{asked} is a blank line: the record before it ends on line {last}")
     return ""
 
 
-def _note_running(trail: Trail) -> None:
-    """Note the process of the run that is under way."""
-    process, run = under_way(trail.runs, trail.warehouse.path)
-    if run:
-        run["process"] = process
-
-
-def _story(asked: str, warehouse: Warehouse, last: Row, kept: list[Row], earlier: int) -> dict[str, Any]:
+def _document(asked: str, warehouse: Warehouse, story: Story, last: Sighting) -> dict[str, Any]:
+    """Return what `--json` prints."""
+    told = [
+        asdict(one.seen) | asdict(one.about) | {"raw": asdict(one.raw), "verdict": verdict(one.seen)}
+        for one in story.told
+    ]
     return {
         "asked": asked,
         "found": True,
         "database": str(warehouse.path),
-        "entity_type": last["entity_type"],
-        "reference_number": last["reference_number"],
+        "entity_type": last.entity_type,
+        "reference_number": last.reference_number,
         "verdict": verdict(last),
-        "earlier_sightings": earlier,
-        "sightings": [seen | {"verdict": verdict(seen)} for seen in kept],
+        "earlier_sightings": story.sightings.index(story.told[0].seen),
+        "sightings": told,
     }

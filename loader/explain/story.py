@@ -1,20 +1,278 @@
-"""Gathers what the tables hold of a record: of each run that saw it, everything in the order in which it happened."""
+"""Gathers what the tables hold of a record: of each run that read it, everything in the order in which it happened."""
 
 import codecs
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from loader.audit.runs import KnownRun
 from loader.errors import SourceRefused
-from loader.explain.find import Trail
+from loader.explain.find import Record, Search, find, open_search
 from loader.landing.encoding import Recoder
 from loader.landing.source import CHUNK_BYTES
-from loader.storage.warehouse import TEXTS, Row, fetch, in_bulk
+from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk
 
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+EARLIER_RUN = "earlier_run"
+
+# Rows of the audit tables, without the columns that say which record of which run it is.
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of the record in an import: its row of `audit.fct_import_records`."""
+
+    result: str
+    confirmed_by: str | None
+    status_code: int | None
+    attempts: int
+    response_time_ms: float | None
+    api_id: str | None
+    error_message: str | None
+    attempted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Intent:
+    """That an import was about to send the record."""
+
+    intended_at: datetime
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """What reading the record back has shown; `is_ours`: it was created by this loader."""
+
+    is_ours: bool
+    verdict: str
+    differing_fields: str | None
+    status_code: int | None
+    verified_at: datetime
+
+
+@dataclass(frozen=True)
+class Change:
+    """A cell that cleaning or a mapping has changed."""
+
+    field: str
+    before: str | None
+    after: str | None
+    rule: str
+
+
+@dataclass(frozen=True)
+class Issue:
+    """A rule that the record breaks."""
+
+    severity: str
+    code: str
+    field: str | None
+    value: str | None
+    counted: int | None
+    allowed: int | None
+    suggestion: str | None
+    message: str
+    how_to_fix: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A request for the record, and its answer."""
+
+    attempt: int
+    sent_at: datetime
+    waited_ms: float
+    response_time_ms: float
+    was_sent: bool
+    status_code: int | None
+    next_action: str
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Sighting(Record):
+    """A record as one run read it, and what became of it in that run.
+
+    `settled_by` is the run whose result was carried over to this one. `rejected_file` is the run's file of rejected
+    records, where it is still there.
+    """
+
+    run: KnownRun
+    outcome: Result | None = None
+    intents: tuple[Intent, ...] = ()
+    readback: tuple[ReadBack, ...] = ()
+    settled_by: str | None = None
+    rejected_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The record as it is in the file.
+
+    It is `text`, or `cells` by their column where landing alone has it. `found_in` is `source file`, `landing` or None.
+    `lines` is the number of lines of the file, 0 where it cannot be read; then `note` says why.
+    """
+
+    text: str | None
+    cells: dict[str, str | None] | None
+    found_in: str | None
+    lines: int
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Particulars:
+    """What else is known of a record that a run has read; `is_last_build`: dbt has built nothing since."""
+
+    changes: tuple[Change, ...]
+    issues: tuple[Issue, ...]
+    attempts: tuple[Attempt, ...]
+    is_last_build: bool = False
+    payload: Row | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A sighting with all that is known of it."""
+
+    seen: Sighting
+    about: Particulars
+    raw: Raw
+
+
+@dataclass(frozen=True)
+class Story:
+    """All sightings of a record, oldest first; those that are told; and `at`, the one whose line was asked for."""
+
+    sightings: tuple[Sighting, ...]
+    told: tuple[Told, ...]
+    at: Told | None
+
+
+def read_story(warehouse: Warehouse, asked: str, entity: str | None, run_id: str | None, newest: int | None) -> Story:
+    """Return the story of a record.
+
+    The sightings are those of all runs, where the record is looked for in one alone too.
+
+    Args:
+        warehouse: the database; it is closed while a source file is read, which takes seconds when it is large.
+        asked: a reference, or `FILE:LINE`.
+        entity: the kind of record, None for any.
+        run_id: the run to look in and to tell of, None for any.
+        newest: of how many runs to tell, None for all.
+
+    Raises:
+        NotFound: there is no such record.
+        Refused: there is no such run, or several files have that name.
+
+    """
+    with warehouse.connection(read_only=True) as connection:
+        search = open_search(connection, warehouse, entity, run_id)
+        record, is_line = find(search, asked)
+        everywhere = replace(search, run_id=None)
+        sightings = _sightings(everywhere, _same(everywhere, record))
+        at = next(seen for seen in sightings if _key(seen) == _key(record)) if is_line else None
+        kept = _kept(sightings, run_id, newest)
+        wanted = kept if at is None or at in kept else [*kept, at]
+        held = _held(everywhere, wanted)
+    told = {_key(one.seen): one for one in _with_source(held)}
+    return Story(tuple(sightings), tuple(told[_key(seen)] for seen in kept), told[_key(at)] if at else None)
+
+
+def _same(search: Search, record: Record) -> list[Record]:
+    if record.reference_number:
+        return search.records("reference_number = $reference", reference=record.reference_number)
+    condition = "record_hash = $hash and line_number = $line"
+    return search.records(condition, hash=record.record_hash, line=record.line_number)
+
+
+def _kept(sightings: list[Sighting], run_id: str | None, newest: int | None) -> list[Sighting]:
+    """Return the sightings to tell of; a run can have several, one for each line that repeats the record."""
+    runs = list(dict.fromkeys(seen.run_id for seen in sightings))
+    kept = [run_id] if run_id is not None else runs[-newest:] if newest else runs
+    return [seen for seen in sightings if seen.run_id in kept]
+
+
+# What the tables hold.
+
+Key = tuple[str | None, str, int]
+_LINEAGE = ("record_number", "line_number", "record_hash", "source_file", "source_sha256", "invocation_id")
+_CELLS_AFTER = "other_cells"
+
+
+def _key(record: Record) -> Key:
+    return record.run_id, record.entity_type, record.record_number
+
+
+def _columns(kind: type[Any]) -> str:
+    return ", ".join(field.name for field in fields(kind))
+
+
+def _rows(
+    search: Search, kind: type[Any], table: str, order: str, records: Sequence[Record]
+) -> Callable[[Record], tuple[Any, ...]]:
+    """Read what an audit table has of these records; return the function that gives the rows of one of them."""
+    of_runs = [record for record in records if record.run_id]
+    query = (
+        f"select run_id, record_number, {_columns(kind)} from audit.{table} "  # noqa: S608 - our own names
+        f"where list_contains(from_json($runs, '[\"varchar\"]'), run_id) "
+        f"and list_contains(from_json($numbers, '[\"bigint\"]'), record_number) order by {order}"
+    )
+    runs = in_bulk(sorted({str(record.run_id) for record in of_runs}))
+    numbers = in_bulk(sorted({record.record_number for record in of_runs}))
+    found: defaultdict[tuple[str | None, int], list[Any]] = defaultdict(list)
+    for row in fetch(search.connection, query, {"runs": runs, "numbers": numbers}) if of_runs else ():
+        found[row.pop("run_id"), row.pop("record_number")].append(kind(**row))
+    return lambda record: tuple(found[record.run_id, record.record_number])
+
+
+def _sightings(search: Search, records: Sequence[Record]) -> list[Sighting]:
+    """Return the records with their run and what became of them in it."""
+    outcomes = _rows(search, Result, "fct_import_records", "attempted_at", records)
+    intents = _rows(search, Intent, "fct_intents", "intended_at", records)
+    readback = _rows(search, ReadBack, "fct_readback", "verified_at", records)
+    rejected = _rejected_files(search, records)
+    seen: list[Sighting] = []
+    for record in records:
+        outcome, run = next(iter(outcomes(record)), None), search.run_of(record)
+        is_carried = outcome is not None and outcome.confirmed_by == EARLIER_RUN
+        seen.append(
+            Sighting(
+                **asdict(record),
+                run=run,
+                outcome=outcome,
+                intents=intents(record),
+                readback=readback(record),
+                settled_by=_settled_by(record, run, seen) if is_carried else None,
+                rejected_file=rejected.get(record.run_id),
+            )
+        )
+    return seen
+
+
+def _settled_by(record: Record, run: KnownRun, before: Sequence[Sighting]) -> str | None:
+    """Return the run that a carried result is from: the last one before that sent the same record to the same API."""
+    sent = (
+        seen.run_id
+        for seen in reversed(before)
+        if seen.outcome
+        and seen.outcome.confirmed_by != EARLIER_RUN
+        and (seen.run.address, seen.record_hash) == (run.address, record.record_hash)
+    )
+    return next(sent, None)
+
+
+def _rejected_files(search: Search, records: Sequence[Record]) -> dict[str | None, str]:
+    """Return by run the path of its file of rejected records, where it is still there."""
+    query = (
+        "select run_id, path from audit.fct_output_files "  # noqa: S608 - our own text
+        f"where kind = 'rejected' and list_contains({TEXTS}, run_id)"
+    )
+    found = fetch(search.connection, query, [in_bulk(sorted({record.run_id for record in records if record.run_id}))])
+    return {row["run_id"]: row["path"] for row in found if Path(row["path"]).is_file()}
 
 
 @dataclass(frozen=True)
@@ -23,6 +281,86 @@ class Span:
 
     first: int
     last: int | None
+
+
+class _Held(NamedTuple):
+    """What the database holds of a sighting: `span` are its lines in the file, `landed` is the record from landing."""
+
+    seen: Sighting
+    about: Particulars
+    span: Span
+    landed: Raw | None
+
+
+def _held(search: Search, sightings: Sequence[Sighting]) -> list[_Held]:
+    changes = _rows(search, Change, "fct_changes", "field", sightings)
+    issues = _rows(search, Issue, "fct_issues", "severity, code, field", sightings)
+    attempts = _rows(search, Attempt, "fct_attempts", "attempt", sightings)
+    held = []
+    for seen in sightings:
+        about, landed = Particulars(changes(seen), issues(seen), attempts(seen)), None
+        # A build that stopped half-way has landed another file, while the totals are still those of the one before.
+        if row := _landed(search, seen):
+            about, landed = _of_last_build(search, seen, about), _raw_landed(row)
+        held.append(_Held(seen, about, Span(seen.line_number, _last_line(search, seen)), landed))
+    return held
+
+
+def _landed(search: Search, seen: Sighting) -> Row | None:
+    """Return the record as landing holds it; None where dbt has built, or landing holds, something else since."""
+    last = search.last_builds.get(seen.entity_type)
+    if last is None or last["invocation_id"] != seen.run.invocation_id:
+        return None
+    found = _of_build(search, f"landing.raw_{seen.entity_type}", "*", seen.record_number)
+    return next((row for row in found if row["source_sha256"] == seen.run.source_sha256), None)
+
+
+def _raw_landed(row: Row) -> Raw:
+    names = list(row)
+    cells = {name: row[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
+    return Raw(row["raw_record"], None if row["raw_record"] else cells, "landing", 0, None)
+
+
+def _of_last_build(search: Search, seen: Sighting, about: Particulars) -> Particulars:
+    """Return the particulars with what only the last build has: payload, and what the run itself does not keep."""
+    name, number = f"validation.int_{seen.entity_type}", seen.record_number
+    changes, issues, payload = about.changes, about.issues, None
+    if not seen.run_id:
+        issues = tuple(Issue(**row) for row in _of_build(search, f"{name}_issues", _columns(Issue), number))
+    if not changes:
+        changes = tuple(Change(**row) for row in _of_build(search, f"{name}_changes", _columns(Change), number))
+    sent = (seen.run.source_sha256, seen.record_hash, seen.run.invocation_id)
+    for row in _of_build(search, _payload_relation(search, seen.entity_type), "*", number):
+        if (row["source_sha256"], row["record_hash"], row["invocation_id"]) == sent:
+            payload = {name: value for name, value in row.items() if name not in _LINEAGE}
+    return replace(about, changes=changes, issues=issues, is_last_build=True, payload=payload)
+
+
+def _payload_relation(search: Search, entity: str) -> str:
+    if "contract.dim_entities" not in search.relations:
+        return ""
+    found = fetch(search.connection, "select payload_relation from contract.dim_entities where entity = ?", [entity])
+    return str(found[0]["payload_relation"]) if found else ""
+
+
+def _of_build(search: Search, relation: str, columns: str, number: int) -> list[Row]:
+    if relation not in search.relations:
+        return []
+    return fetch(search.connection, f"select {columns} from {relation} where record_number = ?", [number])  # noqa: S608
+
+
+def _last_line(search: Search, seen: Sighting) -> int | None:
+    """Return the line before the one on which the next record begins; None for the last record."""
+    relation = "audit.fct_records" if seen.run_id else f"validation.int_{seen.entity_type}_records"
+    of_run, parameters = ("and run_id = ?", [seen.run_id]) if seen.run_id else ("", [])
+    query = f"select line_number from {relation} where record_number = ? {of_run} and line_number is not null"  # noqa: S608
+    following = fetch(search.connection, query, [seen.record_number + 1, *parameters])
+    return following[0]["line_number"] - 1 if following else None
+
+
+# The text of the record, from the source file.
+
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
@@ -82,192 +420,26 @@ def _offset(text: bytes, breaks: int) -> int:
     return position
 
 
-Key = tuple[str | None, int]
-# Of each table the columns that say more than which record of which run it is, and their order. The first three are
-# few and tell where the record stands, the others are its particulars.
-_STANDING = {
-    "outcomes": (
-        "fct_import_records",
-        "result, confirmed_by, status_code, attempts, response_time_ms, api_id, error_message, attempted_at",
-        "attempted_at",
-    ),
-    "intents": ("fct_intents", "intended_at", "intended_at"),
-    "readback": ("fct_readback", "is_ours, verdict, differing_fields, status_code, verified_at", "verified_at"),
-}
-_PARTICULARS = {
-    "changes": ("fct_changes", "field, before, after, rule", "field"),
-    "issues": (
-        "fct_issues",
-        "severity, code, field, value, counted, allowed, suggestion, message, how_to_fix",
-        "severity, code, field",
-    ),
-    "attempts": (
-        "fct_attempts",
-        "attempt, sent_at, waited_ms, response_time_ms, was_sent, status_code, next_action, message",
-        "attempt",
-    ),
-}
-_LINEAGE = ("record_number", "line_number", "record_hash", "source_file", "source_sha256", "invocation_id")
-_CELLS_AFTER = "other_cells"
-
-
-def standing(trail: Trail, sightings: Sequence[Row]) -> list[Row]:
-    """Return the sightings with their run and with what became of the record in it: `outcome`, None without one."""
-    told: list[Row] = []
-    for sighting in sightings:
-        run = trail.runs[sighting["run_id"]] if sighting["run_id"] else trail.builds[sighting["entity_type"]]
-        told.append({name: value for name, value in sighting.items() if name != "place"} | {"run": run})
-    _add(trail, told, _STANDING)
-    _add_rejected_file(trail, told)
-    for at, seen in enumerate(told):
-        seen["outcome"] = next(iter(seen.pop("outcomes")), None)
-        seen["settled_by"] = _settled_by(seen, told[:at])
-    return told
-
-
-def _add(trail: Trail, sightings: Sequence[Row], tables: dict[str, tuple[str, str, str]]) -> None:
-    for name, (table, columns, order) in tables.items():
-        rows = _by_key(trail.connection, table, columns, order, sightings)
-        for seen in sightings:
-            seen[name] = rows[_key(seen)]
-
-
-def _settled_by(seen: Row, before: Sequence[Row]) -> str | None:
-    """Return the run that a carried outcome is from: the last one there that sent the same record."""
-    if not seen["outcome"] or seen["outcome"]["confirmed_by"] != "earlier_run":
-        return None
-    sent = (
-        earlier["run_id"]
-        for earlier in reversed(before)
-        if earlier["outcome"]
-        and earlier["outcome"]["confirmed_by"] != "earlier_run"
-        and (earlier["run"]["address"], earlier["record_hash"]) == (seen["run"]["address"], seen["record_hash"])
-    )
-    return next(sent, None)
-
-
-def tell(trail: Trail, sightings: Sequence[Row]) -> None:
-    """Add to each sighting what the tables and the last build hold of it, and `span`, its lines in the source file."""
-    _add(trail, sightings, _PARTICULARS)
-    for seen in sightings:
-        last = trail.last.get(seen["entity_type"])
-        seen["is_last_build"] = last is not None and last["invocation_id"] == seen["run"]["invocation_id"]
-        _add_last_build(trail, seen)
-        seen["span"] = Span(seen["line_number"], _last_line(trail, seen))
-
-
-def _add_last_build(trail: Trail, seen: Row) -> None:
-    """Add what only the last build has: the payload, the changed cells of a run that does not keep them."""
-    entity, number = seen["entity_type"], seen["record_number"]
-    seen["payload"], seen["landed"] = None, None
-    landed = _landed(trail, seen) if seen["is_last_build"] else None
-    # A build that stopped half-way has landed another file, while the totals are still those of the one before.
-    seen["is_last_build"] = landed is not None
-    if landed is None:
-        return
-    if not seen["run_id"]:
-        seen["issues"] = _of_build(trail, f"validation.int_{entity}_issues", _PARTICULARS["issues"][1], number)
-    if not seen["changes"]:
-        seen["changes"] = _of_build(trail, f"validation.int_{entity}_changes", _PARTICULARS["changes"][1], number)
-    names = list(landed)
-    cells = {name: landed[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
-    seen["landed"] = {"text": landed["raw_record"], "cells": None if landed["raw_record"] else cells}
-    sent = (landed["source_sha256"], seen["record_hash"], seen["run"]["invocation_id"])
-    for relation in _payloads(trail, entity):
-        for row in _of_build(trail, relation, "*", number):
-            if (row["source_sha256"], row["record_hash"], row["invocation_id"]) == sent:
-                seen["payload"] = {name: value for name, value in row.items() if name not in _LINEAGE}
-
-
-def _landed(trail: Trail, seen: Row) -> Row | None:
-    """Return the record as landing holds it; None where landing holds another one by that number."""
-    found = _of_build(trail, f"landing.raw_{seen['entity_type']}", "*", seen["record_number"])
-    return next((row for row in found if row["source_sha256"] == seen["run"]["source_sha256"]), None)
-
-
-def _payloads(trail: Trail, entity: str) -> list[str]:
-    if "contract.dim_entities" not in trail.there:
-        return []
-    found = fetch(trail.connection, "select payload_relation from contract.dim_entities where entity = ?", [entity])
-    return [row["payload_relation"] for row in found if row["payload_relation"] in trail.there]
-
-
-def _of_build(trail: Trail, relation: str, columns: str, number: int) -> list[Row]:
-    if relation not in trail.there:
-        return []
-    return fetch(trail.connection, f"select {columns} from {relation} where record_number = ?", [number])  # noqa: S608
-
-
-def _add_rejected_file(trail: Trail, sightings: Sequence[Row]) -> None:
-    """Add the path of the file with the rejected records of the run, where it still stands."""
-    query = (
-        "select run_id, path from audit.fct_output_files "  # noqa: S608 - our own text
-        f"where kind = 'rejected' and list_contains({TEXTS}, run_id)"
-    )
-    runs = sorted({seen["run_id"] for seen in sightings if seen["run_id"]})
-    found = fetch(trail.connection, query, [in_bulk(runs)]) if runs else []
-    paths = {row["run_id"]: row["path"] for row in found if Path(row["path"]).is_file()}
-    for seen in sightings:
-        seen["rejected_file"] = paths.get(seen["run_id"])
-
-
-def read_sources(sightings: Sequence[Row]) -> None:
-    """Replace `span` and `landed` by `raw`: the record's text and where it is from. Each file is read once.
-
-    A large file takes seconds, so the caller has closed the database, which a run may need meanwhile.
-    """
+def _with_source(held: Sequence[_Held]) -> list[Told]:
+    """Return the sightings with the record's own text. Each file is read once."""
     wanted: dict[tuple[Any, ...], set[Span]] = defaultdict(set)
-    for seen in sightings:
-        wanted[_file(seen)].add(seen["span"])
+    for one in held:
+        wanted[_file(one.seen.run)].add(one.span)
     read = {
         (path, sha256, encoding): read_spans(Path(path), sha256, encoding, spans)
         for (path, sha256, encoding), spans in wanted.items()
         if path and sha256
     }
     nothing = SourceText(0, {}, "no file was noted for this run")
-    for seen in sightings:
-        seen["raw"] = _raw(read.get(_file(seen), nothing), seen.pop("span"), seen.pop("landed"))
+    return [Told(one.seen, one.about, _raw(read.get(_file(one.seen.run), nothing), one)) for one in held]
 
 
-def _file(seen: Row) -> tuple[Any, ...]:
-    return seen["run"]["source_file"], seen["run"]["source_sha256"], seen["run"]["encoding"] or None
+def _file(run: KnownRun) -> tuple[str | None, str | None, str | None]:
+    return run.source_file, run.source_sha256, run.encoding or None
 
 
-def _raw(source: SourceText, span: Span, landed: Row | None) -> Row:
-    """Return `text` or `cells` of the record, `found_in`, `lines` of the file, and why it is not from there."""
-    raw: Row = {"text": source.texts.get(span), "cells": None, "found_in": None}
-    raw |= {"lines": source.lines, "note": source.refusal}
-    if raw["text"] is not None:
-        return raw | {"found_in": "source file"}
-    return raw | landed | {"found_in": "landing"} if landed else raw
-
-
-def _last_line(trail: Trail, seen: Row) -> int | None:
-    """Return the line before the one on which the next record begins; None for the last record."""
-    entity, run_id, after = seen["entity_type"], seen["run_id"], seen["record_number"] + 1
-    relation = "audit.fct_records" if run_id else f"validation.int_{entity}_records"
-    of_run = "and run_id = ?" if run_id else ""
-    query = f"select line_number from {relation} where record_number = ? {of_run} and line_number is not null"  # noqa: S608
-    following = fetch(trail.connection, query, [after, *([run_id] if run_id else [])])
-    return following[0]["line_number"] - 1 if following else None
-
-
-def _by_key(
-    connection: Any, table: str, columns: str, order: str, sightings: Sequence[Row]
-) -> "defaultdict[Key, list[Row]]":
-    """Return the rows of an audit table that belong to these sightings."""
-    keys = [_key(seen) for seen in sightings if seen["run_id"]]
-    query = (
-        f"select run_id, record_number, {columns} from audit.{table} "  # noqa: S608 - our own names
-        f"where list_contains(from_json($runs, '[\"varchar\"]'), run_id) "
-        f"and list_contains(from_json($numbers, '[\"bigint\"]'), record_number) order by {order}"
-    )
-    runs, numbers = sorted({str(run) for run, _ in keys}), sorted({number for _, number in keys})
-    rows: defaultdict[Key, list[Row]] = defaultdict(list)
-    for row in fetch(connection, query, {"runs": in_bulk(runs), "numbers": in_bulk(numbers)}) if keys else ():
-        rows[row.pop("run_id"), row.pop("record_number")].append(row)
-    return rows
-
-
-def _key(seen: Row) -> Key:
-    return seen["run_id"], seen["record_number"]
+def _raw(source: SourceText, held: _Held) -> Raw:
+    text = source.texts.get(held.span)
+    if text is None and held.landed:
+        return replace(held.landed, lines=source.lines, note=source.refusal)
+    return Raw(text, None, None if text is None else "source file", source.lines, source.refusal)

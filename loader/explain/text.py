@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from loader.console import Console
+from loader.explain.story import Attempt, Raw, Sighting, Told
 from loader.explain.verdict import verdict
-from loader.reports.advice import shown
-from loader.storage.warehouse import Row
+from loader.reports.advice import Step, shown
 
 # A description may have 20,000 characters; a person wants to know which one it is.
 _SHOWN_CHARACTERS = 300
@@ -21,107 +21,108 @@ _MEANING = {
 }
 
 
-def print_story(console: Console, asked: str, sightings: Sequence[Row], last: Row, left_out: str, step: str) -> None:
+def print_story(console: Console, asked: str, told: Sequence[Told], last: Sighting, left_out: str, step: Step) -> None:
     """Write the sightings, oldest first.
 
-    `last` says where the record stands, `left_out` which sightings are not among them, `step` what to do next.
+    `last` says what became of the record, `left_out` which sightings are not among them, `step` what to do next.
     """
-    name = last["reference_number"] or f"record {last['record_number']}"
-    console.line(f"{name} ({last['entity_type']}): {verdict(last)}")
+    name = last.reference_number or f"record {last.record_number}"
+    console.line(f"{name} ({last.entity_type}): {verdict(last)}")
     if asked != name:
         console.line(f"found as {asked}")
     if left_out:
         console.line(left_out)
-    before: Row = {}
-    for seen in sightings:
-        _print_sighting(console, seen, before)
-        before = seen
+    before = None
+    for one in told:
+        _print_sighting(console, one, before)
+        before = one
     console.line()
-    console.line(step)
+    console.line(str(step))
 
 
-def _print_sighting(console: Console, seen: Row, before: Row) -> None:
+def _print_sighting(console: Console, told: Told, before: Told | None) -> None:
     """Write one sighting; what is as in the one before it is not told again."""
-    run, where = seen["run"], f"line {seen['line_number']}, record {seen['record_number']}"
-    began = f" of {_moment(run['start_time'])}" if run["start_time"] else ""
-    environment = f" to {run['environment']}" if run["mode"] == "import" else ""
+    seen, run = told.seen, told.seen.run
+    began = f" of {_moment(run.start_time)}" if run.start_time else ""
+    environment = f" to {run.environment}" if run.mode == "import" else ""
+    by = f" by {run.operator}" if run.operator else ""
     console.line()
-    by = f" by {run['operator']}" if run["operator"] else ""
-    console.line(f"{seen['run_id'] or run['invocation_id']}: {run['mode']}{environment}{began}{by}")
-    _print(console, "file", f"{shown(run['source_file']) if run['source_file'] else 'not noted'}, {where}")
-    if before and (before["raw"], before["record_hash"]) == (seen["raw"], seen["record_hash"]):
+    console.line(f"{seen.run_id or run.invocation_id}: {run.mode}{environment}{began}{by}")
+    file = shown(run.source_file) if run.source_file else "not noted"
+    _print(console, "file", f"{file}, line {seen.line_number}, record {seen.record_number}")
+    if before and (before.raw, before.seen.record_hash) == (told.raw, seen.record_hash):
         _print(console, "raw", _SAME)
     else:
-        _print_raw(console, seen["raw"])
-    _print_changes(console, seen, before)
-    for issue in seen["issues"]:
-        _print(console, issue["severity"], f"{issue['code']}: {issue['message']}")
-        suggestion = f"; suggested: {issue['suggestion']}" if issue["suggestion"] else ""
-        _print(console, "", f"fix: {issue['how_to_fix']}{suggestion}")
-    if seen["exception_reason"]:
-        _print(console, "exception", seen["exception_reason"])
-    _print_payload(console, seen, before)
-    _print_delivery(console, seen)
+        _print_raw(console, told.raw)
+    _print_changes(console, told, before)
+    for issue in told.about.issues:
+        _print(console, issue.severity, f"{issue.code}: {issue.message}")
+        suggestion = f"; suggested: {issue.suggestion}" if issue.suggestion else ""
+        _print(console, "", f"fix: {issue.how_to_fix}{suggestion}")
+    if seen.exception_reason:
+        _print(console, "exception", seen.exception_reason)
+    _print_payload(console, told, before)
+    _print_delivery(console, seen, told.about.attempts)
     _print(console, "verdict", verdict(seen))
 
 
-def _print_raw(console: Console, raw: Row) -> None:
-    if raw["note"]:
-        landed = "; from landing" if raw["found_in"] == "landing" else ""
-        _print(console, "source", f"{raw['note']}{landed}")
-    if raw["text"] is not None:
-        _print(console, "raw", raw["text"])
-    for name, cell in (raw["cells"] or {}).items():
+def _print_raw(console: Console, raw: Raw) -> None:
+    if raw.note:
+        landed = "; from landing" if raw.found_in == "landing" else ""
+        _print(console, "source", f"{raw.note}{landed}")
+    if raw.text is not None:
+        _print(console, "raw", raw.text)
+    for name, cell in (raw.cells or {}).items():
         _print(console, "cell", f"{name}: {cell!r}")
 
 
-def _print_changes(console: Console, seen: Row, before: Row) -> None:
-    if seen["run"]["mode"] == "validate-only" and not seen["is_last_build"]:
+def _print_changes(console: Console, told: Told, before: Told | None) -> None:
+    changes = told.about.changes
+    if told.seen.run.mode == "validate-only" and not told.about.is_last_build:
         _print(console, "changed", "a validation does not keep which cells were changed, a dry-run or an import does")
-    elif seen["changes"] and seen["changes"] == before.get("changes"):
+    elif changes and before and changes == before.about.changes:
         _print(console, "changed", _SAME)
     else:
-        for change in seen["changes"]:
-            cells = f"{change['before']!r} -> {change['after']!r}"
-            _print(console, "changed", f"{change['field']}, {change['rule']}: {cells}")
+        for change in changes:
+            _print(console, "changed", f"{change.field}, {change.rule}: {change.before!r} -> {change.after!r}")
 
 
-def _print_payload(console: Console, seen: Row, before: Row) -> None:
-    if seen["payload"] and seen["payload"] == before.get("payload"):
+def _print_payload(console: Console, told: Told, before: Told | None) -> None:
+    payload = told.about.payload
+    if payload and before and payload == before.about.payload:
         _print(console, "payload", _SAME)
         return
-    for name, value in (seen["payload"] or {}).items():
+    for name, value in (payload or {}).items():
         _print(console, "payload", f"{name}: {value!r}")
-    if seen["status"] == "valid" and not seen["payload"]:
+    if told.seen.status == "valid" and not payload:
         _print(console, "payload", "it is not there any more: a later dbt build has replaced it")
 
 
-def _print_delivery(console: Console, seen: Row) -> None:
-    outcome = seen["outcome"] or {}
-    if seen["intents"] and not seen["attempts"] and not outcome.get("attempts"):
-        about = _moment(seen["intents"][0]["intended_at"])
+def _print_delivery(console: Console, seen: Sighting, attempts: Sequence[Attempt]) -> None:
+    outcome = seen.outcome
+    requests = outcome.attempts if outcome else 0
+    if seen.intents and not attempts and not requests:
+        about = _moment(seen.intents[0].intended_at)
         _print(console, "intent", f"it was about to be sent at {about}; what came of it was not written")
-    for attempt in seen["attempts"]:
-        _print(console, f"attempt {attempt['attempt']}", _attempt(attempt))
-    if outcome.get("attempts") and not seen["attempts"]:
-        _print(console, "attempts", f"{outcome['attempts']} requests, written before each of them was kept")
-    if outcome.get("api_id"):
-        _print(console, "id", f"{outcome['api_id']} on the platform")
-    if outcome.get("error_message") and not seen["attempts"]:
-        _print(console, "answer", outcome["error_message"])
-    for check in seen["readback"]:
-        fields = f": {check['differing_fields']}" if check["differing_fields"] else ""
-        _print(console, "read back", f"{check['verdict']}{fields}, at {_moment(check['verified_at'])}")
+    for attempt in attempts:
+        _print(console, f"attempt {attempt.attempt}", _attempt(attempt))
+    if requests and not attempts:
+        _print(console, "attempts", f"{requests} requests, written before each of them was kept")
+    if outcome and outcome.api_id:
+        _print(console, "id", f"{outcome.api_id} on the platform")
+    if outcome and outcome.error_message and not attempts:
+        _print(console, "answer", outcome.error_message)
+    for check in seen.readback:
+        fields = f": {check.differing_fields}" if check.differing_fields else ""
+        _print(console, "read back", f"{check.verdict}{fields}, at {_moment(check.verified_at)}")
 
 
-def _attempt(attempt: Row) -> str:
-    sent = f"{attempt['sent_at']:%H:%M:%S.%f}"[:-3]
-    waited = f"after waiting {attempt['waited_ms'] / 1000:,.1f} s, " if attempt["waited_ms"] >= _NOTABLE_MS else ""
-    status = attempt["status_code"] or ("no answer" if attempt["was_sent"] else "not sent")
-    words = f": {attempt['message']}" if attempt["message"] else ""
-    return (
-        f"{sent} {waited}{status} in {attempt['response_time_ms']:,.0f} ms, {_MEANING[attempt['next_action']]}{words}"
-    )
+def _attempt(attempt: Attempt) -> str:
+    sent = f"{attempt.sent_at:%H:%M:%S.%f}"[:-3]
+    waited = f"after waiting {attempt.waited_ms / 1000:,.1f} s, " if attempt.waited_ms >= _NOTABLE_MS else ""
+    status = attempt.status_code or ("no answer" if attempt.was_sent else "not sent")
+    words = f": {attempt.message}" if attempt.message else ""
+    return f"{sent} {waited}{status} in {attempt.response_time_ms:,.0f} ms, {_MEANING[attempt.next_action]}{words}"
 
 
 def _moment(moment: datetime) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,14 +13,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import escape
 
 from loader.audit.journal import DELIVERY_COUNTS, FILE_COUNTS, event_details
+from loader.audit.runs import known_run
 from loader.console import printable
 from loader.delivery.resume import POSTING_ENDED
 from loader.delivery.stopwatch import TimeSpent
 from loader.errors import OK, SOME_RECORDS
-from loader.reports.advice import after_import, platform_team
+from loader.reports.advice import Step, about_readback, about_result, after_run
 from loader.reports.series import ANSWERS, series
 from loader.reports.table import put
-from loader.run.job import DRY_RUN, IMPORT
+from loader.run.job import IMPORT
 from loader.run.verify import READ_BACK
 from loader.storage.warehouse import Row, Warehouse
 
@@ -54,6 +56,9 @@ _READBACK = """
     group by all order by is_ours desc, verdict
 """
 _LIMIT = "select requests_per_window, window_seconds from audit.fct_pacing where run_id = ? order by rowid desc limit 1"
+_REJECTED_FILE = (
+    "select path from audit.fct_output_files where run_id = ? and kind = 'rejected' order by written_at desc"
+)
 _KINDS = {
     "parse_error": "loss",
     "invalid": "loss",
@@ -65,9 +70,9 @@ _KINDS = {
 MEANINGS = {
     "created": "this run created it on the platform",
     "exists": "the platform had it already; it was not updated",
-    "failed": "the API refused it: correct the record, then run the same command again",
-    "unknown": "sent, without an answer that settles it: run the same command again, it is settled first",
-    "not_attempted": "never sent: run the same command again",
+    "failed": "the API refused it",
+    "unknown": "sent, without an answer that settles it",
+    "not_attempted": "never sent",
 }
 
 
@@ -134,21 +139,15 @@ def outcome(run: Row) -> tuple[str, str]:
     return "Stopped early; the same command goes on", "aside"
 
 
-def next_words(run: Row, readback: Row) -> str:
-    """Return what to do after the run; `readback` has the counts of `--verify`, or nothing."""
-    refused = run["invalid_records"] + run["parse_error_records"]
-    if run["gate"] != "open" and run["exit_code"] == SOME_RECORDS and refused:
-        rejected = f"rejected_{run['entity_type']}_{run['run_id']}.csv"
-        return f"correct {rejected} (or the source) as the table below says, and validate it again"
-    if run["gate"] != "open":
-        return str(run["gate"])
-    if run["mode"] == IMPORT and run["stopped_because"]:
-        first = "ask the platform team, then " if platform_team(run["stopped_because"]) else ""
-        return f"{first}run the same command again: nothing is created twice"
-    if run["mode"] == IMPORT:
-        return after_import(run, readback).removeprefix("next: ")
-    then = "--import" if run["mode"] == DRY_RUN else "--dry-run"
-    return f"run the same command with {then} in place of --{run['mode']}"
+def next_step(warehouse: Warehouse, run: Row, readback: Row) -> Step:
+    """Return what to do after the run; `readback` has the counts of `--verify`, or nothing.
+
+    Whether its file of rejected records is still there is not looked at, so that the page is the same each time.
+    """
+    told = ("gate", "exit_code", "stopped_because")
+    known = replace(known_run(warehouse, run["run_id"]), **{name: run[name] for name in told})
+    paths = [row["path"] for row in warehouse.rows(_REJECTED_FILE, [run["run_id"]])]
+    return after_run(known, run, readback, next(iter(paths), None))
 
 
 _MOST_ROWS = 2_000
@@ -159,7 +158,7 @@ _ROW_BYTES = 330
 _NEEDS = f"""
     select 4 as place, record_number, line_number, reference_number, issues.code as problem,
         coalesce(issues.field, '') as field, coalesce(codes.meaning, '') as meaning,
-        issues.message, value, suggestion, issues.how_to_fix as remedy
+        issues.message, value, suggestion, issues.how_to_fix as remedy, false as is_ours
     from audit.fct_issues as issues left join reference.issue_codes as codes on issues.code = codes.code
     where run_id = $run_id and issues.severity = 'error' and record_number in (
         select record_number from audit.fct_records where run_id = $run_id and status in ('invalid', 'parse_error')
@@ -168,12 +167,7 @@ _NEEDS = f"""
     select if(result = 'failed', 2, 1), record_number, line_number, reference_number, result,
         if(result = 'failed', {API_FIELDS}, ''),
         if(status_code is null, coalesce(error_message, ''), concat_ws(' ', status_code, {API_CODE})),
-        error_message, null, null,
-        if(
-            result = 'failed',
-            'correct the record as the API says, then run the same command again',
-            'run the same command again: it is settled first'
-        )
+        error_message, null, null, null, false
     from audit.fct_import_records where run_id = $run_id and result in ('failed', 'unknown')
     union all
     select 3, record_number, line_number, reference_number, verdict, coalesce(differing_fields, ''),
@@ -183,12 +177,7 @@ _NEEDS = f"""
             when is_ours then 'created, but not on the platform'
             else 'exists, but cannot be seen: deleted, or another tenant''s'
         end,
-        null, null, null,
-        if(
-            verdict = 'differs' and not is_ours,
-            'correct it on the platform: running it again does not update it',
-            'ask the platform team about it'
-        )
+        null, null, null, null, is_ours
     from audit.fct_readback where run_id = $run_id and verdict <> 'identical'
 """  # noqa: S608 - our own text
 _IN_ORDER = f"select * from ({_NEEDS}) order by place, record_number, problem, field, message limit {_MOST_ROWS}"  # noqa: S608
@@ -207,6 +196,7 @@ def needs(warehouse: Warehouse, run: Row, *, include_text: bool) -> tuple[list[R
     kept: list[Row] = []
     size = 0
     for row in warehouse.rows(_IN_ORDER, of_run):
+        row["remedy"] = row["remedy"] or _remedy(run, row)
         shown = row | {name: shortened(row[name]) for name in (*_TEXTS, *_NARRATIVES)}
         if not include_text:
             shown |= dict.fromkeys(_NARRATIVES, "")
@@ -217,6 +207,12 @@ def needs(warehouse: Warehouse, run: Row, *, include_text: bool) -> tuple[list[R
             break
         kept.append(shown)
     return kept, total
+
+
+def _remedy(run: Row, row: Row) -> str:
+    if row["problem"] in ("failed", "unknown"):
+        return about_result(row["problem"], run["stopped_because"])
+    return about_readback(row["problem"], row["field"], is_ours=row["is_ours"])
 
 
 def shortened(text: Any) -> str:
@@ -251,8 +247,8 @@ def write_page(warehouse: Warehouse, run: Row, path: Path | None, *, include_tex
 def page(warehouse: Warehouse, run: Row, *, include_text: bool) -> str:
     """Return the page: the same text whenever it is made, less than a megabyte."""
     readback = event_details(warehouse, run["run_id"], READ_BACK) or {}
-    if run["stopped_because"] and not include_text:
-        run = run | {"stopped_because": _QUOTED.sub("", run["stopped_because"])}
+    stopped_because = run["stopped_because"]
+    run = run | {"stopped_because": stopped_because and _QUOTED.sub("", stopped_because)}
     words, kind = outcome(run)
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     rows, total = needs(warehouse, run, include_text=include_text)
@@ -264,7 +260,8 @@ def page(warehouse: Warehouse, run: Row, *, include_text: bool) -> str:
             name=Path(run["source_file"]).name,
             outcome=words,
             kind=kind,
-            next=next_words(run, readback),
+            next=next_step(warehouse, run, readback),
+            stopped_because=stopped_because if include_text else run["stopped_because"],
             ledger=ledger(run),
             problems=problems(warehouse, run),
             delivery=delivery(warehouse, run) if posted(run) else None,

@@ -9,9 +9,10 @@ from enum import Enum
 from pathlib import Path
 
 from loader.audit.journal import RunRow
+from loader.audit.runs import known_run
 from loader.card import read_card
 from loader.errors import GateClosed, StoppedEarly
-from loader.reports.advice import command_line
+from loader.reports.advice import pipeline_command
 from loader.reports.documents import write_reports
 from loader.reports.files import OutputFile, write_json
 from loader.reports.records import RecordsReplaced, export_records
@@ -94,7 +95,7 @@ def _made(warehouse: Warehouse, run: RunRow, folder: Path, missing: list[str]) -
     except (RecordsReplaced, GateClosed):
         missing.append(
             "the accepted and rejected records cannot be made again, dbt has built something else since; "
-            f"to split the file anew: {command_line(vars(run), '--validate-only', run.source_file)}"
+            f"to split the file anew: {pipeline_command(known_run(warehouse, run.run_id), '--validate-only')}"
         )
         return files
 

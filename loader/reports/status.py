@@ -3,29 +3,44 @@
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from loader.audit.journal import now
-from loader.audit.runs import read_runs, under_way
+from loader.audit.runs import KnownRun, read_runs, under_way
 from loader.card import entities
 from loader.command import OneLineParser, guarded
 from loader.config import load_settings
 from loader.console import Console, Page
 from loader.delivery.resume import opened_runs
 from loader.errors import OK, SOME_RECORDS
-from loader.reports.advice import NOTHING, counted, next_command, shown, waiting
-from loader.storage.warehouse import Row, Warehouse, fetch, in_bulk
+from loader.reports.advice import (
+    NOTHING,
+    FailedCheck,
+    FailedNode,
+    LastBuild,
+    LastProbe,
+    OpenProblem,
+    ProblemRecord,
+    Situation,
+    Step,
+    counted,
+    next_step,
+    shown,
+    waiting,
+)
+from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk
 
 LAST_RUNS = 5
 _EXAMPLES = 3
-_COUNTS = """
+_COUNTS = f"""
     select
         run_id, end_time, total_records, ready_records, parse_error_records + invalid_records as invalid_records,
         created_records, exists_records, failed_records, unknown_records, not_attempted_records, closes
-    from audit.fct_runs where list_contains(from_json(?, '["varchar"]'), run_id)
-"""
+    from audit.fct_runs where list_contains({TEXTS}, run_id)
+"""  # noqa: S608 - our own text
 # A run that is unfinished waits in any case.
 _UNCLOSED = """
     select run_id from audit.rpt_run_ledger where not closes and state <> 'unfinished' order by start_time
@@ -74,61 +89,124 @@ _KEPT = """
 """
 
 
-def read_facts(connection: Any, database: Path, retention_days: int) -> Row:
-    """Return the facts, as `status --json` prints them but for what they come to."""
+@dataclass(frozen=True)
+class ListedRun(KnownRun):
+    """A run with its counts; they are None while it has none: it is under way, or was refused or killed."""
+
+    end_time: datetime | None = None
+    total_records: int | None = None
+    ready_records: int | None = None
+    invalid_records: int | None = None
+    created_records: int | None = None
+    exists_records: int | None = None
+    failed_records: int | None = None
+    unknown_records: int | None = None
+    not_attempted_records: int | None = None
+    closes: bool | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate limit of the API, as it was learned last."""
+
+    environment: str
+    address: str
+    endpoint: str
+    requests_per_window: int
+    window_seconds: float
+    learned_at: datetime
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long runs are kept, in days, and how many of them are older than that."""
+
+    days: int
+    runs: int
+    oldest_run: datetime | None
+    older_runs: int
+
+
+@dataclass(frozen=True)
+class Facts(Situation):
+    """What `status` tells: the situation, the size of the database in bytes, the rate limits, the retention."""
+
+    runs: tuple[ListedRun, ...]
+    database: str
+    bytes: int
+    wal_bytes: int
+    rates: tuple[Rate, ...]
+    retention: Retention
+
+
+def read_facts(connection: Any, database: Path, retention_days: int) -> Facts:
+    """Return what the database holds now."""
     runs = read_runs(connection)
     last = list(runs.values())[-LAST_RUNS:]
-    counts = {row["run_id"]: row for row in fetch(connection, _COUNTS, [in_bulk([row["run_id"] for row in last])])}
+    counts = {row["run_id"]: row for row in fetch(connection, _COUNTS, [in_bulk([run.run_id for run in last])])}
     process, run = under_way(runs, database)
     # What a run has under way is `unknown` until it is answered, and waits for nobody.
-    running = run["run_id"] if run else None
-    return {
-        "database": str(database),
-        "bytes": _size(database),
-        "wal_bytes": _size(database.with_name(database.name + ".wal")),
-        "runs": [row | counts.get(row["run_id"], {}) for row in last],
-        "process": process,
-        "unfinished_runs": _interrupted(runs, running) + _unfinished(connection, runs, running),
-        "unclosed_runs": [row["run_id"] for row in fetch(connection, _UNCLOSED)],
-        "open_problems": _problems(connection, runs, running),
-        "rates": fetch(connection, _RATES),
-        "last_probe": next(iter(fetch(connection, _PROBE)), None),
-        "last_build": next(iter(fetch(connection, _BUILD)), None),
-        "retention": _retention(connection, retention_days, now()),
-    }
+    running = run.run_id if run else None
+    return Facts(
+        process=process,
+        runs=tuple(_listed(run, counts.get(run.run_id, {})) for run in last),
+        unfinished_runs=(*_interrupted(runs, running), *_unfinished(connection, runs, running)),
+        unclosed_runs=tuple(row["run_id"] for row in fetch(connection, _UNCLOSED)),
+        open_problems=_problems(connection, runs, running),
+        last_probe=next((LastProbe(**_with(FailedCheck, row)) for row in fetch(connection, _PROBE)), None),
+        last_build=next((LastBuild(**_with(FailedNode, row)) for row in fetch(connection, _BUILD)), None),
+        database=str(database),
+        bytes=_size(database),
+        wal_bytes=_size(database.with_name(database.name + ".wal")),
+        rates=tuple(Rate(**row) for row in fetch(connection, _RATES)),
+        retention=_retention(connection, retention_days, now()),
+    )
 
 
-def _interrupted(runs: dict[str, Row], running: str | None) -> list[Row]:
+def _listed(run: KnownRun, counts: Row) -> ListedRun:
+    """Return a run with those of its counts that `status` tells."""
+    return ListedRun(**vars(run) | {name: counts[name] for name in _COUNTED if name in counts})
+
+
+_COUNTED = {field.name for field in fields(ListedRun)} - {field.name for field in fields(KnownRun)}
+
+
+def _with(kind: type[FailedCheck | FailedNode], row: Row) -> Row:
+    return row | {"failures": tuple(kind(**failure) for failure in row["failures"])}
+
+
+def _interrupted(runs: dict[str, KnownRun], running: str | None) -> list[KnownRun]:
     """Return the runs that ended before they posted and before anybody was told, until another one follows them.
 
     The next import accounts for a run that posted. These have nothing to account for, and any later run of the entity
     and environment is in their place.
     """
-    last = {(run["entity_type"], run["environment"]): run for run in runs.values()}
-    return [run for run in last.values() if not run["is_closed"] and not run["has_posted"] and run["run_id"] != running]
+    last = {(run.entity_type, run.environment): run for run in runs.values()}
+    return [run for run in last.values() if not run.is_closed and not run.has_posted and run.run_id != running]
 
 
-def _unfinished(connection: Any, runs: dict[str, Row], running: str | None) -> list[Row]:
+def _unfinished(connection: Any, runs: dict[str, KnownRun], running: str | None) -> list[ListedRun]:
     """Return the runs that began to post and never ended, without the one that is under way."""
     opened = [run for entity in entities() for run in opened_runs(connection, entity) if run.run_id != running]
-    return [runs[run.run_id] | json.loads(run.details or "{}") | {"end_time": run.end_time} for run in opened]
+    return [_listed(runs[run.run_id], json.loads(run.details or "{}") | {"end_time": run.end_time}) for run in opened]
 
 
-def _problems(connection: Any, runs: dict[str, Row], running: str | None) -> list[Row]:
+def _problems(connection: Any, runs: dict[str, KnownRun], running: str | None) -> tuple[OpenProblem, ...]:
     """Return the kinds of open problems, each with the run and the rejected file of its first record."""
-    problems = fetch(connection, _PROBLEMS, {"examples": _EXAMPLES, "running": running})
     query = "select path from audit.fct_output_files where run_id = ? and kind = 'rejected'"
-    for problem in problems:
-        first = problem["examples"][0]
-        run, files = runs.get(first["last_run_id"]), fetch(connection, query, [first["last_run_id"]])
-        problem["run"] = run
-        problem["rejected_file"] = next((row["path"] for row in files if Path(row["path"]).is_file()), None)
-    return problems
+    problems = []
+    for row in fetch(connection, _PROBLEMS, {"examples": _EXAMPLES, "running": running}):
+        examples = tuple(ProblemRecord(**record) for record in row.pop("examples"))
+        paths = [file["path"] for file in fetch(connection, query, [examples[0].last_run_id])]
+        rejected = next((path for path in paths if Path(path).is_file()), None)
+        run = runs.get(examples[0].last_run_id)
+        problems.append(OpenProblem(**row, examples=examples, run=run, rejected_file=rejected))
+    return tuple(problems)
 
 
-def _retention(connection: Any, days: int, moment: datetime) -> Row:
+def _retention(connection: Any, days: int, moment: datetime) -> Retention:
     (kept,) = fetch(connection, _KEPT, [moment - timedelta(days=days)])
-    return {"days": days, "runs": kept["runs"], "oldest_run": kept["oldest"], "older_runs": kept["older"]}
+    return Retention(days, kept["runs"], kept["oldest"], kept["older"])
 
 
 def _size(path: Path) -> int:
@@ -149,16 +227,16 @@ _MEGABYTE = 1_000_000
 _NAME = 30
 
 
-def print_status(console: Console, facts: Row, waits: list[str], step: str) -> None:
+def print_status(console: Console, facts: Facts, waits: list[str], step: Step) -> None:
     """Write the facts, then what waits, then what to do."""
-    kept = facts["retention"]
+    kept = facts.retention
     console.line(
-        f"database {shown(facts['database'])}: {facts['bytes'] / _MEGABYTE:,.1f} MB"
-        f" and {facts['wal_bytes'] / _MEGABYTE:,.1f} MB of WAL, {counted(kept['runs'], 'run')}"
-        + (f" since {_moment(kept['oldest_run'])}" if kept["oldest_run"] else "")
+        f"database {shown(facts.database)}: {facts.bytes / _MEGABYTE:,.1f} MB"
+        f" and {facts.wal_bytes / _MEGABYTE:,.1f} MB of WAL, {counted(kept.runs, 'run')}"
+        + (f" since {_moment(kept.oldest_run)}" if kept.oldest_run else "")
     )
-    if kept["older_runs"]:
-        console.line(f"{counted(kept['older_runs'], 'run')} older than {kept['days']} days: python -m loader prune")
+    if kept.older_runs:
+        console.line(f"{counted(kept.older_runs, 'run')} older than {kept.days} days: python -m loader prune")
     _print_project(console, facts)
     _print_runs(console, facts)
     _print_problems(console, facts)
@@ -166,71 +244,68 @@ def print_status(console: Console, facts: Row, waits: list[str], step: str) -> N
     for reason in waits:
         console.line(f"waits: {reason}")
     if not waits and step != NOTHING:
-        console.line(NOTHING)
-    console.line(step)
+        console.line(str(NOTHING))
+    console.line(str(step))
 
 
-def _print_project(console: Console, facts: Row) -> None:
-    build, probe = facts["last_build"], facts["last_probe"]
+def _print_project(console: Console, facts: Facts) -> None:
+    build, probe = facts.last_build, facts.last_probe
     if build:
-        failed = ", ".join(f"{node['name']} ({node['status']})" for node in build["failures"])
-        passed = (
-            f"passed, {counted(build['passed'], 'node')} of payloads" if build["passed"] else "nothing of a payload"
-        )
+        failed = ", ".join(f"{node.name} ({node.status})" for node in build.failures)
+        passed = f"passed, {counted(build.passed, 'node')} of payloads" if build.passed else "nothing of a payload"
         outcome = f"failed: {failed}" if failed else passed
-        console.line(f"last dbt {build['command']}, {_moment(build['finished_at'])}: {outcome}")
+        console.line(f"last dbt {build.command}, {_moment(build.finished_at)}: {outcome}")
     else:
         console.line("last dbt build: none")
     if probe:
-        failed = "; ".join(f"{check['check_name']}: {check['found']}" for check in probe["failures"])
-        outcome = f"failed, {failed}" if failed else f"passed, {probe['checks']} checks"
-        where = f"{probe['environment']} ({probe['address']})"
-        console.line(f"last probe of {where}, {_moment(probe['checked_at'])}: {outcome}")
+        failed = "; ".join(f"{check.check_name}: {check.found}" for check in probe.failures)
+        outcome = f"failed, {failed}" if failed else f"passed, {probe.checks} checks"
+        where = f"{probe.environment} ({probe.address})"
+        console.line(f"last probe of {where}, {_moment(probe.checked_at)}: {outcome}")
     else:
         console.line("last probe: none")
-    for rate in facts["rates"]:
+    for rate in facts.rates:
         console.line(
-            f"rate limit of {rate['address']}{rate['endpoint']}: {rate['requests_per_window']} requests in "
-            f"{rate['window_seconds']:g} s, learned {_moment(rate['learned_at'])}"
+            f"rate limit of {rate.address}{rate.endpoint}: {rate.requests_per_window} requests in "
+            f"{rate.window_seconds:g} s, learned {_moment(rate.learned_at)}"
         )
 
 
-def _print_runs(console: Console, facts: Row) -> None:
+def _print_runs(console: Console, facts: Facts) -> None:
     console.line()
-    if not facts["runs"]:
+    if not facts.runs:
         console.line("no run yet")
         return
     console.line(
         f"{'run':<24}{'mode':<14}{'exit':>4}  {'closes':<7}" + "".join(f"{name:>9}" for name in _COLUMNS) + "  file"
     )
-    for run in facts["runs"]:
-        code = "-" if run["exit_code"] is None else run["exit_code"]
-        closes = {True: "yes", False: "NO"}.get(run.get("closes"), "-")
-        counts = "".join(
-            f"{run[column]:>9,}" if run.get(column) is not None else f"{'-':>9}" for column in _COLUMNS.values()
-        )
-        file = shown(run["source_file"]) if run["source_file"] else ""
-        console.line(f"{run['run_id']:<24}{run['mode']:<14}{code:>4}  {closes:<7}{counts}  {file}")
-        if reason := run["refused"] or run["stopped_because"]:
+    for run in facts.runs:
+        code = "-" if run.exit_code is None else run.exit_code
+        closes = {True: "yes", False: "NO", None: "-"}[run.closes]
+        records = [getattr(run, name) for name in _COLUMNS.values()]
+        counts = "".join(f"{'-':>9}" if number is None else f"{number:>9,}" for number in records)
+        file = shown(run.source_file) if run.source_file else ""
+        console.line(f"{run.run_id:<24}{run.mode:<14}{code:>4}  {closes:<7}{counts}  {file}")
+        if reason := run.refused or run.stopped_because:
             console.line(f"  {reason}")
 
 
-def _print_problems(console: Console, facts: Row) -> None:
-    if facts["open_problems"]:
+def _print_problems(console: Console, facts: Facts) -> None:
+    if facts.open_problems:
         console.line()
-    for problem in facts["open_problems"]:
-        kind = problem["problem"].replace("_", " ")
-        of = counted(problem["records"], "record")
-        console.line(f"{problem['severity']}: {of} {kind}, since {_moment(problem['since'])}")
-        for record in problem["examples"]:
-            where = f"{record['source_name']}:{record['line_number']}"
-            name = record["reference_number"] or where
+    for problem in facts.open_problems:
+        kind = problem.problem.replace("_", " ")
+        of = counted(problem.records, "record")
+        console.line(f"{problem.severity}: {of} {kind}, since {_moment(problem.since)}")
+        for record in problem.examples:
+            where = f"{record.source_name}:{record.line_number}"
+            name = record.reference_number or where
             console.line(
-                f"  {name:<{_NAME}} {where}, {counted(record['runs'], 'run')}: {record['reason'] or 'no reason noted'}"
+                f"  {name:<{_NAME}} {where}, {counted(record.runs, 'run')}: {record.reason or 'no reason noted'}"
             )
-        if more := problem["records"] - len(problem["examples"]):
+        if more := problem.records - len(problem.examples):
             console.line(f"  and {more:,} more in audit.rpt_open_problems")
-        console.paragraph(f"fix: {problem['what_to_do']}", indent=2)
+        console.paragraph(f"fix: {problem.what_to_do}", indent=2)
 
 
 def _moment(moment: datetime) -> str:
@@ -270,7 +345,7 @@ def _main(options: argparse.Namespace) -> int:
     warehouse = Warehouse(settings.database, min(settings.lock_wait_seconds, _WAIT_SECONDS), console.notice)
     with warehouse.connection(read_only=True) as connection:
         facts = read_facts(connection, settings.database, settings.retention_days)
-    waits, step = waiting(facts), next_command(facts)
+    waits, step = waiting(facts), next_step(facts)
     print_status(console, facts, waits, step)
-    console.summary(facts | {"waiting": waits, "next": step})
+    console.summary(asdict(facts) | {"waiting": waits, "next": str(step)})
     return SOME_RECORDS if waits else OK

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from loader.audit.journal import DELIVERY_COUNTS, FILE_COUNTS, RunRow
+from loader.audit.runs import known_run
 from loader.console import Console
 from loader.delivery.look_up import CONFIRMED
 from loader.landing.sql import EXPORT_COLUMNS
-from loader.reports.advice import next_step, shown
+from loader.reports.advice import about_readback, after_run, needs_platform_team, shown
 from loader.reports.documents import stats_document
 from loader.reports.files import OutputFile
 from loader.run.job import DRY_RUN, IMPORT, Run
@@ -31,9 +32,9 @@ def print_readback(console: Console, run: Run) -> None:
     _print_named(console, run, "differs", "created records are stored otherwise than they were sent", is_ours=True)
     _print_named(console, run, "not_visible", "created records are not on the platform", is_ours=True)
     if _print_named(console, run, "differs", "records that were there before differ from this file", is_ours=False):
-        console.line("  running this again with corrected data does not update them: correct them on the platform")
+        console.line(f"  {about_readback('differs', 'them', is_ours=False)}")
     if _print_named(console, run, "not_visible", "records that exist cannot be seen", is_ours=False):
-        console.line("  they are deleted, or another tenant's: ask the platform team")
+        console.line(f"  {about_readback('not_visible', None, is_ours=False)}")
 
 
 def _print_named(console: Console, run: Run, verdict: str, text: str, *, is_ours: bool) -> bool:
@@ -102,7 +103,10 @@ def print_summary(console: Console, run: Run, row: RunRow, files: Sequence[Outpu
     for file in files:
         console.line(f"wrote {shown(file.path)}")
     rejected = next(file.path for file in files if file.kind == "rejected")
-    console.line(next_step(run, vars(row), rejected))
+    if row.stopped_because and not needs_platform_team(row.stopped_because):
+        console.line(f"stopped early: {row.stopped_because}")
+    readback = vars(run.readback) if run.readback else {}
+    console.line(str(after_run(known_run(run.warehouse, run.run_id), vars(row), readback, str(rejected))))
 
 
 def _ledger(title: str, total: int, row: RunRow, names: Sequence[str], confirmed: int = 0) -> str:

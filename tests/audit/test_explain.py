@@ -282,7 +282,7 @@ def test_a_failed_record_that_is_repeated_is_still_to_be_corrected(copied: Home)
     copied.query("update audit.fct_import_records set result = 'failed' where reference_number = 'EXT-9'")
     told = story(copied, "EXT-9")
     assert told["verdict"].startswith("failed")
-    assert told["next"].startswith("next: correct the record")
+    assert told["next"].startswith("next: correct what failed")
 
 
 def test_a_rejected_file_that_is_gone_is_not_the_one_to_correct(copied: Home):

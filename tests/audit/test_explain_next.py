@@ -1,56 +1,41 @@
 """What `explain` makes of a record's sightings: its verdict and the one thing to do next."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loader.audit.runs import KnownRun
 from loader.explain import command as explain
+from loader.explain.find import Record
+from loader.explain.story import Intent, ReadBack, Result, Sighting
 from loader.explain.verdict import latest, next_step, verdict
 from loader.reports import status
 from tests.audit.explaining import asked, story
 from tests.forked import killed
 from tests.support import ROOT, Home, new_home
 
-RUN = {
-    "run_id": "r",
-    "mode": "import",
-    "environment": "staging",
-    "gate": "open",
-    "source_file": "/x/a.csv",
-    "stopped_because": None,
-}
+NOON = datetime(2026, 1, 5, 12)  # noqa: DTZ001 - UTC without a zone, as the tables have it
+RUN = KnownRun("r", "import", "incident", "staging", "/x/a.csv", None, None)
 
 
-def seen(
-    status: str = "valid", result: str | None = None, run: dict[str, Any] | None = None, **more: Any
-) -> dict[str, Any]:
-    outcome = result and {"result": result, "confirmed_by": None}
-    plain = {
-        "run_id": "r",
-        "entity_type": "incident",
-        "line_number": 7,
-        "record_hash": "h",
-        "status": status,
-        "outcome": outcome,
-        "run": RUN | (run or {}),
-        "intents": [],
-        "readback": [],
-        "exception_reason": "agreed",
-        "settled_by": None,
-    }
-    return plain | more
+def seen(status: str = "valid", result: str | None = None, run: dict[str, Any] | None = None, **more: Any) -> Sighting:
+    record = Record("r", "incident", 6, 7, None, "h", status, "agreed")
+    outcome = Result(result, None, None, 1, None, None, None, None) if result else None
+    plain = Sighting(**vars(record), run=replace(RUN, **(run or {})), outcome=outcome)
+    return replace(plain, **more)
 
 
 def proof(word: str, *, is_ours: bool = False) -> dict[str, Any]:
-    return {"readback": [{"verdict": word, "is_ours": is_ours, "differing_fields": "title"}]}
+    return {"readback": (ReadBack(is_ours, word, "title", 200, NOON),)}
 
 
 VALIDATED, DRY = {"mode": "validate-only"}, {"mode": "dry-run"}
 STEPS = {
-    "an invalid record": ([seen("invalid")], "correct line 7 of /x/a.csv, then: ", "--validate-only --source /x/a.csv"),
+    "an invalid record": ([seen("invalid")], "correct line 7 of /x/a.csv, then:", "--validate-only --source /x/a.csv"),
     "with a file to correct": (
         [seen("invalid", rejected_file="/x/r.csv")],
         "in /x/r.csv (line 7 of /x/a.csv)",
@@ -68,7 +53,7 @@ STEPS = {
     ),
     "a duplicate of what failed": (
         [seen(line_number=2, result="failed"), seen("duplicate")],
-        "next: correct the record",
+        "next: correct what failed",
         "--import",
     ),
     "a duplicate of what is there": ([seen(result="created"), seen("duplicate")], "nothing to do", "on the platform"),
@@ -82,14 +67,14 @@ STEPS = {
         "the gate",
         "2 invalid",
     ),
-    "under way": ([seen(run={"process": 42})], "wait until process 42 has ended", ""),
+    "under way": ([seen(run={"process": 42})], "wait, process 42 is at work on this database", ""),
     "created": ([seen(result="created")], "nothing to do", "--verify"),
     "proven": ([seen(result="created", **proof("identical"))], "nothing to do", "as was read back"),
     "lost again": ([seen(result="created", **proof("not_visible", is_ours=True))], "ask the platform team", ""),
     "another one is there": ([seen(result="exists", **proof("differs"))], "correct title on the platform", ""),
     "somebody else's": ([seen(result="exists", **proof("not_visible"))], "ask the platform team", "another tenant's"),
     "there, not compared": ([seen(result="exists")], "nothing to do", "was not compared"),
-    "failed": ([seen(result="failed")], "correct the record, then run the same command again", "--import"),
+    "failed": ([seen(result="failed")], "correct what failed, then run the same command again", "--import"),
     "failed, corrected since": ([seen(result="failed"), seen(run=DRY, record_hash="n")], "next: python", "--import"),
     "unknown": ([seen(result="unknown")], "run the same command again: nothing is created twice", "--import"),
     "never attempted": ([seen(result="not_attempted")], "run the same command again", "--import"),
@@ -118,7 +103,7 @@ STEPS = {
 @pytest.mark.parametrize("case", STEPS)
 def test_there_is_one_thing_to_do(case: str):
     sightings, begins, says = STEPS[case]
-    step = next_step(sightings, latest(sightings))
+    step = str(next_step(sightings, latest(sightings)))
     assert begins in step
     assert says in step
 
@@ -131,14 +116,14 @@ def test_the_line_asked_for_stands_for_the_record_in_the_last_run_alone():
 
 
 def test_verdicts_say_how_they_are_known():
-    carried = seen(result="exists", settled_by="before")
-    carried["outcome"]["confirmed_by"] = "earlier_run"
+    def confirmed(by: str) -> Result:
+        return Result("exists", by, None, 0, None, None, None, None)
+
+    carried = seen(outcome=confirmed("earlier_run"), settled_by="before")
     assert verdict(carried) == "exists: nothing was sent, before had settled it"
-    ours = seen(result="created")
-    ours["outcome"]["confirmed_by"] = "conflict_after_unknown"
-    assert "so it is ours" in verdict(ours)
+    assert "so it is ours" in verdict(seen(outcome=confirmed("conflict_after_unknown")))
     assert verdict(seen("excepted")) == "excepted: agreed"
-    assert "no outcome was written" in verdict(seen(intents=[{"intended_at": datetime(2026, 1, 1)}]))  # noqa: DTZ001
+    assert "no outcome was written" in verdict(seen(intents=(Intent(NOON),)))
 
 
 def test_a_killed_run_leaves_what_was_about_to_be_sent(home: Home):

@@ -4,15 +4,17 @@ import base64
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from loader.audit.runs import find_run
+from loader.audit.runs import KnownRun, find_run
 from loader.reports import command as report
-from loader.reports.page import next_words, page
+from loader.reports.advice import after_run
+from loader.reports.page import page
 from loader.reports.series import ANSWERS, round_up, series
 from loader.storage.warehouse import Warehouse
 from tests.audit.browser import Browser, browser, missing
@@ -91,7 +93,7 @@ def test_a_run_without_problems_says_so(pages: dict[str, Path]):
     assert "None: no record breaks a rule." in text
     assert "None: nothing here waits for anybody." in text
     assert "What became of the ready records" not in text
-    assert "run the same command with --dry-run in place of --validate-only" in text
+    assert "--dry-run --source fine.csv" in text
 
 
 def test_an_answer_counts_as_what_the_run_took_it_for(home: Home):
@@ -103,15 +105,14 @@ def test_an_answer_counts_as_what_the_run_took_it_for(home: Home):
 
 
 def test_a_gate_is_told_by_what_closed_it_and_whole(home: Home):
-    run = {"run_id": "r", "entity_type": "e", "invalid_records": 2, "parse_error_records": 0, "mode": "import"}
-    by_records = run | {"gate": "gate closed: 2 records are invalid", "exit_code": 1}
-    assert next_words(by_records, {}).startswith("correct rejected_e_r.csv")
-    by_change = run | {"gate": "gate closed: the payload has changed since its tests ran", "exit_code": 2}
-    assert next_words(by_change, {}) == by_change["gate"]
+    by_records = KnownRun("r", "import", "e", "staging", "/x/a.csv", None, None, gate="gate closed: 2", exit_code=1)
+    assert after_run(by_records, {}, {}, "/y/rejected_e_r.csv").words.startswith("correct /y/rejected_e_r.csv")
+    by_change = replace(by_records, gate="gate closed: the payload has changed since its tests ran", exit_code=2)
+    assert after_run(by_change, {}, {}, "/y/rejected_e_r.csv").words == f"{by_change.gate}; then"
     reason = "gate closed: " + "a long name of a test, " * 20 + "then run: dbt build"
     warehouse = Warehouse(home.database, 1, print)
     quiet = vars(find_run(warehouse, "quiet")) | {"gate": reason, "exit_code": 2}
-    assert "then run: dbt build." in page(warehouse, quiet, include_text=False)
+    assert "then run: dbt build; then" in page(warehouse, quiet, include_text=False)
 
 
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (1.5, 2), (37, 40), (41, 50), (51, 100), (1000, 1000)])

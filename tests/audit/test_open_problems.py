@@ -6,6 +6,7 @@ from threading import Timer
 
 import pytest
 
+from loader.reports.advice import about_readback, about_result
 from tests.audit.invented import NOON, Trail
 
 
@@ -127,6 +128,23 @@ def test_age_and_runs_are_counted_from_the_last_time_that_it_was_right(trail: Tr
     query = "select since, runs, last_run_id, age_days > 100, environment, source_name, what_to_do <> '' from {}"
     found = trail.connection.execute(query.format("audit.rpt_open_problems")).fetchall()
     assert found == [(NOON + timedelta(days=3), 2, last, True, "staging", "a.csv", True)]
+
+
+@pytest.mark.parametrize(
+    "stopped", [None, "403, a permission is missing: ask the platform team for it", "the API is down"]
+)
+@pytest.mark.parametrize(
+    "fate", ["failed", "unknown", "not_attempted", "created/differs", "exists/differs", "exists/not_visible"]
+)
+def test_what_to_do_is_said_in_the_words_of_the_commands(trail: Trail, fate: str, stopped: str | None):
+    trail.run("a.csv", A=fate)
+    trail.connection.execute("update audit.fct_runs set stopped_because = ?", [stopped])
+    trail.connection.execute("update audit.fct_readback set differing_fields = 'f1, f2'")
+    result, _, verdict = fate.partition("/")
+    says = about_result(result, stopped)
+    if verdict:
+        says = about_readback(verdict, "f1, f2", is_ours=result == "created")
+    assert trail.connection.execute("select what_to_do from audit.rpt_open_problems").fetchall() == [(says,)]
 
 
 def test_what_an_unfinished_run_left_is_open_and_its_ledger_does_not_close(trail: Trail):

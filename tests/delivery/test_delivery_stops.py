@@ -63,6 +63,9 @@ def test_a_permission_that_is_lacking_is_named_wherever_somebody_looks(home: Hom
         assert f"lacks the permission {lacking} " in asking[-1], text
         assert "ask the platform team for it; then" in asking[-1]
         assert "refresh" not in text
+    (fix,) = [line for line in told[-1].splitlines() if line.startswith("  fix: ")]
+    assert f"lacks the permission {lacking} " in fix
+    assert "ask the platform team for it; then run the same command again" in fix
     assert same_again(home, sandbox) == {"created": 5}
 
 

@@ -118,7 +118,7 @@ def test_a_record_that_was_there_before_and_differs_is_a_warning(home: Home, tmp
     assert [verdict for _, verdict, _ in found.values()].count("identical") == 3
     assert "warning: 1 records that were there before differ from this file" in done.stdout
     assert "  line 2 (EXT-2026-0001): location\n" in done.stdout
-    assert "does not update them" in done.stdout
+    assert "correct them on the platform, or in the file: an import does not update what is there" in done.stdout
     assert "warning: 1 records that exist cannot be seen" in done.stdout
     assert "those records were not updated" in done.stdout
 

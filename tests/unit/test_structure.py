@@ -15,8 +15,9 @@ PYTHON = sorted(path for folder in ("loader", "probe") for path in (ROOT / folde
 MODELS = sorted((ROOT / "dbt_project" / "models").rglob("*.sql"))
 OUR_FOLDERS = ("loader", "probe", "sandbox", "rehearsal", "benchmarks")
 MAX_FUNCTION, MAX_MODEL = 60, 75
-# The audit trail joins five tables, the issues are put together and explained; every other model is one idea.
-LONGER_MODELS = {"rpt_audit_trail.sql": 110, "int_incident_issues.sql": 100}
+# The audit trail joins five tables, open problems seven, issues are put together and explained; every other model is
+# one idea.
+LONGER_MODELS = {"rpt_audit_trail.sql": 110, "rpt_open_problems.sql": 95, "int_incident_issues.sql": 100}
 # From the ground up; what is in one line may import each other where there is no cycle. The last is the door.
 LAYERS = (
     ("loader.errors",),

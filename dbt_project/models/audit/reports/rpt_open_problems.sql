@@ -22,6 +22,15 @@ readback as (
     select * from {{ ref('fct_readback') }}
 ),
 
+-- Until the platform team has done something, the same command stops again.
+stopped as (
+    select
+        run_id,
+        stopped_because || '; then ' as first_words
+    from {{ ref('fct_runs') }}
+    where contains(stopped_because, 'ask the platform team')
+),
+
 -- A corrected file that no longer holds the record: it was left out, or has got another reference.
 waiting as (
     select
@@ -58,16 +67,24 @@ open_problems as (
             when 'not_visible' then 'not in the list of the platform'
             else coalesce(fates.error_message, 'never sent')
         end as reason,
-        case waiting.problem
-            when 'invalid' then issues.how_to_fix
-            when 'failed' then 'correct the record as the API says, then import the file again'
-            when 'differs' then 'correct it on the platform or in the file; then import the file again with --verify'
-            when 'not_visible' then 'ask the platform team; then import the file again with --verify'
-            else 'import the same file again: it goes on, and settles first what is unknown'
+        -- In the words of loader/reports/advice.py.
+        case
+            when waiting.problem = 'invalid' then issues.how_to_fix
+            when waiting.problem = 'failed'
+                then 'correct what failed, then run the same command again: nothing is created twice'
+            when waiting.stage <> 'readback'
+                then concat(stopped.first_words, 'run the same command again: nothing is created twice')
+            when readback.is_ours
+                then 'ask the platform team about it: it was created, and reading it back does not prove it'
+            when waiting.problem = 'differs'
+                then 'correct ' || readback.differing_fields
+                    || ' on the platform, or in the file: an import does not update what is there'
+            else 'ask the platform team: the reference is taken by a record that is deleted, or another tenant''s'
         end as what_to_do
     from waiting
     left join issues on waiting.last_run_id = issues.run_id and waiting.record_number = issues.record_number
     left join fates on waiting.last_run_id = fates.run_id and waiting.record_number = fates.record_number
+    left join stopped on waiting.last_run_id = stopped.run_id
     left join readback on waiting.last_run_id = readback.run_id and waiting.record_number = readback.record_number
 )
 
