@@ -1,4 +1,4 @@
-"""`python -m loader explain`: what happened to one record, from its line in the file to the API's answer."""
+"""`python -m loader explain`: tells what happened to one record, from its line in the file to the API's answer."""
 
 import argparse
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ def _left_out(sightings: int, *, of_other_runs: bool) -> str:
 
 
 def _line_note(asked: str, at: Told) -> str:
-    """Return what is not certain of the line that was asked for.
+    """Return a note where the line that was asked for may be a blank one; empty otherwise.
 
     Raises:
         NotFound: it is blank, or beyond the end of the file.

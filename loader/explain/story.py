@@ -1,4 +1,4 @@
-"""Gathers what the tables hold of a record: of each run that read it, everything in the order in which it happened."""
+"""Gathers all that is known of a record: what the tables hold, run by run, and its text from the source file."""
 
 import codecs
 import hashlib

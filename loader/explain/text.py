@@ -1,4 +1,4 @@
-"""Writes what is known of a record for people: run by run, in the order in which it happened."""
+"""Prints the story of a record, run by run, oldest first."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -41,7 +41,7 @@ def print_story(console: Console, asked: str, told: Sequence[Told], last: Sighti
 
 
 def _print_sighting(console: Console, told: Told, before: Told | None) -> None:
-    """Write one sighting; what is as in the one before it is not told again."""
+    """Write one sighting; what did not change since the one before it is not repeated."""
     seen, run = told.seen, told.seen.run
     began = f" of {_moment(run.start_time)}" if run.start_time else ""
     environment = f" to {run.environment}" if run.mode == "import" else ""
@@ -130,7 +130,7 @@ def _moment(moment: datetime) -> str:
 
 
 def _print(console: Console, label: str, text: str) -> None:
-    """Write a labelled text, shortened; further lines of it are set off, so that data never looks like ours."""
+    """Write a labelled text, shortened; its further lines get a mark, so that no data looks like a line of ours."""
     rest = len(text) - _SHOWN_CHARACTERS
     if rest > 0:
         text = f"{text[:_SHOWN_CHARACTERS]}... ({rest:,} more characters; --json has them)"

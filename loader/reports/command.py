@@ -1,4 +1,4 @@
-"""`report`: the files of a run again, the run as one HTML page, or an rpt_ table as CSV, Parquet or JSON."""
+"""`python -m loader report`: makes the files of a run again, its HTML page, or exports a report table."""
 
 import argparse
 from pathlib import Path
@@ -23,7 +23,7 @@ examples:
   python -m loader report rpt_audit_trail --run last --format parquet --output trail.parquet
 
 Without --html, the files of the run are made again from the audit tables, and each is compared with what the run wrote.
-A file that stands there with other contents is left as it is.
+A file of the same name with other contents is never replaced.
 
 exit codes:
   0  done; every file is as the run wrote it    1  a file is not
@@ -74,7 +74,7 @@ def _is_table(options: argparse.Namespace) -> bool:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what means nothing together."""
+    """Refuse options that do not go together."""
     if _is_table(options) and (options.html or options.include_text or options.json):
         raise Refused(f"{options.subject} is a table: --html, --include-text and --json are for a run; use --format")
     if not _is_table(options) and (options.format or options.run is not None):

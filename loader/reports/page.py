@@ -1,4 +1,4 @@
-"""One run as one HTML page: no network, no script from elsewhere, nothing that a cell could run."""
+"""Makes one HTML page of a run. It loads nothing, and no text of the data can run in it."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""The files of a run again, from the audit tables, each compared with what the run wrote."""
+"""Makes the files of a run again from the audit tables, and compares each with what the run wrote."""
 
 import hashlib
 import json
@@ -23,12 +23,12 @@ _WRITTEN = "select kind, sha256 from audit.fct_output_files where run_id = ? ord
 
 
 class State(Enum):
-    """What a file that was made again is, beside the one that the run wrote and the one that stands there."""
+    """How a file that was made again compares with the one that the run wrote, and with the one in the folder."""
 
     IDENTICAL = "identical to what the run wrote"
     NEW = "made now; the run ended before it wrote it"
     DIFFERS = "DIFFERS from what the run wrote: the audit rows or the program are not what they were"
-    OTHER_FILE = "not written: another file of this name stands there; move it away, or give --output another folder"
+    OTHER_FILE = "not written: the folder has another file of this name; move it away, or give --output another folder"
 
 
 @dataclass(frozen=True)

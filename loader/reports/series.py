@@ -1,4 +1,4 @@
-"""How requests went over time: buckets wide enough to be told apart, and the scale of their axis."""
+"""Counts the requests of a run over time, in at most 60 buckets, and finds where the axes of their chart end."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ _WIDTHS = (
     *(width * _HOUR for width in (1, 2, 4, 12, 24)),
 )
 _STEPS = (1.0, 2.0, 4.0, 5.0, 10.0)
-# What an answer was, in the order in which the parts of a column stand, from below.
+# The kinds of answers, in the order of the parts of a column from below.
 ANSWERS = {
     "accepted": "accepted (201, 409)",
     "refused": "refused, or not the API's",
@@ -44,7 +44,10 @@ _BUCKETS = """
 
 @dataclass(frozen=True)
 class Series:
-    """Requests by time: `buckets` of one `width`, those without a request left out; the tops of both axes."""
+    """The requests of a run over time, in buckets of one width; a bucket without a request is left out.
+
+    `places` is the number of buckets with those left out. `labels` are the times at the start, the middle and the end.
+    """
 
     width: str
     places: int

@@ -1,9 +1,9 @@
-"""`python -m loader status`: the last runs, what waits for somebody, what to do next."""
+"""`python -m loader status`: shows the last runs, what waits for somebody, and what to do next."""
 
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -84,73 +84,48 @@ _BUILD = """
     group by invocation_id order by finished_at desc limit 1
 """
 _KEPT = """
-    select count(*) as runs, min(start_time) as oldest, count(*) filter (where start_time < ?) as older
+    select count(*) as runs, min(start_time) as oldest_run, count(*) filter (where start_time < ?) as older_runs
     from audit.fct_runs
 """
 
 
 @dataclass(frozen=True)
-class ListedRun(KnownRun):
-    """A run with its counts; they are None while it has none: it is under way, or was refused or killed."""
-
-    end_time: datetime | None = None
-    total_records: int | None = None
-    ready_records: int | None = None
-    invalid_records: int | None = None
-    created_records: int | None = None
-    exists_records: int | None = None
-    failed_records: int | None = None
-    unknown_records: int | None = None
-    not_attempted_records: int | None = None
-    closes: bool | None = None
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A rate limit of the API, as it was learned last."""
-
-    environment: str
-    address: str
-    endpoint: str
-    requests_per_window: int
-    window_seconds: float
-    learned_at: datetime
-
-
-@dataclass(frozen=True)
-class Retention:
-    """How long runs are kept, in days, and how many of them are older than that."""
-
-    days: int
-    runs: int
-    oldest_run: datetime | None
-    older_runs: int
-
-
-@dataclass(frozen=True)
 class Facts(Situation):
-    """What `status` tells: the situation, the size of the database in bytes, the rate limits, the retention."""
+    """What `status` tells; sizes are in bytes.
 
-    runs: tuple[ListedRun, ...]
+    `counts` are those of the runs, `noted` is what the unfinished ones wrote before they posted, both by run id.
+    """
+
     database: str
     bytes: int
     wal_bytes: int
-    rates: tuple[Rate, ...]
-    retention: Retention
+    counts: dict[str, Row]
+    noted: dict[str, Row]
+    rates: list[Row]
+    retention: Row
+
+    def document(self) -> Row:
+        """Return the facts for `--json`."""
+        told = asdict(self)
+        for runs, more in (("runs", "counts"), ("unfinished_runs", "noted")):
+            rows = told.pop(more)
+            told[runs] = [run | rows.get(run["run_id"], {}) for run in told[runs]]
+        return told
 
 
 def read_facts(connection: Any, database: Path, retention_days: int) -> Facts:
     """Return what the database holds now."""
     runs = read_runs(connection)
     last = list(runs.values())[-LAST_RUNS:]
-    counts = {row["run_id"]: row for row in fetch(connection, _COUNTS, [in_bulk([run.run_id for run in last])])}
     process, run = under_way(runs, database)
     # What a run has under way is `unknown` until it is answered, and waits for nobody.
     running = run.run_id if run else None
+    noted = _noted(connection, running)
+    counts = {row["run_id"]: row for row in fetch(connection, _COUNTS, [in_bulk([run.run_id for run in last])])}
     return Facts(
         process=process,
-        runs=tuple(_listed(run, counts.get(run.run_id, {})) for run in last),
-        unfinished_runs=(*_interrupted(runs, running), *_unfinished(connection, runs, running)),
+        runs=tuple(last),
+        unfinished_runs=(*_interrupted(runs, running), *(runs[run_id] for run_id in noted)),
         unclosed_runs=tuple(row["run_id"] for row in fetch(connection, _UNCLOSED)),
         open_problems=_problems(connection, runs, running),
         last_probe=next((LastProbe(**_with(FailedCheck, row)) for row in fetch(connection, _PROBE)), None),
@@ -158,17 +133,11 @@ def read_facts(connection: Any, database: Path, retention_days: int) -> Facts:
         database=str(database),
         bytes=_size(database),
         wal_bytes=_size(database.with_name(database.name + ".wal")),
-        rates=tuple(Rate(**row) for row in fetch(connection, _RATES)),
+        counts=counts,
+        noted=noted,
+        rates=fetch(connection, _RATES),
         retention=_retention(connection, retention_days, now()),
     )
-
-
-def _listed(run: KnownRun, counts: Row) -> ListedRun:
-    """Return a run with those of its counts that `status` tells."""
-    return ListedRun(**vars(run) | {name: counts[name] for name in _COUNTED if name in counts})
-
-
-_COUNTED = {field.name for field in fields(ListedRun)} - {field.name for field in fields(KnownRun)}
 
 
 def _with(kind: type[FailedCheck | FailedNode], row: Row) -> Row:
@@ -185,10 +154,10 @@ def _interrupted(runs: dict[str, KnownRun], running: str | None) -> list[KnownRu
     return [run for run in last.values() if not run.is_closed and not run.has_posted and run.run_id != running]
 
 
-def _unfinished(connection: Any, runs: dict[str, KnownRun], running: str | None) -> list[ListedRun]:
-    """Return the runs that began to post and never ended, without the one that is under way."""
+def _noted(connection: Any, running: str | None) -> dict[str, Row]:
+    """Return by id what the runs noted that began to post and never ended, without the one that is under way."""
     opened = [run for entity in entities() for run in opened_runs(connection, entity) if run.run_id != running]
-    return [_listed(runs[run.run_id], json.loads(run.details or "{}") | {"end_time": run.end_time}) for run in opened]
+    return {run.run_id: json.loads(run.details or "{}") | {"end_time": run.end_time} for run in opened}
 
 
 def _problems(connection: Any, runs: dict[str, KnownRun], running: str | None) -> tuple[OpenProblem, ...]:
@@ -204,9 +173,9 @@ def _problems(connection: Any, runs: dict[str, KnownRun], running: str | None) -
     return tuple(problems)
 
 
-def _retention(connection: Any, days: int, moment: datetime) -> Retention:
+def _retention(connection: Any, days: int, moment: datetime) -> Row:
     (kept,) = fetch(connection, _KEPT, [moment - timedelta(days=days)])
-    return Retention(days, kept["runs"], kept["oldest"], kept["older"])
+    return {"days": days} | kept
 
 
 def _size(path: Path) -> int:
@@ -232,11 +201,11 @@ def print_status(console: Console, facts: Facts, waits: list[str], step: Step) -
     kept = facts.retention
     console.line(
         f"database {shown(facts.database)}: {facts.bytes / _MEGABYTE:,.1f} MB"
-        f" and {facts.wal_bytes / _MEGABYTE:,.1f} MB of WAL, {counted(kept.runs, 'run')}"
-        + (f" since {_moment(kept.oldest_run)}" if kept.oldest_run else "")
+        f" and {facts.wal_bytes / _MEGABYTE:,.1f} MB of WAL, {counted(kept['runs'], 'run')}"
+        + (f" since {_moment(kept['oldest_run'])}" if kept["oldest_run"] else "")
     )
-    if kept.older_runs:
-        console.line(f"{counted(kept.older_runs, 'run')} older than {kept.days} days: python -m loader prune")
+    if kept["older_runs"]:
+        console.line(f"{counted(kept['older_runs'], 'run')} older than {kept['days']} days: python -m loader prune")
     _print_project(console, facts)
     _print_runs(console, facts)
     _print_problems(console, facts)
@@ -266,8 +235,8 @@ def _print_project(console: Console, facts: Facts) -> None:
         console.line("last probe: none")
     for rate in facts.rates:
         console.line(
-            f"rate limit of {rate.address}{rate.endpoint}: {rate.requests_per_window} requests in "
-            f"{rate.window_seconds:g} s, learned {_moment(rate.learned_at)}"
+            f"rate limit of {rate['address']}{rate['endpoint']}: {rate['requests_per_window']} requests in "
+            f"{rate['window_seconds']:g} s, learned {_moment(rate['learned_at'])}"
         )
 
 
@@ -281,8 +250,9 @@ def _print_runs(console: Console, facts: Facts) -> None:
     )
     for run in facts.runs:
         code = "-" if run.exit_code is None else run.exit_code
-        closes = {True: "yes", False: "NO", None: "-"}[run.closes]
-        records = [getattr(run, name) for name in _COLUMNS.values()]
+        held = facts.counts.get(run.run_id or "", {})
+        closes = {True: "yes", False: "NO", None: "-"}[held.get("closes")]
+        records = [held.get(name) for name in _COLUMNS.values()]
         counts = "".join(f"{'-':>9}" if number is None else f"{number:>9,}" for number in records)
         file = shown(run.source_file) if run.source_file else ""
         console.line(f"{run.run_id:<24}{run.mode:<14}{code:>4}  {closes:<7}{counts}  {file}")
@@ -330,7 +300,9 @@ exit codes:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    command = OneLineParser(prog, "Tell how the import stands and what waits for somebody.", _EPILOG.format(prog=prog))
+    command = OneLineParser(
+        prog, "Show the last runs, what waits for somebody and what to do next.", _EPILOG.format(prog=prog)
+    )
     command.add_argument("--json", action="store_true", help="print one object")
     return command
 
@@ -347,5 +319,5 @@ def _main(options: argparse.Namespace) -> int:
         facts = read_facts(connection, settings.database, settings.retention_days)
     waits, step = waiting(facts), next_step(facts)
     print_status(console, facts, waits, step)
-    console.summary(asdict(facts) | {"waiting": waits, "next": str(step)})
+    console.summary(facts.document() | {"waiting": waits, "next": str(step)})
     return SOME_RECORDS if waits else OK

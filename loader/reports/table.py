@@ -1,4 +1,4 @@
-"""An rpt_ table as CSV, Parquet or JSON; DuckDB writes it, in an order that is the same each time."""
+"""Writes a report table as CSV, Parquet or JSON. The rows have the same order each time."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ def output_path(given: str) -> Path | None:
     """Return the file that is to be written; None for standard output.
 
     Raises:
-        Refused: something else than a file stands there, which would be replaced.
+        Refused: there is something other than a file at this path, which would be replaced.
 
     """
     if given == STANDARD_OUTPUT:
@@ -39,7 +39,7 @@ def output_path(given: str) -> Path | None:
 
 
 def put(path: Path | None, write: Callable[[BinaryIO], int | None]) -> None:
-    """Let `write` fill the file, or for None a temporary one that is copied to standard output when it is whole.
+    """Let `write` fill the file; for None, a temporary one that is copied to standard output when it is complete.
 
     Raises:
         StoppedEarly: it cannot be written.
@@ -68,7 +68,7 @@ FORMATS = {
 _VIEWS = (
     "select view_name from duckdb_views() where schema_name = 'audit' and starts_with(view_name, 'rpt_') order by all"
 )
-# Of these types no value is text; a sign in front of a number is no formula.
+# No value of these types is text, so none can be a formula, not even one with a sign.
 _NO_TEXT = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT|INTEGER|UINTEGER|DOUBLE|FLOAT|DECIMAL.*|BOOLEAN|DATE|TIMESTAMP.*)")
 
 

@@ -81,13 +81,20 @@ def test_a_run_that_was_killed_before_it_posted_waits_until_another_one_follows(
 def test_a_refused_record_waits_for_somebody(home: Home, sandbox: Sandbox):
     text = '{"error": {"code": "VALIDATION_ERROR", "message": "no"}}'
     sandbox.fault("body", status=422, text=text, reference="EXT-2026-0003")
-    assert home.loader("--import").returncode == 1
+    imported = home.loader("--import")
+    assert imported.returncode == 1
     done = status(home)
     assert done.returncode == 1
     assert "error: 1 record failed, since " in done.stdout
     assert "EXT-2026-0003" in done.stdout
     assert "VALIDATION_ERROR: no" in done.stdout
     assert "waits: 1 record failed" in done.stdout
+    words = "correct what failed, then run the same command again: nothing is created twice"
+    (step,) = {"".join(text.splitlines(keepends=True)[-2:]) for text in (imported.stdout, done.stdout)}
+    assert step.startswith(f"next: {words}:\n  python scripts/etl/pipeline.py --environment staging --import --source ")
+    assert asked(home, "EXT-2026-0003").stdout.endswith(f"\n{step}")
+    page = home.run(["python", "-m", "loader", "report", "last", "--html", "--output", "-"]).stdout
+    assert f"{words}: <code>python scripts/etl/pipeline.py --environment staging --import --source " in page
 
 
 def test_runs_older_than_the_retention_are_counted(home: Home):
