@@ -25,7 +25,7 @@ def test_from_the_first_build_to_the_import(home: Home):
         assert done.returncode == 0, done.stdout
         steps.append(done.stdout.splitlines()[-1])
     assert ["--validate-only" in steps[0], "--dry-run" in steps[1], "--import" in steps[2]] == [True] * 3
-    assert steps[3] == NOTHING
+    assert steps[3] == str(NOTHING)
     for limit in (60, 120):
         home.query(
             "insert into audit.fct_pacing by name select ? as requests_per_window, 60 as window_seconds, "
