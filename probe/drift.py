@@ -1,10 +1,16 @@
 """Counts a difference in records: how many of the last `dbt build` it would lose or have refused, and which."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
 
 from loader.card import Card, Field
+from loader.config import ROOT
 from loader.errors import DatabaseLocked, EtlError
 from loader.run.payload import totals
 from loader.storage.warehouse import Warehouse
@@ -17,7 +23,8 @@ _COUNT = """
     select count(*) as records, arg_min("{key}", record_number, {examples}) as examples
     from staging.{model} where parse_error is null and ({condition})
 """
-_ESCAPED = (("&", "'&amp;'"), ("<", "'&lt;'"), (">", "'&gt;'"))
+_MACROS = ROOT / "dbt_project" / "macros"
+_COUNTED_LENGTH = re.compile(r"\{% macro counted_length\(.*?endmacro -?%\}", re.DOTALL)
 _ALL, _SENT = "true", "{text} is not null"
 # Which records a breaking difference hits; the finding's value is the parameter where there is one.
 _CONDITIONS = {
@@ -101,12 +108,15 @@ def _bounded(value: str | int) -> str | int:
 
 def _length(field: Field) -> str:
     """Return the length of a field's text in SQL, as the API counts it."""
-    text = f'"{field.name}"'
-    if field.counts == "escaped":
-        for sign, escape in _ESCAPED:
-            text = f"replace({text}, '{sign}', {escape})"
-        text = f"replace({text}, chr(160), '&nbsp;')"
-    return f"length({text})"
+    return str(_counted_length()(f'"{field.name}"', field.counts))
+
+
+@cache
+def _counted_length() -> Any:
+    """Return the macro that validation counts with, so that both always say the same."""
+    macros = (path.read_text(encoding="utf-8") for path in sorted(_MACROS.rglob("*.sql")))
+    (macro,) = filter(None, map(_COUNTED_LENGTH.search, macros))
+    return getattr(Environment().from_string(macro[0]).module, "counted_length")  # noqa: B009, S701 - its SQL
 
 
 def _model(card: Card) -> str:

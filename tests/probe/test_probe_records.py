@@ -1,17 +1,20 @@
 """Drift in rows: how many records of a build of 1,000 a difference hits, which, and that nothing of it is posted."""
 
+import html
 import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from loader.card import Field
 from loader.storage.warehouse import Warehouse
 from probe.checks import compared
-from probe.drift import counted, last_build
-from probe.finding import Finding
+from probe.drift import Build, counted, last_build
+from probe.finding import Finding, Kind, Severity
 from tests.faults.test_locks import holding
 from tests.probe.documents import (
     TEXT,
@@ -89,6 +92,24 @@ def test_a_breaking_difference_is_counted_in_records(
     assert [(finding.hit.records, finding.hit.total, finding.hit.examples) for finding in found if finding.hit] == [
         (records, RECORDS, examples)
     ]
+
+
+@pytest.mark.parametrize("text", ["a\r\nb", "a\nb\r", "&<>\u00a0", "&amp; \r\n\r\n", "\U0001f600e\u0301"])
+@pytest.mark.parametrize("field", [field for field in CARD.fields if field.max_length], ids=lambda field: field.name)
+def test_a_text_is_counted_as_validation_counts_it(tmp_path: Path, text: str, field: Field):
+    """As long as the platform counts it: escaped, with LF for CRLF, where the card says so."""
+    database = tmp_path / "etl.duckdb"
+    with duckdb.connect(database) as session:
+        session.execute("create schema staging; create table staging.stg_incident "
+                        "as select 1 as record_number, null as parse_error, 'Q-1' as reference_number")  # fmt: skip
+        if not field.is_key:
+            session.execute(f"alter table staging.stg_incident add column {field.name} varchar")
+        session.execute(f"update staging.stg_incident set {field.name} = ?", [text])  # noqa: S608
+    counts = len(html.escape(text.replace("\r\n", "\n"), quote=False).replace("\xa0", "&nbsp;"))
+    most = counts if field.counts == "escaped" else len(text)
+    over = [Finding(Kind.LIMIT_LOWERED, Severity.BREAKING, "", field.name, limit) for limit in (most - 1, most)]
+    found = counted(Warehouse(database, 1, print), CARD, Build("", 1, 1), over)
+    assert [finding.hit and finding.hit.records for finding in found] == [1, 0]
 
 
 def test_what_cannot_be_told_is_not_counted(thousand: Home):
