@@ -3,72 +3,15 @@
 import os
 import tomllib
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as table
+from pydantic_core import ErrorDetails
 
 from loader.errors import Refused
-
-# More than 11 days: what is longer no time-out of the system takes.
-_MAX_SECONDS = 1_000_000
-# A time-out of nothing would let nothing through.
-_ABOVE_ZERO = {
-    "delivery": ("connect_timeout_seconds", "read_timeout_seconds", "rate_limit_window_seconds"),
-    "probe": ("connect_seconds", "request_seconds", "total_seconds"),
-}
-
-
-def table_of(table: dict[str, Any], section: str) -> dict[str, Any]:
-    """Return a section.
-
-    Raises:
-        KeyError: there is none.
-        TypeError: it is none.
-
-    """
-    found = table.get(section, {})
-    if not isinstance(found, dict):
-        raise TypeError(f"[{section}] must be a table, not {found!r}")
-    if not found:
-        raise KeyError(f"[{section}]")
-    return found
-
-
-def value_of(table: dict[str, Any], section: str, key: str, kind: type) -> Any:
-    """Return the value of a key; a `float` is seconds.
-
-    Raises:
-        KeyError: it is missing; names the key.
-        TypeError: it is of another kind, negative, or no time that can be waited; names the key.
-
-    """
-    if section not in table or key not in table_of(table, section):
-        raise KeyError(f"[{section}] {key}")
-    value = table[section][key]
-    accepted: tuple[type, ...] = (int, float) if kind is float else (kind,)
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        raise TypeError(f"[{section}] {key} must be {kind.__name__}, not {value!r}")
-    if isinstance(value, int | float) and value < 0:
-        raise TypeError(f"[{section}] {key} must not be negative, not {value!r}")
-    if kind is float and not value <= _MAX_SECONDS:
-        raise TypeError(f"[{section}] {key} must be at most {_MAX_SECONDS:,} seconds, not {value!r}")
-    if not value and key in _ABOVE_ZERO.get(section, ()):
-        raise TypeError(f"[{section}] {key} must be above 0")
-    return value
-
-
-def at_least(least: int, section: str, key: str, value: Any) -> Any:
-    """Return the value, when it is not less; TypeError otherwise."""
-    if value < least:
-        raise TypeError(f"[{section}] {key} must be at least {least}, not {value!r}")
-    return value
-
-
-def texts(where: str, value: Any) -> tuple[str, ...]:
-    """Return a list of texts; TypeError for anything else."""
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise TypeError(f"{where} must be a list of texts, not {value!r}")
-    return tuple(value)
-
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN_VARIABLE = "QGP_API_TOKEN"  # noqa: S105 - the name of the variable, not its value
@@ -76,58 +19,97 @@ TOKEN_COMMAND_VARIABLE = "QGP_API_TOKEN_COMMAND"  # noqa: S105 - the name of the
 SOURCE_VARIABLE = "ETL_SOURCE"
 MIN_RETENTION_DAYS, MAX_RETENTION_DAYS = 90, 36_500
 _HOURS_OF_A_YEAR = 8_760
+# More than 11 days: what is longer no time-out of the system takes.
+_MAX_SECONDS = 1_000_000
 
 
-@dataclass(frozen=True)
+def _retention_days(days: int) -> int:
+    if MIN_RETENTION_DAYS <= days <= MAX_RETENTION_DAYS:
+        return days
+    raise ValueError(f"at least {MIN_RETENTION_DAYS}, at most {MAX_RETENTION_DAYS}")
+
+
+# A key that is not among them is refused.
+_CLOSED = ConfigDict(extra="forbid")
+_Path = Annotated[Path, AfterValidator(lambda path: ROOT / path)]
+_Number = Annotated[int, Field(strict=True, ge=0)]
+_FromOne = Annotated[int, Field(strict=True, ge=1)]
+_Seconds = Annotated[float, Field(strict=True, ge=0, le=_MAX_SECONDS)]
+# A time-out of nothing would let nothing through.
+_SomeSeconds = Annotated[float, Field(strict=True, gt=0, le=_MAX_SECONDS)]
+
+
+@table(frozen=True, config=_CLOSED)
 class Limits:
     """The limits of the `[source]` table: what is larger is refused."""
 
-    max_file_bytes: int
-    max_record_bytes: int
-    max_field_bytes: int
-    max_columns: int
+    max_file_bytes: _FromOne
+    max_record_bytes: _FromOne
+    max_field_bytes: _FromOne
+    max_columns: _FromOne
 
 
-@dataclass(frozen=True)
+@table(frozen=True, config=_CLOSED)
+class _Source(Limits):
+    default: _Path
+
+
+@table(frozen=True, config=_CLOSED)
+class _Output:
+    directory: _Path
+
+
+@table(frozen=True, config=_CLOSED)
+class _Warehouse:
+    lock_wait_seconds: _Seconds
+    other_host_hours: Annotated[int, Field(strict=True, ge=0, le=_HOURS_OF_A_YEAR)]
+
+
+@table(frozen=True, config=_CLOSED)
+class _Retention:
+    days: Annotated[int, Field(strict=True), AfterValidator(_retention_days)]
+
+
+@table(frozen=True, config=_CLOSED)
 class Delivery:
     """The `[delivery]` table: sizes in records, times in seconds."""
 
-    batch_size: int
-    batch_delay_seconds: float
-    max_concurrency: int
-    max_requests_per_minute: int
-    max_attempts: int
-    max_seconds_per_record: float
-    backoff_seconds: float
-    backoff_max_seconds: float
-    connect_timeout_seconds: float
-    read_timeout_seconds: float
-    read_timeout_seconds_per_megabyte: float
-    rate_limit_window_seconds: float
-    rate_limit_max_waits: int
-    retry_after_max_seconds: float
-    stop_after_lost_answers: int
+    batch_size: _FromOne
+    batch_delay_seconds: _Seconds
+    max_concurrency: _FromOne
+    max_requests_per_minute: _Number
+    max_attempts: _FromOne
+    max_seconds_per_record: _Seconds
+    backoff_seconds: _Seconds
+    backoff_max_seconds: _Seconds
+    connect_timeout_seconds: _SomeSeconds
+    read_timeout_seconds: _SomeSeconds
+    read_timeout_seconds_per_megabyte: _Seconds
+    rate_limit_window_seconds: _SomeSeconds
+    rate_limit_max_waits: _Number
+    retry_after_max_seconds: _Seconds
+    stop_after_lost_answers: _FromOne
 
 
-@dataclass(frozen=True)
+@table(frozen=True, config=_CLOSED)
 class ProbeLimits:
     """The `[probe]` table: seconds for connecting, for one request from end to end, and for all of them together."""
 
-    connect_seconds: float
-    request_seconds: float
-    total_seconds: float
+    connect_seconds: _SomeSeconds
+    request_seconds: _SomeSeconds
+    total_seconds: _SomeSeconds
 
 
-@dataclass(frozen=True)
+@table(frozen=True, config=_CLOSED)
 class Environment:
     """One `[environments.*]` table: where an API may be, whether records may be imported there, whom its TLS trusts."""
 
     name: str
-    url: str | None
-    url_variable: str | None
     allowed_hosts: tuple[str, ...]
-    import_allowed: bool
-    ca_bundle: Path | None = None
+    url: str | None = None
+    url_variable: str | None = None
+    import_allowed: StrictBool = Field(default=True, alias="import")
+    ca_bundle: _Path | None = None
 
     def address(self) -> str:
         """Return the configured address, not yet checked.
@@ -140,6 +122,25 @@ class Environment:
         if not address:
             raise Refused(f"{self.name}: no address; export {self.url_variable}=https://<host of the {self.name} API>")
         return address
+
+
+@table(frozen=True, config=_CLOSED)
+class _Production:
+    hosts: tuple[str, ...]
+
+
+@table(frozen=True, config=_CLOSED)
+class _Tables:
+    """The tables of `etl.toml`."""
+
+    source: _Source
+    output: _Output
+    warehouse: _Warehouse
+    retention: _Retention
+    delivery: Delivery
+    probe: ProbeLimits
+    environments: Annotated[dict[str, Environment], Field(min_length=1)]
+    production: _Production
 
 
 @dataclass(frozen=True)
@@ -174,31 +175,31 @@ def load_settings() -> Settings:
     """Read the settings from `etl.toml`, or from the file that `ETL_CONFIG` names.
 
     Raises:
-        Refused: the file is missing or malformed, or a value is missing or of the wrong kind.
+        Refused: the file is missing or malformed, a value is missing or of the wrong kind, or a key is not known.
 
     """
     path = Path(os.environ.get("ETL_CONFIG") or ROOT / "etl.toml")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Settings(
-            default_source=ROOT / value_of(table, "source", "default", str),
-            limits=_limits(table),
-            database=database_path(),
-            output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or value_of(table, "output", "directory", str)),
-            lock_wait_seconds=value_of(table, "warehouse", "lock_wait_seconds", float),
-            other_host_hours=_other_host_hours(value_of(table, "warehouse", "other_host_hours", int)),
-            delivery=_delivery(table),
-            probe=ProbeLimits(*(value_of(table, "probe", field.name, float) for field in fields(ProbeLimits))),
-            environments={name: _environment(name, entry) for name, entry in table_of(table, "environments").items()},
-            production_hosts=texts("[production] hosts", value_of(table, "production", "hosts", list)),
-            retention_days=_retention_days(value_of(table, "retention", "days", int)),
-        )
+        found = _checked(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; restore it, or correct ETL_CONFIG") from error
-    except KeyError as error:
-        raise Refused(f"{path}: {error.args[0]} is missing; add it as in the etl.toml of the repository") from error
-    except (ValueError, TypeError, RecursionError) as error:
+    except ValidationError as error:
+        raise Refused(f"{path}: {_complaint(error)}") from error
+    except (ValueError, RecursionError) as error:
         raise Refused(f"{path}: {error}; correct it") from error
+    return Settings(
+        default_source=found.source.default,
+        limits=found.source,
+        database=database_path(),
+        output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or found.output.directory),
+        lock_wait_seconds=found.warehouse.lock_wait_seconds,
+        other_host_hours=found.warehouse.other_host_hours,
+        delivery=found.delivery,
+        probe=found.probe,
+        environments=found.environments,
+        production_hosts=found.production.hosts,
+        retention_days=found.retention.days,
+    )
 
 
 def database_path() -> Path:
@@ -209,42 +210,62 @@ def database_path() -> Path:
     return Path(os.path.realpath(ROOT / (os.environ.get("ETL_DATABASE") or "data/etl.duckdb")))
 
 
-def _limits(table: dict[str, Any]) -> Limits:
-    values = {field.name: value_of(table, "source", field.name, int) for field in fields(Limits)}
-    return Limits(**{name: at_least(1, "source", name, value) for name, value in values.items()})
+def _checked(tables: dict[str, Any]) -> _Tables:
+    """Return the tables; of one that is not there each key is missing."""
+    environments = tables.get("environments")
+    for name, entry in environments.items() if isinstance(environments, dict) else ():
+        if isinstance(entry, dict):
+            entry["name"] = name
+    return TypeAdapter(_Tables).validate_python({table.name: {} for table in fields(_Tables)} | tables)
 
 
-def _retention_days(days: int) -> int:
-    if MIN_RETENTION_DAYS <= days <= MAX_RETENTION_DAYS:
-        return days
-    raise TypeError(f"[retention] days must be at least {MIN_RETENTION_DAYS}, at most {MAX_RETENTION_DAYS}, not {days}")
+# What a value must be, by pydantic's word for what is wrong with it.
+_MUST_BE = {
+    "greater_than": "above 0",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le:,}",
+    "value_error": "{error}",
+    "int_type": "int",
+    "float_type": "float",
+    "bool_type": "bool",
+    "tuple_type": "a list of texts",
+    "dict_type": "a table",
+    "dataclass_type": "a table",
+}
 
 
-def _other_host_hours(hours: int) -> int:
-    if hours <= _HOURS_OF_A_YEAR:
-        return hours
-    raise TypeError(f"[warehouse] other_host_hours must be at most {_HOURS_OF_A_YEAR:,}, not {hours}")
+def _complaint(found: ValidationError) -> str:
+    """Return what is wrong first; before all else a key that is misspelt, since the right one is missing then."""
+    complaints = [_sentence(error) for error in found.errors()]
+    return next((text for text in complaints if "did you mean" in text), complaints[0])
 
 
-def _delivery(table: dict[str, Any]) -> Delivery:
-    values = {field.name: value_of(table, "delivery", field.name, field.type) for field in fields(Delivery)}  # type: ignore[arg-type]
-    for key in ("batch_size", "max_concurrency", "max_attempts", "stop_after_lost_answers"):
-        at_least(1, "delivery", key, values[key])
-    return Delivery(**values)
+def _sentence(error: ErrorDetails) -> str:
+    names = [str(name) for name in error["loc"]]
+    depth = 2 if names[0] == "environments" else 1
+    table, key = f"[{'.'.join(names[:depth])}]", " ".join(names[depth:])
+    if error["type"] == "unexpected_keyword_argument":
+        return f"{table} no such key: {key}; {_fix(names)}" if key else f"no such table: {table}; {_fix(names)}"
+    where = f"{table} {key}".strip()
+    if error["type"] in ("missing", "too_short"):
+        return f"{where} is missing; add it as in the etl.toml of the repository"
+    return f"{where} must {_must(error)}, not {error['input']!r}; correct it"
 
 
-def _environment(name: str, entry: Any) -> Environment:
-    where = f"[environments.{name}]"
-    if not isinstance(entry, dict):
-        raise TypeError(f"{where} must be a table, not {entry!r}")
-    for key, kind in (("url", str), ("url_variable", str), ("import", bool), ("ca_bundle", str)):
-        if key in entry and not isinstance(entry[key], kind):
-            raise TypeError(f"{where} {key} must be {kind.__name__}, not {entry[key]!r}")
-    return Environment(
-        name=name,
-        url=entry.get("url"),
-        url_variable=entry.get("url_variable"),
-        allowed_hosts=texts(f"{where} allowed_hosts", entry["allowed_hosts"]),
-        import_allowed=entry.get("import", True),
-        ca_bundle=ROOT / entry["ca_bundle"] if "ca_bundle" in entry else None,
-    )
+def _fix(names: list[str]) -> str:
+    """Say which key or table may be meant by a name that is not known, which comes after those of its tables."""
+    tables = _Tables.__pydantic_fields__  # type: ignore[attr-defined]
+    known: Any = {1: _Tables, 3: Environment}.get(len(names)) or tables[names[0]].annotation
+    keys = [of.alias or name for name, of in known.__pydantic_fields__.items()]
+    alike = get_close_matches(names[-1], keys, 1)
+    return f"did you mean {alike[0]}?" if alike else "remove it"
+
+
+def _must(error: ErrorDetails) -> str:
+    kind, bounds = error["type"], error.get("ctx", {})
+    if kind == "greater_than_equal" and not bounds["ge"]:
+        return "not be negative"
+    # A whole number that no float can hold is too large as well.
+    if isinstance(bounds.get("le"), float) or (kind == "float_type" and type(error["input"]) is int):
+        return f"be at most {_MAX_SECONDS:,} seconds"
+    return f"be {_MUST_BE.get(kind, 'str').format(**bounds)}"

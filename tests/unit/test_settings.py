@@ -60,3 +60,27 @@ def test_seconds_that_nothing_can_wait(
 )
 def test_a_table_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str):
     assert says in refusal(text, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("batch_size =", "batchsize =", "[delivery] no such key: batchsize; did you mean batch_size?"),
+        ("[retention]", "[retentions]", "no such table: [retentions]; did you mean retention?"),
+        ("import = false", "imports = false", "[environments.production] no such key: imports; did you mean import?"),
+        ("import = false", 'note = "x"\nimport = false', "[environments.production] no such key: note; remove it"),
+        ("import = false", 'import = "no"', "[environments.production] import must be bool, not 'no'; correct it"),
+        ('hosts = ["*prod*"', "hosts = [1", "[production] hosts 0 must be str, not 1"),
+        (
+            "allowed_hosts = []",
+            'allowed_hosts = "h"',
+            "allowed_hosts must be a list of texts, not 'h'",
+        ),
+        ('directory = "data/etl_output"', "directory = 1", "[output] directory must be str, not 1"),
+    ],
+)
+def test_a_key_that_is_not_known_or_of_another_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, says: str
+):
+    assert right in TABLES
+    assert says in refusal(TABLES.replace(right, wrong), tmp_path, monkeypatch)
