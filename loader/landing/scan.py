@@ -48,71 +48,23 @@ def split_cells(text: bytes, grammar: Grammar) -> list[bytes]:
 
 # A line break within a cell, where records stand as one text. No text in UTF-8 has this byte.
 CELL_BREAK = b"\xff"
-# Of this many bytes all records are well-formed, or they are looked at one by one.
-LOOK_BYTES = 1 << 14
-_MOST_CUTS = 8
-
-
-class Outside:
-    """What may stand outside the quotes of well-formed records of one delimiter and one width.
-
-    A blank line is no record, and in a file of one column it has the delimiters of one: there nothing is told.
-    """
-
-    def __init__(self, grammar: Grammar) -> None:
-        self._usable = grammar.width > 1
-        self._signs = grammar.delimiter * (grammar.width - 1) + b"\n"
-        self._others = bytes(set(range(256)) - set(grammar.delimiter + b"\n"))
-        self._before = {b"", grammar.delimiter, b"\n"}
-        self._after = self._before | {b"\r"}
-
-    def begins_with(self, text: bytes) -> tuple[bytes, int]:
-        """Return `joined_records` of all that ends within `text`, and their size in it; nothing where one may be wrong.
-
-        `text` begins as a record does. Between quotes anything may stand, so it is enough that each quote but a doubled
-        one is at an end of its cell, and that outside of them each line has its delimiters and a CR only at its end.
-        """
-        parts = _whole_lines(text) if self._usable else []
-        outside = b"".join(parts[::2])
-        signs = outside.translate(None, self._others)
-        if (
-            signs != self._signs * (len(signs) // len(self._signs))
-            or not self._before.issuperset([part[-1:] for part in parts[:-1:2]])
-            or not self._after.issuperset([part[:1] for part in parts[2::2]])
-            or (b"\r" in outside and outside.count(b"\r") != outside.count(b"\r\n"))
-        ):
-            return b"", 0
-        size = sum(map(len, parts)) + max(0, len(parts) - 1)
-        return _joined(parts), size
+# The most of one piece, but for a record that is longer.
+PIECE_BYTES = 1 << 14
 
 
 def joined_records(text: bytes) -> bytes:
     """Return well-formed records, each ended, with LF as the end of each and `CELL_BREAK` for the LF in their cells."""
-    return _joined(text.split(b'"'))
-
-
-def separate_records(joined: bytes) -> list[bytes]:
-    """Return the records of `joined_records` one by one, as they stand in the file, without their line ends."""
-    return [record.replace(CELL_BREAK, b"\n") for record in joined.split(b"\n")[:-1]]
-
-
-def _whole_lines(text: bytes) -> list[bytes]:
-    """Return `text` up to its last line break outside of quotes, split at the quotes; nothing where there is none."""
-    end = len(text)
-    for _ in range(_MOST_CUTS):
-        end = text.rfind(b"\n", 0, end)
-        parts = text[: end + 1].split(b'"')
-        if len(parts) % 2:
-            return parts if end >= 0 else []
-    return []
-
-
-def _joined(parts: list[bytes]) -> bytes:
+    parts = text.split(b'"')
     if any(b"\n" in part for part in parts[1::2]):
         parts[1::2] = [part.replace(b"\n", CELL_BREAK) for part in parts[1::2]]
     if any(b"\r" in part for part in parts[::2]):
         parts[::2] = [part.replace(b"\r\n", b"\n") for part in parts[::2]]
     return b'"'.join(parts)
+
+
+def separate_records(joined: bytes) -> list[bytes]:
+    """Return the records of `joined_records` one by one, as they stand in the file, without their line ends."""
+    return [record.replace(CELL_BREAK, b"\n") for record in joined.split(b"\n")[:-1]]
 
 
 _LINE_END = re.compile(rb"\r?\n\Z")
@@ -155,30 +107,15 @@ def scan(data: bytes | mmap, start: int, grammar: Grammar, window: int, *, is_ut
     """
     number, position, line, size = 1, start, 1 + bytes(data[:start]).count(b"\n"), len(data)
     valid, ahead = size if is_utf8 else start, _LEAST_AHEAD
-    # Up to `looked_at` a look at all of it has failed: the pattern takes what it can.
-    looked_at, outside = start, Outside(grammar)
     while position < size:
         if valid <= position:
             valid = position + _valid_bytes(data[position : position + ahead])
             # A character may be cut at the end.
             ahead = min(2 * ahead, _MOST_AHEAD) if valid > position + ahead - 4 else _LEAST_AHEAD
-        text, length = b"", 0
-        if looked_at <= position:
-            looked_at = min(valid, position + window, position + LOOK_BYTES)
-            text, length = outside.begins_with(data[position:looked_at])
-        if length:
-            piece, end = _run(text, grammar), position + length
-            looked_at = end
-        else:
-            piece, end = _next(data, position, grammar, looked_at, valid)
+        limit = min(valid, position + min(window, PIECE_BYTES))
+        piece, end = _next(data, position, grammar, limit, valid)
         yield piece._replace(number=number, line=line)
         number, line, position = number + piece.records, line + piece.lines, end
-
-
-def _run(text: bytes, grammar: Grammar) -> Piece:
-    """Return the piece of `joined_records`, numbered from 0."""
-    records = text.count(b"\n")
-    return Piece(0, 0, text, records, records + text.count(CELL_BREAK), grammar.width)
 
 
 def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int, valid: int) -> tuple[Piece, int]:
@@ -189,7 +126,9 @@ def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int, valid
     if match := _BLANK_LINES.match(data, position):
         return Piece(0, 0, b"", 0, match.group().count(b"\n"), 0), match.end()
     if match := grammar.records.match(data, position, limit):
-        return _run(joined_records(match.group()), grammar), match.end()
+        text = joined_records(match.group())
+        records = text.count(b"\n")
+        return Piece(0, 0, text, records, records + text.count(CELL_BREAK), grammar.width), match.end()
     text, cells, error, end = _single(data, position, grammar)
     if end > valid and _valid_bytes(text) < len(text):
         error = "not_utf8"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loader.config import ROOT
-from loader.landing.scan import read_header
+from loader.landing.scan import PIECE_BYTES, joined_records, read_header, separate_records
 from tests.unit.scanning import cells_of, scanned
 
 SIGNS = st.sampled_from('",\r\n ;\t=\\\ufeff\u0085\u2028')
@@ -194,3 +194,18 @@ def test_blank_lines_behind_a_bad_byte_are_blank_lines():
     records = scanned(b"a,\xff\n" + b"\n" * 200_000 + b"b,c\n", 2, is_utf8=False, window=1 << 20)
     assert (records[0].error, len(records)) == ("not_utf8", 200_002)
     assert (records[-1].line, records[-1].error) == (200_002, None)
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([b"", b"a", b'"a\n"', b'"\r\n"', b'""""', b'","'])] * 2), min_size=1))
+def test_joined_records_are_told_apart_again(rows: list[tuple[bytes, bytes]]):
+    joined = joined_records(b"".join(b",".join(row) + b"\r\n" for row in rows))
+    assert separate_records(joined) == [b",".join(row) for row in rows]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_records_are_the_same_wherever_a_piece_ends(line_end: bytes):
+    """Cells of all lengths, so that pieces end within quotes, between a CR and its LF, and within a long cell."""
+    cells = [b"t" * length for length in range(0, 2 * PIECE_BYTES, 997)]
+    records = [b'%b,"a,""%b""%bb"' % (cell, cell, line_end) for cell in cells]
+    found = scanned(b"".join(record + line_end for record in records), 2, window=1 << 22)
+    assert [(record.text, record.error) for record in found] == [(record, None) for record in records]
