@@ -3,8 +3,8 @@
 import time
 from collections.abc import Mapping
 
-from loader.api.answer import LATE
-from loader.api.client import MAX_BODY_BYTES, Answer, Api, Loss
+from loader.api.answer import LATE, Answer, Loss
+from loader.api.client import MAX_BODY_BYTES, Api
 from loader.config import ProbeLimits
 
 

@@ -10,7 +10,8 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from loader.api.client import Answer, Api
+from loader.api.answer import Answer
+from loader.api.client import Api
 from loader.card import Card
 from loader.config import Delivery
 from loader.delivery.look_up import LookUp
