@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console as RichConsole
@@ -25,6 +26,7 @@ from rich.text import Text
 from loader.errors import StoppedEarly
 
 LINE_SECONDS = 5.0
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 class Advance(Protocol):
@@ -68,7 +70,7 @@ class Meter:
         rate = f"{settled / seconds:.1f}/s" if settled else ""
         left = ""
         if self._answers and self._done < self._total:
-            left = f"{_duration(self._answers_left * seconds / self._answers)} left"
+            left = f"{duration(self._answers_left * seconds / self._answers)} left"
         return ", ".join(part for part in (self._counts, rate, self._detail(), left) if part)
 
     def line(self) -> str:
@@ -124,12 +126,6 @@ def lines(write: Callable[[str], None], text: str, meter: Meter) -> Iterator[Adv
         ended.set()
         thread.join()
         write(f"{text} {meter.line()}")
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 class _Rich(RichConsole):
@@ -240,6 +236,26 @@ def silence(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def printable(text: str) -> str:
-    """Return the text with control characters, which could steer a terminal, escaped."""
-    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+def printable(text: str, kept: str = "\n") -> str:
+    """Return the text with control characters, which could steer a terminal, escaped, but for those that are `kept`."""
+    return "".join(char if char.isprintable() or char in kept else f"\\x{ord(char):02x}" for char in text)
+
+
+def shown(path: str | Path) -> str:
+    """Return the path as a person would type it here: relative when it is below the current folder."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as `1 record` and `2 records`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in words, in its largest unit, rounded down: `12 minutes`."""
+    whole = int(abs(seconds))
+    for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
+        if whole >= 2 * unit or (whole >= unit and name == "minute"):
+            return counted(whole // unit, name)
+    return counted(whole, "second")

@@ -12,11 +12,12 @@ from loader.api.answer import Answer, is_lost
 from loader.api.tokens import Tokens
 from loader.card import Card
 from loader.config import TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE
+from loader.console import duration
 from loader.delivery.verdict import api_message
 from probe.client import Asking
 from probe.compare import differences
 from probe.finding import NOT_COMPARED, Finding, Kind, Severity
-from probe.jwt import Described, describe, duration
+from probe.jwt import Described, describe
 from probe.openapi import PathMoved, Unreadable, create_schema
 
 OK = HTTPStatus.OK

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from loader.console import printable
+
 _SHOWN_CHARACTERS, _SHOWN_NAMES = 80, 5
 
 
@@ -82,7 +84,7 @@ class Finding:
 
 def shown(text: str) -> str:
     """Return a text of the API fit for one line: at most 80 characters, none of which steers a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text[:_SHOWN_CHARACTERS])
+    return printable(text[:_SHOWN_CHARACTERS], kept="")
 
 
 def listed(names: list[str]) -> str:

@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 
 _PARTS = 3
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,3 @@ def _seconds(value: object) -> float | None:
     except OverflowError:
         return None
     return seconds if math.isfinite(seconds) else None
-
-
-def duration(seconds: float) -> str:
-    """Return a time span in words, in its largest unit, rounded down: `12 minutes`."""
-    whole = int(abs(seconds))
-    for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
-        if whole >= 2 * unit or (whole >= unit and name == "minute"):
-            return _counted(whole // unit, name)
-    return _counted(whole, "second")
-
-
-def _counted(number: int, name: str) -> str:
-    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"

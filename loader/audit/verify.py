@@ -14,7 +14,7 @@ from loader.audit.proof import Problem, Trail, problems, read_trail
 from loader.audit.seals import Seal, read_anchor
 from loader.command import OneLineParser, guarded
 from loader.config import load_settings
-from loader.console import Console
+from loader.console import Console, counted
 from loader.errors import OK, SOME_RECORDS, Refused
 from loader.storage.warehouse import Warehouse, fetch
 
@@ -178,4 +178,4 @@ def _waiting(trail: Trail, *, is_open: bool) -> Counter[str]:
 
 
 def _counted(kinds: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for kind, count in sorted(kinds.items(), key=str))
+    return ", ".join(counted(count, kind) for kind, count in sorted(kinds.items(), key=str))

@@ -18,6 +18,7 @@ from typing import Any
 
 from loader.api.answer import Answer, Loss, is_lost
 from loader.card import Card
+from loader.console import printable
 
 STORED_MESSAGE_BYTES = 2000
 _QUOTED_CHARACTERS = 200
@@ -137,7 +138,7 @@ def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
 
 def api_id(record: Mapping[str, Any]) -> str | None:
     """Return the platform's own id of a record, as text."""
-    return None if record.get("id") is None else _printable(str(record["id"]))[:64]
+    return None if record.get("id") is None else printable(str(record["id"]), kept="")[:64]
 
 
 def api_message(answer: Answer) -> str:
@@ -145,16 +146,12 @@ def api_message(answer: Answer) -> str:
     body = answer.json()
     words = _words(body) if isinstance(body, dict) else ""
     text = words or answer.text()[:_QUOTED_CHARACTERS] or "no body"
-    return fitted(_printable(text), _WORDS_BYTES)
+    return fitted(printable(text, kept=""), _WORDS_BYTES)
 
 
 def fitted(text: str, size: int = STORED_MESSAGE_BYTES) -> str:
     """Return the text, cut to so many bytes of UTF-8."""
     return text.encode()[:size].decode(errors="ignore")
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 def _words(body: dict[str, Any]) -> str:

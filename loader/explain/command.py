@@ -8,12 +8,11 @@ from typing import Any
 from loader.card import read_card
 from loader.command import OneLineParser, guarded
 from loader.config import load_settings
-from loader.console import Page
+from loader.console import Page, counted, shown
 from loader.errors import OK, NotFound
 from loader.explain.story import Sighting, Story, Told, read_story
 from loader.explain.text import print_story
 from loader.explain.verdict import latest, next_step, verdict
-from loader.reports.advice import counted, shown
 from loader.storage.warehouse import Warehouse
 
 _NEWEST = 5

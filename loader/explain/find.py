@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from loader.audit.runs import KnownRun, read_runs, under_way
+from loader.console import shown
 from loader.errors import NotFound, Refused
-from loader.reports.advice import shown
 from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk
 
 LAST_BUILD = "the last dbt build"

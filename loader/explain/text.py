@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from loader.console import Console
+from loader.console import Console, shown
 from loader.explain.story import Attempt, Raw, Sighting, Told
 from loader.explain.verdict import verdict
-from loader.reports.advice import Step, shown
+from loader.reports.advice import Step
 
 # A description may have 20,000 characters; a person wants to know which one it is.
 _SHOWN_CHARACTERS = 300

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loader.audit.runs import KnownRun
+from loader.console import counted
 from loader.errors import SOME_RECORDS
 from loader.landing.dialect import Dialect
 
@@ -54,17 +55,6 @@ def _dialect_flags(dialect: Dialect) -> str:
         return ""
     encoding = f" --encoding {dialect.encoding}" if dialect.encoding else ""
     return f" --delimiter {shlex.quote(dialect.delimiter)}{encoding}"
-
-
-def shown(path: str | Path) -> str:
-    """Return the path as a person would type it here: relative when it is below the current folder."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, as `1 record` and `2 records`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 # About records. `audit.rpt_open_problems` says the same in `what_to_do`; a test compares the two.

@@ -6,9 +6,8 @@ from pathlib import Path
 from loader.audit.runs import find_run, known_run_id
 from loader.command import OneLineParser, guarded
 from loader.config import Settings, load_settings
-from loader.console import Console
+from loader.console import Console, shown
 from loader.errors import OK, SOME_RECORDS, Refused
-from loader.reports.advice import shown
 from loader.reports.page import page_name, write_page
 from loader.reports.remake import remake, remake_probe
 from loader.reports.table import FORMATS, STANDARD_OUTPUT, output_path, write_table
@@ -109,7 +108,11 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, wa
     else:
         run_id, title = run.run_id, f"{run.mode} of {shown(run.source_file)}"
         files, missing = remake(warehouse, run, folder)
-    for text in (f"run {run_id}: {title}", *(f"{shown(file.path)}: {file.state.value}" for file in files), *missing):
+    for text in (
+        f"run {run_id}: {title}",
+        *(f"{shown(file.path)}: {file.state.value}" for file in files),
+        *missing,
+    ):
         console.line(text)
     console.summary({"run_id": run_id, "files": [file.as_row() for file in files], "missing": missing})
     return OK if all(file.is_fine for file in files) else SOME_RECORDS

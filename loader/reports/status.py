@@ -13,7 +13,7 @@ from loader.audit.runs import KnownRun, read_runs, under_way
 from loader.card import entities
 from loader.command import OneLineParser, guarded
 from loader.config import load_settings
-from loader.console import Console, Page
+from loader.console import Console, Page, counted, shown
 from loader.delivery.resume import opened_runs
 from loader.errors import OK, SOME_RECORDS
 from loader.reports.advice import (
@@ -26,9 +26,7 @@ from loader.reports.advice import (
     ProblemRecord,
     Situation,
     Step,
-    counted,
     next_step,
-    shown,
     waiting,
 )
 from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk

@@ -5,10 +5,10 @@ from typing import Any
 
 from loader.audit.journal import DELIVERY_COUNTS, FILE_COUNTS, RunRow
 from loader.audit.runs import known_run
-from loader.console import Console
+from loader.console import Console, shown
 from loader.delivery.look_up import CONFIRMED
 from loader.landing.sql import EXPORT_COLUMNS
-from loader.reports.advice import about_readback, after_run, needs_platform_team, shown
+from loader.reports.advice import about_readback, after_run, needs_platform_team
 from loader.reports.documents import stats_document
 from loader.reports.files import OutputFile
 from loader.run.job import DRY_RUN, IMPORT, Run

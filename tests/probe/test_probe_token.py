@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from probe.jwt import describe, duration
+from loader.console import duration
+from probe.jwt import describe
 from sandbox.process import Sandbox
 from tests.probe.hosting import serving
 from tests.support import Home
