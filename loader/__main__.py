@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from loader.commands import COMMANDS, run_command
+from loader.commands import COMMANDS
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader") -> int:
@@ -13,9 +13,11 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader")
     Only the modules of its command are loaded: what the pipeline needs takes half a second.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    module = "loader.cli"
     if given and given[0] in COMMANDS:
-        return run_command(given[0], given[1:], prog)
-    code: int = import_module("loader.cli").main(given, prog)
+        name, *given = given
+        module, prog = COMMANDS[name].module, f"{prog} {name}"
+    code: int = import_module(module).main(given, prog)
     return code
 
 

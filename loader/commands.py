@@ -1,6 +1,5 @@
 """The commands on the audit trail: `python -m loader <command>`."""
 
-from importlib import import_module
 from typing import NamedTuple
 
 
@@ -27,9 +26,3 @@ COMMANDS = {
     ),
     "prune": Command("loader.audit.prune", "remove audit rows and files older than the retention, leaving a receipt"),
 }
-
-
-def run_command(name: str, arguments: list[str], prog: str) -> int:
-    """Carry out one of `COMMANDS`; only its own modules are loaded."""
-    code: int = import_module(COMMANDS[name].module).main(arguments, f"{prog} {name}")
-    return code
