@@ -17,6 +17,11 @@ AGAIN = "run the same command again: nothing is created twice"
 _ONWARDS = {"validate-only": "--dry-run", "dry-run": "--import"}
 
 
+def with_short_paths(text: str) -> str:
+    """Return a text in which the paths below the current folder are relative to it."""
+    return text.replace(f"{Path.cwd()}{os.sep}", "")
+
+
 @dataclass(frozen=True)
 class Step:
     """What to do next, in words, with the command to copy where there is one; `is_open`: there is something to do."""
@@ -26,9 +31,9 @@ class Step:
     is_open: bool = True
 
     def __str__(self) -> str:
-        """Return it for a person at a terminal: paths below the current folder are relative to it."""
+        """Return it for a person at a terminal."""
         parts = ":\n  ".join(part for part in (self.words, self.command) if part)
-        return ("next: " if self.is_open else "") + parts.replace(f"{Path.cwd()}{os.sep}", "")
+        return ("next: " if self.is_open else "") + with_short_paths(parts)
 
 
 NOTHING = Step("nothing waits", is_open=False)

@@ -12,7 +12,7 @@ from loader.audit.journal import RunRow
 from loader.audit.runs import known_run
 from loader.card import read_card
 from loader.errors import GateClosed, StoppedEarly
-from loader.reports.advice import pipeline_command
+from loader.reports.advice import pipeline_command, with_short_paths
 from loader.reports.documents import write_reports
 from loader.reports.files import OutputFile, write_json
 from loader.reports.records import RecordsReplaced, export_records
@@ -93,9 +93,10 @@ def _made(warehouse: Warehouse, run: RunRow, folder: Path, missing: list[str]) -
     try:
         return files + export_records(warehouse, run, read_card(run.entity_type), folder)
     except (RecordsReplaced, GateClosed):
+        command = pipeline_command(known_run(warehouse, run.run_id), "--validate-only")
         missing.append(
             "the accepted and rejected records cannot be made again, dbt has built something else since; "
-            f"to split the file anew: {pipeline_command(known_run(warehouse, run.run_id), '--validate-only')}"
+            f"to split the file anew: {with_short_paths(command)}"
         )
         return files
 

@@ -162,9 +162,12 @@ def test_a_validation_is_a_gate_without_anything_to_post(home: Home, sandbox: Sa
     kind = "select table_type from information_schema.tables where table_name = 'fct_incident_payload'"
     assert home.query(kind) == [("VIEW",)]
     assert "only validated the file; add --source FILE" in refused(home, sandbox)
-    assert f"next: python scripts/etl/pipeline.py --environment staging --import --source {source}" in (
-        home.loader("--import").stdout
+    said = home.loader("--import").stdout
+    assert (
+        "next: gate closed: the last build only validated the file; add --source FILE, or run: dbt build; then:\n"
+        in said
     )
+    assert f"\n  python scripts/etl/pipeline.py --environment staging --import --source {source}" in said
     assert home.loader("--dry-run").returncode == 0
     home.query("update staging.stg_incident set title = 'another'")
     assert "has changed since its tests ran" in refused(home, sandbox)
