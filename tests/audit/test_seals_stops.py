@@ -16,8 +16,7 @@ DIES = """
 import os, signal, sys
 from pathlib import Path
 import duckdb
-from loader.anchor import Anchor, write_anchor
-from loader.seals import seal_finished
+from loader.audit.seals import Anchor, seal_finished, write_anchor
 connection = duckdb.connect(sys.argv[1])
 connection.execute("pragma disable_checkpoint_on_shutdown")
 connection.execute("begin")

@@ -25,7 +25,7 @@ time.sleep(float(sys.argv[2]))
     "run lock": """
 import sys, time
 from pathlib import Path
-from loader.lock import run_lock
+from loader.storage.lock import run_lock
 with run_lock(Path(sys.argv[1]), 0, print):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

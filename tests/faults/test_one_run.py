@@ -244,7 +244,7 @@ def keep_process(home: Home, **changed: object) -> None:
 @pytest.fixture
 def dead(home: Home) -> Home:
     """Return a home with a run that was killed while it posted, whose process nobody has looked for yet."""
-    killed(home, "after:commit_intents:2", "--environment", "staging", "--batch-size", "2")
+    killed(home, "before:commit_outcomes:2", "--environment", "staging", "--batch-size", "2")
     return home
 
 

@@ -105,7 +105,8 @@ def test_an_import_is_bound_to_the_contract_that_was_verified(own: Home, api: Ap
 
 
 def test_the_probe_of_an_import_whose_build_fails_is_kept(own: Home, api: Api):
-    done = own.loader("--import", "--source", GOLDEN, DBT_PROFILES_DIR=str(own.folder / "nowhere"))
+    (own.folder / "file").touch()
+    done = own.loader("--import", "--source", GOLDEN, DBT_TARGET_PATH=str(own.folder / "file"))
     assert (done.returncode, done.stderr.count("\n"), posts(api)) == (1, 1, 0), done.stderr
     (run_id,) = own.query("select distinct run_id from audit.fct_run_events where action = 'run_refused'")[0]
     kept = own.query("select run_id, count(*) from audit.fct_probe_checks where outcome = 'VERIFIED' group by run_id")
