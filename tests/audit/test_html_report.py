@@ -112,7 +112,21 @@ def test_a_gate_is_told_by_what_closed_it_and_whole(home: Home):
     reason = "gate closed: " + "a long name of a test, " * 20 + "then run: dbt build"
     warehouse = Warehouse(home.database, 1, print)
     quiet = vars(find_run(warehouse, "quiet")) | {"gate": reason, "exit_code": 2}
-    assert "then run: dbt build; then" in page(warehouse, quiet, include_text=False)
+    shown = page(warehouse, quiet, include_text=False)
+    assert "<strong>Next:</strong>" in shown
+    assert "then run: dbt build; then" in shown
+
+
+def test_a_page_on_which_nothing_is_to_be_done_has_no_next_step(home: Home, tmp_path: Path):
+    own = new_home(tmp_path, home.database)
+    own.query(
+        "update audit.fct_runs set mode = 'import', unknown_records = 0, not_attempted_records = 0, failed_records = 0 "
+        "where run_id = 'quiet'"
+    )
+    warehouse = Warehouse(own.database, 1, print)
+    done = page(warehouse, vars(find_run(warehouse, "quiet")), include_text=False)
+    assert "<p>done: " in done
+    assert "<strong>Next:</strong>" not in done
 
 
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (1.5, 2), (37, 40), (41, 50), (51, 100), (1000, 1000)])
