@@ -51,6 +51,8 @@ _TRAIL = """
     order by rpt_audit_trail.timestamp, row_number nulls last, action, if(row_number is null, details, null)
 """
 _VALIDATED = "select max(event_time) as event_time from audit.fct_run_events where run_id = ? and action = 'validated'"
+# As text of the query and not as a parameter, so that DuckDB never works the left out entries out.
+_NO_CHANGES = " and action <> 'record_transformed'"
 # How many records' changes are listed at once; a longer trail is made in parts.
 _RECORDS_AT_ONCE = 2 * ROW_GROUP
 _IMPORTED = """
@@ -143,9 +145,7 @@ def validation_document(warehouse: Warehouse, run: RunRow) -> dict[str, Any]:
 
 def audit_document(warehouse: Warehouse, run: RunRow, at_once: int = _RECORDS_AT_ONCE) -> Entries:
     """Return the audit trail of a run in the order of time; changed cells are left out where nothing is to be sent."""
-    # As text of the query and not as a parameter, so that DuckDB never works the left out entries out.
-    kept = " and action <> 'record_transformed'" if run.mode == VALIDATE_ONLY else ""
-    parts = [_TRAIL.replace("{kept}", kept + part) for part in _trail_parts(warehouse, run, at_once)]
+    parts = [_TRAIL.replace("{kept}", part) for part in _trail_parts(warehouse, run, at_once)]
     return Entries(chain.from_iterable(warehouse.json_texts(part, {"run_id": run.run_id}) for part in parts))
 
 
@@ -155,15 +155,17 @@ def _trail_parts(warehouse: Warehouse, run: RunRow, at_once: int) -> list[str]:
     All changes have the time of the validation; there they are in the order of their records.
     """
     validated = warehouse.rows(_VALIDATED, [run.run_id])[0]["event_time"]
-    if validated is None or run.total_records <= at_once:
+    if run.mode == VALIDATE_ONLY or validated is None:
+        return [_NO_CHANGES]
+    if run.total_records <= at_once:
         return [""]
     at = f"timestamp '{validated}'"
     ranges = range(1, run.total_records + 1, at_once)
     return [
-        f" and timestamp < {at}",
+        f"{_NO_CHANGES} and timestamp < {at}",
         *(f" and timestamp = {at} and row_number between {first} and {first + at_once - 1}" for first in ranges),
-        f" and timestamp = {at} and row_number is null",
-        f" and timestamp > {at}",
+        f"{_NO_CHANGES} and timestamp = {at} and row_number is null",
+        f"{_NO_CHANGES} and timestamp > {at}",
     ]
 
 

@@ -58,7 +58,7 @@ _POLL_SECONDS = 0.1
 MEMORY_LIMIT = "600MB"
 # What `in_bulk` made of many values, in SQL.
 TEXTS, NUMBERS = """from_json(?, '["varchar"]')""", """from_json(?, '["bigint"]')"""
-_BATCH_ROWS = 10_000
+_BATCH_ROWS = 1_000
 # Out of memory: what does not fit could not be moved to the disk either.
 _DISK_FAILS = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException, duckdb.OutOfMemoryException)
 Row = dict[str, Any]

@@ -53,25 +53,28 @@ refused as (
     where records.status <> 'valid'
 ),
 
+changed_records as (
+    select
+        run_id,
+        record_number,
+        list_sort(list(field || ': ' || rule)) as fields
+    from changes
+    group by run_id, record_number
+),
+
 transformed as (
     select
-        changes.run_id,
+        records.run_id,
         validated_at.event_time as timestamp,
         'record_transformed' as action,
-        changes.entity_type,
-        changes.record_number as row_number,
-        any_value(records.record_hash) as source_hash,
-        to_json(
-            {
-                'reference_number': any_value(changes.reference_number),
-                'fields': list(changes.field || ': ' || changes.rule order by changes.field)
-            }
-        ) as details
-    from changes
+        records.entity_type,
+        records.record_number as row_number,
+        records.record_hash as source_hash,
+        to_json({ 'reference_number': records.reference_number, 'fields': changed_records.fields }) as details
+    from changed_records
     inner join records
-        on changes.run_id = records.run_id and changes.record_number = records.record_number
-    inner join validated_at on changes.run_id = validated_at.run_id
-    group by all
+        on changed_records.run_id = records.run_id and changed_records.record_number = records.record_number
+    inner join validated_at on changed_records.run_id = validated_at.run_id
 ),
 
 posted as (
