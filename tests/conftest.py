@@ -1,15 +1,16 @@
 """Fixtures: one dbt build of the golden sample per session, one home and one sandbox per test."""
 
 import fcntl
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.process import Sandbox
-from tests.history import long_history, old, sealed_history, trail  # noqa: F401 - fixtures
+from tests.history import Once, long_history, old, sealed_history, trail  # noqa: F401 - fixtures
 from tests.support import Home, new_home
 from tests.warm import running_sandbox
 
@@ -91,18 +92,34 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """Return a database in which `dbt build` has built and tested the golden sample, once for all workers."""
+def once(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Once:
+    """Return what fills a folder once for all workers; the others wait for the first."""
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if hasattr(request.config, "workerinput") else own
-    with (shared / "built.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        made, home = shared / "built.done", new_home(shared / "built")
-        if not made.exists():
-            done = home.dbt("build", "--exclude-resource-type", "unit_test")
-            assert done.returncode == 0, done.stdout
-            made.touch()
-    return home.database
+
+    def filled_once(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return filled_once
+
+
+@pytest.fixture(scope="session")
+def built(once: Once) -> Path:
+    """Return a database in which `dbt build` has built and tested the golden sample."""
+
+    def build(folder: Path) -> None:
+        done = new_home(folder).dbt("build", "--exclude-resource-type", "unit_test")
+        assert done.returncode == 0, done.stdout
+
+    return Home(once("built", build)).database
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -26,25 +26,45 @@ from tests.support import Home, new_home
 from tests.warm import running_sandbox
 
 TIMES = ("DATE", "TIMESTAMP")
+# Takes a name and what fills a folder; returns the folder of that name, filled once for all workers.
+Once = Callable[[str, Callable[[Path], None]], Path]
 
 
-def probed(folder: Path, built: Path, sandbox: Sandbox) -> Home:
-    """Return a home whose API was probed ten minutes ago, long enough for a seal."""
-    home = new_home(folder, built, QGP_STAGING_API_URL=sandbox.url, QGP_API_TOKEN=sandbox.token())
-    assert home.probe("staging").returncode == 0
-    home.query("update audit.fct_probe_checks set checked_at = checked_at - interval 10 minute")
-    return home
+@contextmanager
+def lived_through(once: Once, workplace: Path, built: Path, happen: Callable[[Home], None]) -> Iterator[Home]:
+    """Yield a home to which `happen` has happened, once for all workers; its sandbox is this worker's copy of theirs.
+
+    Before that its API was probed ten minutes ago, long enough for a seal.
+    """
+    name = happen.__qualname__.partition(".")[0]
+
+    def make(folder: Path) -> None:
+        with running_sandbox(folder / "sandbox.sqlite", "--environment", "staging") as sandbox:
+            home = new_home(folder / "home", built, **access(sandbox))
+            assert home.probe("staging").returncode == 0
+            home.query("update audit.fct_probe_checks set checked_at = checked_at - interval 10 minute")
+            happen(home)
+
+    folder, database = once(name, make), workplace / f"{name}.sqlite"
+    shutil.copy(folder / "sandbox.sqlite", database)
+    with running_sandbox(database, "--environment", "staging") as sandbox:
+        yield Home(folder / "home", access(sandbox))
+
+
+def access(sandbox: Sandbox) -> dict[str, str]:
+    return {"QGP_STAGING_API_URL": sandbox.url, "QGP_API_TOKEN": sandbox.token()}
 
 
 @pytest.fixture(scope="session")
-def sealed_history(workplace: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def sealed_history(once: Once, workplace: Path, built: Path) -> Iterator[Home]:
     """Return a home after a probe, an import, a refused run and a dry-run, whose sandbox is still running."""
-    database = tmp_path_factory.mktemp("seals") / "sandbox.sqlite"
-    with running_sandbox(database, "--environment", "staging") as sandbox:
-        home = probed(workplace / "seals_history", built, sandbox)
+
+    def happen(home: Home) -> None:
         assert home.loader("--import", "--verify").returncode == 0
         assert home.loader("--import", QGP_API_TOKEN="refused").returncode == 3  # noqa: S106 - no token of anything
         assert home.loader("--dry-run").returncode == 0
+
+    with lived_through(once, workplace, built, happen) as home:
         yield home
 
 
@@ -55,14 +75,15 @@ def trail(sealed_history: Home, workplace: Path, request: pytest.FixtureRequest)
 
 
 @pytest.fixture(scope="session")
-def long_history(workplace: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def long_history(once: Once, workplace: Path, built: Path) -> Iterator[Home]:
     """Return a home after a probe and three imports of the same file, the last of them killed while it posted."""
-    database = tmp_path_factory.mktemp("prune") / "sandbox.sqlite"
-    with running_sandbox(database, "--environment", "staging") as sandbox:
-        home = probed(workplace / "prune_history", built, sandbox)
+
+    def happen(home: Home) -> None:
         assert home.loader("--import").returncode == 0
         assert home.loader("--import").returncode == 0
         killed(home, "before:commit_outcomes", "--environment", "staging")
+
+    with lived_through(once, workplace, built, happen) as home:
         yield home
 
 

@@ -3,15 +3,20 @@
 import atexit
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 from loader.commands import COMMANDS
 from sandbox.process import Sandbox
@@ -24,11 +29,12 @@ MAINS = {
     "sandbox": ("sandbox.cli", "main"),
     "dbt": ("dbt.cli.main", "cli"),
 }
+_DBT_MODULE = "loader.run.start_dbt"
 DBT = str(Path(sys.executable).parent / "dbt")
 _CONTEXT = multiprocessing.get_context("forkserver")
 _LOADED = [module for module, _ in MAINS.values()]
 _COMMANDS = [command.module for command in COMMANDS.values()]
-_CONTEXT.set_forkserver_preload([*_LOADED, "loader.cli", "dbt.adapters.duckdb", *_COMMANDS])
+_CONTEXT.set_forkserver_preload([*_LOADED, "loader.cli", "dbt.adapters.duckdb", _DBT_MODULE, *_COMMANDS])
 # Variables of these kinds are read while a command runs; others may be read by Python as it starts.
 _READ_LATE = ("ETL_", "QGP_", "DBT_", "PATH")
 _START_SECONDS, _STOP_SECONDS = 120, 60
@@ -105,8 +111,72 @@ def _main(
         os.dup2(os.open(into, _APPENDED, 0o600) if isinstance(into, str) else into.fileno(), number)
     sys.argv = [name, *arguments]
     module, function = MAINS[name]
+    import_module("loader.run.dbt").subprocess = SimpleNamespace(Popen=_ForkedDbt, DEVNULL=subprocess.DEVNULL)  # type: ignore[attr-defined]
     try:
         sys.exit(getattr(import_module(module), function)(arguments))
     finally:
         # A forked process ends without them; by them dbt closes its database.
         atexit._run_exitfuncs()  # noqa: SLF001
+
+
+class _ForkedDbt:
+    """The dbt of a loader that runs here, started as by `subprocess.Popen`, but forked with dbt's modules loaded.
+
+    It has the descriptors, variables and folder that the loader gives it, and nothing else of the loader.
+    """
+
+    def __init__(self, command: Sequence[str], **given: Any) -> None:
+        assert (command[2], given["stdin"], given["stderr"]) == (_DBT_MODULE, subprocess.DEVNULL, given["stdout"])
+        self.returncode: int | None = None
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if not self.pid:
+            _become_dbt(command[3:], **given)
+
+    def poll(self, options: int = os.WNOHANG) -> int | None:
+        if self.returncode is None:
+            ended, status = os.waitpid(self.pid, options)
+            self.returncode = os.waitstatus_to_exitcode(status) if ended else None
+        return self.returncode
+
+    def wait(self) -> int | None:
+        return self.poll(0)
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+
+def _become_dbt(
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdout: int,
+    pass_fds: Sequence[int],
+    umask: int,
+    **_: Any,
+) -> NoReturn:
+    try:
+        atexit._clear()  # noqa: SLF001
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        for number, into in enumerate((os.open(os.devnull, os.O_RDONLY), stdout, stdout)):
+            os.dup2(into, number)
+        # dbt makes locks, which multiprocessing tells its tracker.
+        kept = {0, 1, 2, resource_tracker.getfd(), *pass_fds}
+        for number in {int(entry.name) for entry in Path("/proc/self/fd").iterdir()} - kept:
+            with suppress(OSError):
+                os.close(number)
+        os.umask(umask)
+        os.chdir(cwd)
+        os.environ.clear()
+        os.environ.update(env)
+        sys.argv = ["start_dbt", *arguments]
+        import_module(_DBT_MODULE).main()
+    except BaseException:  # noqa: BLE001 - a forked process ends here, whatever happens
+        traceback.print_exc()
+    finally:
+        # `start_dbt` ends the process in the last of these.
+        atexit._run_exitfuncs()  # noqa: SLF001
+        os._exit(1)
