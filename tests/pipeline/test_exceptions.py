@@ -34,7 +34,7 @@ class Project:
         pipeline = self.folder / "scripts" / "etl" / "pipeline.py"
         return self.home.run(
             [sys.executable, pipeline, "--environment", "staging", *arguments],
-            DBT_TARGET_PATH=str(self.home.folder / "target"),
+            DBT_TARGET_PATH=str(self.home.target.with_name("project")),
         )
 
 
