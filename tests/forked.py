@@ -1,14 +1,13 @@
 """The pipeline command in a process that has its modules loaded already, to be killed; what must hold after that."""
 
 import signal
-import time
 from collections import Counter
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from sandbox.process import Sandbox
 from tests import warm
-from tests.support import COMMAND_SECONDS, Home
+from tests.support import COMMAND_SECONDS, Home, wait_for
 
 
 def started(variables: dict[str, str], log: Path, *arguments: str) -> ForkServerProcess:
@@ -50,7 +49,4 @@ def accounted(home: Home) -> None:
 
 
 def wait_for_a_post(sandbox: Sandbox) -> None:
-    deadline = time.monotonic() + 120
-    while not any(entry["method"] == "POST" for entry in sandbox.requests()):
-        assert time.monotonic() < deadline, "nothing was posted"
-        time.sleep(0.02)
+    wait_for(lambda: any(entry["method"] == "POST" for entry in sandbox.requests()))

@@ -6,10 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 from jinja2 import Environment, StrictUndefined
@@ -28,6 +29,7 @@ HEADER = ",".join(CARD.source_columns)
 _EXPRESSIONS = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - these files are ours, not a page
 # Tells a command that hangs from one on a busy machine.
 COMMAND_SECONDS = 600
+Found = TypeVar("Found")
 # The settings of the repository with every wait made short.
 QUICK = {
     "lock_wait_seconds = 30": "lock_wait_seconds = 1",
@@ -136,6 +138,15 @@ def copied_project(folder: Path) -> Path:
     for name in ("dbt_project.yml", "profiles.yml", "etl.toml"):
         shutil.copy(ROOT / name, folder / name)
     return folder
+
+
+def wait_for(find: Callable[[], Found | None], seconds: float = 120) -> Found:
+    """Return what `find` finds, once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := find()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return found
 
 
 def filled(path: Path) -> bytes:

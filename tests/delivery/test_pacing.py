@@ -20,7 +20,7 @@ from loader.delivery.record import Outcome, PayloadRecord
 from loader.delivery.verdict import Result
 from loader.delivery.workers import Route, Workers
 from sandbox.process import Sandbox
-from tests.sandbox.test_sandbox_process import wait_for
+from tests.support import wait_for
 from tests.warm import running_sandbox
 
 KEY = "reference_number"
@@ -252,12 +252,9 @@ def test_who_has_just_been_served_does_not_overtake_who_waits():
     busy = Thread(target=ask_often, daemon=True)
     waiter = Thread(target=lambda: pace.send(lambda: answered("waiter")), daemon=True)
     busy.start()
-    deadline = time.monotonic() + 30
-    while not served and time.monotonic() < deadline:
-        time.sleep(0.001)
+    wait_for(lambda: served)
     waiter.start()
-    while not pace._queue and time.monotonic() < deadline:  # noqa: SLF001 - has it asked yet
-        time.sleep(0.001)
+    wait_for(lambda: pace._queue)  # noqa: SLF001 - has it asked yet
     waits.set()
     for thread in (busy, waiter):
         thread.join(30)

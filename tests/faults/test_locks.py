@@ -12,8 +12,7 @@ import pytest
 from sandbox.process import Sandbox
 from tests import warm
 from tests.forked import wait_for_a_post
-from tests.sandbox.test_sandbox_process import wait_for
-from tests.support import COMMAND_SECONDS, ROOT, Home
+from tests.support import COMMAND_SECONDS, ROOT, Home, wait_for
 
 HOLDERS = {
     "database": """

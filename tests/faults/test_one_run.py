@@ -46,7 +46,7 @@ def posting(home: Home, sandbox: Sandbox) -> Iterator[ForkServerProcess]:
         yield process
     finally:
         process.kill()
-        process.join(20)
+        process.join(120)
 
 
 def halt(process: ForkServerProcess, home: Home) -> None:
@@ -142,7 +142,7 @@ def test_a_run_that_was_refused_beside_a_living_one_says_so_in_the_audit_trail(h
     ((reason,),) = home.query("select details ->> 'reason' from audit.fct_run_events where action = 'run_refused'")
     assert f"process {posting.pid}" in reason
     posting.kill()
-    posting.join(20)
+    posting.join(120)
     assert home.loader("--import").returncode == 0
     accounted(home)
 

@@ -4,16 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from sandbox.process import Sandbox
-from tests.support import ROOT, Home
+from tests.support import ROOT, Home, wait_for
 
 RECORD = "{},A good one,Something happened there.,safety,high,open,2026-01-05,Bay 1"
 # What another project may have set: each would build something else, elsewhere, or nothing.
@@ -28,7 +26,6 @@ FOREIGN = {
     "DBT_FULL_REFRESH": "true",
 }
 WAIT_SECONDS = 120
-Found = TypeVar("Found")
 
 
 @pytest.fixture
@@ -43,14 +40,6 @@ def other(home: Home) -> Path:
 
 def posted(sandbox: Sandbox) -> set[str]:
     return {record["reference_number"] for record in sandbox.records()}
-
-
-def wait_for(find: Callable[[], Found | None]) -> Found:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while (found := find()) is None:
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    return found
 
 
 @contextmanager
@@ -137,7 +126,7 @@ def test_a_build_by_hand_in_the_middle_is_not_posted(
     home: Home, sandbox: Sandbox, wanted: Path, other: Path, point: str
 ):
     with importing(home, wanted, ETL_STOP_AT=point) as process:
-        wait_for(lambda: is_in_state(process.pid, "T") or None)
+        wait_for(lambda: is_in_state(process.pid, "T"))
         build_by_hand(home, other)
         os.kill(process.pid, signal.SIGCONT)
         out, err = process.communicate(timeout=WAIT_SECONDS)
@@ -162,5 +151,5 @@ def test_the_dbt_of_a_killed_run_ends_and_the_next_run_posts_its_own_file(
             os.kill(orphan, signal.SIGCONT)
             out, err = process.communicate(timeout=WAIT_SECONDS)
         assert process.returncode == 0, out + err
-        wait_for(lambda: is_in_state(orphan, "gone") or is_in_state(orphan, "Z") or None)
+        wait_for(lambda: is_in_state(orphan, "gone") or is_in_state(orphan, "Z"))
     assert posted(sandbox) == {"WANTED-1", "WANTED-2"}
