@@ -12,10 +12,12 @@ import duckdb
 from loader.card import read_card
 from rehearsal.server import read_sqlite
 from sandbox.auth import DEFAULT_TENANT
-from sandbox.schema import IncidentCreate
+from sandbox.entity import ENTITIES
+from sandbox.schema import Schema
 
 Row = dict[str, Any]
 ENTITY = "incident"
+_SCHEMA = Schema(ENTITIES[ENTITY])
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def read_references(source: Path) -> list[str]:
 def stored_form(sent: Row) -> Row:
     """Return the record that the API stores for a body: sanitised, its defaults filled in, the date in UTC."""
     body = {name: str(cell) for name, cell in sent.items() if cell is not None}
-    return IncidentCreate.model_validate(body).model_dump(mode="json") | {"tenant": DEFAULT_TENANT}
+    return _SCHEMA.stored(body) | {"tenant": DEFAULT_TENANT}
 
 
 def _rows(database: Path, table: str, columns: str, condition: str = "") -> list[Row]:

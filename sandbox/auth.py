@@ -15,12 +15,10 @@ from typing import Any
 import jwt
 from fastapi import Request
 
+from sandbox.entity import ENTITIES
 from sandbox.errors import ApiError
 
-READ = "incident:read"
-CREATE = "incident:create"
-SET_REFERENCE = "incident:set_reference_number"
-ALL_PERMISSIONS = (READ, CREATE, SET_REFERENCE)
+ALL_PERMISSIONS = tuple(name for entity in ENTITIES.values() for name in entity.permissions)
 
 DEFAULT_LIFETIME = 1800
 DEFAULT_TENANT = "default"

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, Field, model_validator
 
-from sandbox.names import INCIDENTS_PATH
+from sandbox.entity import ENTITIES
 
 Kind = Literal[
     "latency",
@@ -50,14 +50,14 @@ class Fault(BaseModel, extra="forbid"):
     `value` is seconds for latency and hang, a status code for status, the target's URL for redirect. slow_head,
     slow_body and interim (endless 100 Continue) come after the commit, with `value` seconds between two pieces;
     early_hints sends a 103 before the answer. `status` and `text` are the answer of a body fault. `method` may be `*`.
-    A `reference` narrows the fault to requests whose JSON body has that reference_number; the first `skip` of them go
-    through.
+    Without a `path_prefix` it is meant for every entity. A `reference` narrows the fault to requests whose JSON body
+    has that key; the first `skip` of them go through.
     """
 
     kind: Kind
     count: int = Field(default=1, ge=0)
     method: str = "POST"
-    path_prefix: str = INCIDENTS_PATH
+    path_prefix: str | tuple[str, ...] = tuple(entity.path for entity in ENTITIES.values())
     reference: str | None = None
     value: float | str | None = None
     skip: int = Field(default=0, ge=0)

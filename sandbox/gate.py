@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sandbox.entity import Entity, entity_at
 from sandbox.errors import error_response, internal_error
 from sandbox.faults import Fault, FaultBook
 from sandbox.limiter import Limiter
@@ -23,7 +24,6 @@ StatusNote = Callable[[int], None]
 
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED)
 _LOGGED_PREFIX = "/api/"
-_LIMITED_PREFIX = "/api/v1/incidents"
 
 
 class Gate:
@@ -52,11 +52,11 @@ class Gate:
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         body = await request.body()
-        reference = _reference_in(body)
         method, path = scope["method"], scope["path"]
+        entity = entity_at(path)
+        reference = _key_in(body, entity) if entity else None
         key = (request.headers.get("authorization", ""), method, path)
-        limited = path.startswith(_LIMITED_PREFIX)
-        verdict = self._limiter.check(key) if limited else None
+        verdict = self._limiter.check(key) if entity and entity.is_limited else None
         refused = verdict is not None and not verdict.allowed
         faults = [] if refused else self._faults.take(method, path, reference)
         wire = Wire(receive, send, self._log(method, path, reference, faults))
@@ -135,14 +135,14 @@ class _Replay:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _reference_in(body: bytes) -> str | None:
+def _key_in(body: bytes, entity: Entity) -> str | None:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    reference = document.get("reference_number") if isinstance(document, dict) else None
+    key = document.get(entity.key.field) if isinstance(document, dict) else None
     # A lone surrogate, which JSON can spell, cannot be stored as it is.
-    return reference.encode("utf-8", "replace").decode() if isinstance(reference, str) else None
+    return key.encode("utf-8", "replace").decode() if isinstance(key, str) else None
 
 
 async def _discard(_message: Message) -> None:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from sandbox.names import APP_NAME, INCIDENTS_PATH
-from sandbox.schema import ENUM_FIELDS, IncidentCreate, Withdrawn
+from sandbox.entity import ENTITIES, Entity, Withdrawn
+from sandbox.names import APP_NAME
+from sandbox.schema import Schema
 
 _REF = "#/components/schemas/{model}"
 _VALIDATION = {
@@ -19,47 +20,51 @@ _LIST_PARAMETERS = (
 
 def openapi_document(withdrawn: Withdrawn) -> dict[str, Any]:
     """Build the OpenAPI 3.1.0 document; `withdrawn` (field, value) pairs are left out of the enums."""
+    entities = ENTITIES.values()
     return {
         "openapi": "3.1.0",
         "info": {"title": APP_NAME, "version": "1.0.0"},
         "paths": {
-            INCIDENTS_PATH: {"get": _list_operation(), "post": _create_operation()},
+            **{entity.path: {"get": _list_operation(entity), "post": _create_operation(entity)} for entity in entities},
             "/health": {"get": {"summary": "Health", "responses": {"200": {"description": "OK"}}}},
         },
         "components": {
-            "schemas": _schemas(withdrawn),
+            "schemas": {
+                **{name: schema for entity in entities for name, schema in _schemas(entity, withdrawn).items()},
+                "HTTPValidationError": {"type": "object", "title": "HTTPValidationError"},
+            },
             "securitySchemes": {"HTTPBearer": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _schemas(withdrawn: Withdrawn) -> dict[str, Any]:
-    incident = IncidentCreate.model_json_schema(ref_template=_REF)
-    schemas: dict[str, Any] = incident.pop("$defs")
-    for field, enum in ENUM_FIELDS.items():
-        schema = schemas[enum.__name__]
-        schema["enum"] = [value for value in schema["enum"] if (field, value) not in withdrawn]
-    schemas["IncidentCreate"] = incident
-    schemas["HTTPValidationError"] = {"type": "object", "title": "HTTPValidationError"}
-    return schemas
+def _schemas(entity: Entity, withdrawn: Withdrawn) -> dict[str, Any]:
+    body = Schema(entity).model.model_json_schema(ref_template=_REF)
+    schemas: dict[str, Any] = body.pop("$defs", {})
+    for name, field in entity.fields.items():
+        if field.enum:
+            schemas[field.enum]["enum"] = [value for value in field.values if (name, value) not in withdrawn]
+    return {**schemas, body["title"]: body}
 
 
-def _create_operation() -> dict[str, Any]:
-    body = {"application/json": {"schema": {"$ref": _REF.format(model="IncidentCreate")}}}
+def _create_operation(entity: Entity) -> dict[str, Any]:
+    body = {"application/json": {"schema": {"$ref": _REF.format(model=f"{entity.title}Create")}}}
     return {
-        "summary": "Create Incident",
+        "summary": f"Create {entity.title}",
         "security": [{"HTTPBearer": []}],
         "requestBody": {"required": True, "content": body},
         "responses": {"201": {"description": "Successful Response"}, "422": _VALIDATION},
     }
 
 
-def _list_operation() -> dict[str, Any]:
+def _list_operation(entity: Entity) -> dict[str, Any]:
     parameters = [
-        {"name": name, "in": "query", "required": False, "schema": schema} for name, schema in _LIST_PARAMETERS
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in _LIST_PARAMETERS
+        if name != "search" or entity.searched
     ]
     return {
-        "summary": "List Incidents",
+        "summary": f"List {entity.plural.replace('_', ' ').title()}",
         "security": [{"HTTPBearer": []}],
         "parameters": parameters,
         "responses": {"200": {"description": "Successful Response"}, "422": _VALIDATION},

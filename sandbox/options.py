@@ -8,8 +8,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sandbox.auth import ALL_PERMISSIONS, DEFAULT_LIFETIME, DEFAULT_TENANT
+from sandbox.entity import ENTITIES
 from sandbox.faults import KINDS, Fault, parse_fault
-from sandbox.schema import ENUM_FIELDS
 
 _HIGHEST_PORT = 65535
 _ENVIRONMENTS = ("development", "staging", "production")
@@ -118,8 +118,9 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _withdrawn(text: str) -> tuple[str, str]:
     field, _, value = text.partition("=")
-    if field not in ENUM_FIELDS or value not in list(ENUM_FIELDS[field]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a value of {', '.join(ENUM_FIELDS)}")
+    enums = [(name, values) for entity in ENTITIES.values() for name, values in entity.enums.items()]
+    if not any(name == field and value in values for name, values in enums):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a value of {', '.join(name for name, _ in enums)}")
     return field, value
 
 

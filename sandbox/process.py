@@ -39,12 +39,12 @@ class Sandbox:
         return issue_token(permissions or ALL_PERMISSIONS, expires_in, tenant)
 
     def requests(self) -> list[dict[str, Any]]:
-        """Give the request log: at, method, path, reference_number, status, fault; oldest first."""
+        """Give the request log: at, method, path, reference_number (the key), status, fault; oldest first."""
         return list(self._call("GET", "requests"))
 
-    def records(self) -> list[dict[str, Any]]:
-        """Give all stored records of all tenants, oldest first."""
-        return list(self._call("GET", "records"))
+    def records(self, entity: str | None = None) -> list[dict[str, Any]]:
+        """Give the stored records of all tenants, oldest first: one entity's, or all one entity after the other."""
+        return list(self._call("GET", f"records/{entity}" if entity else "records"))
 
     def fault(self, kind: str, count: int = 1, **options: object) -> None:
         """Put a fault in force, with the options of `sandbox.faults.Fault`; count 0 is for ever."""

@@ -1,4 +1,4 @@
-"""The routes: health, version, incidents, and the admin routes of the sandbox itself."""
+"""The routes: health, version, the entities, and the admin routes of the sandbox itself."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -8,77 +8,92 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
-from sandbox.auth import CREATE, READ, SET_REFERENCE, Caller, authenticate
+from sandbox.auth import Caller, authenticate
+from sandbox.entity import Check, Entity
 from sandbox.errors import ApiError, internal_error, new_request_id
 from sandbox.faults import Fault, FaultBook
-from sandbox.names import ADMIN_PREFIX, APP_NAME, INCIDENTS_PATH
+from sandbox.names import ADMIN_PREFIX, APP_NAME
 from sandbox.openapi import openapi_document
-from sandbox.schema import parse_incident
+from sandbox.records import Row, StoreRefusalError
+from sandbox.schema import Record, Schema
 from sandbox.settings import Settings
-from sandbox.store import Row, Store, StoreRefusalError
+from sandbox.store import Store
 
 PageSize = Annotated[int, Query(ge=1, le=100)]
 PageNumber = Annotated[int, Query(ge=1)]
 
 
-def reader(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
-    """Let only callers with `incident:read` through."""
-    caller.require(READ)
-    return caller
+class EntityRoutes:
+    """GET and POST of one entity."""
 
-
-class IncidentRoutes:
-    """GET and POST incidents."""
-
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, entity: Entity, settings: Settings, store: Store) -> None:
+        self.path = entity.path
+        self._entity = entity
+        self._schema = Schema(entity)
         self._settings = settings
-        self._store = store
-        self.router = APIRouter()
-        self.router.add_api_route(INCIDENTS_PATH, self.list_incidents, methods=["GET"])
-        self.router.add_api_route(INCIDENTS_PATH + "{record_id}", self.one_incident, methods=["GET"])
+        self._records = store.records[entity.name]
 
-    async def one_incident(self, caller: Annotated[Caller, Depends(reader)], record_id: int) -> dict[str, Any]:
-        """Give one record of the caller's tenant."""
-        row = self._store.one(caller.tenant, record_id)
-        if row is None:
-            raise ApiError(HTTPStatus.NOT_FOUND, "NOT_FOUND", "Incident not found")
-        return _public(row)
+    def router(self) -> APIRouter:
+        """Make the routes that read: the list, and one record by its id."""
+        router = APIRouter()
 
-    async def list_incidents(
-        self,
-        caller: Annotated[Caller, Depends(reader)],
-        page: PageNumber = 1,
-        page_size: PageSize = 50,
-        search: str = "",
-    ) -> dict[str, Any]:
-        """Give one page of the caller's tenant's records, newest first."""
-        rows, total = self._store.find(caller.tenant, search, page_size, (page - 1) * page_size)
-        return {
-            "items": [_public(row) for row in rows],
-            "total": total,
-            "page": page,
-            "page_size": page_size,
-            "pages": -(-total // page_size),
-        }
+        def reader(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
+            caller.require(self._entity.read)
+            return caller
 
-    async def create_incident(self, request: Request) -> JSONResponse:
-        """Store one incident; the checks come in the platform's order: 401, 403, 422, 403, 409."""
+        @router.get(self._entity.path)
+        async def page_of(
+            caller: Annotated[Caller, Depends(reader)],
+            page: PageNumber = 1,
+            page_size: PageSize = 50,
+            search: str = "",
+        ) -> dict[str, Any]:
+            rows, total = self._records.find(caller.tenant, search, page_size, (page - 1) * page_size)
+            pages = -(-total // page_size)
+            items = [_public(row) for row in rows]
+            return {"items": items, "total": total, "page": page, "page_size": page_size, "pages": pages}
+
+        @router.get(self._entity.path + "{record_id}")
+        async def one(caller: Annotated[Caller, Depends(reader)], record_id: int) -> dict[str, Any]:
+            row = self._records.one(caller.tenant, record_id)
+            if row is None:
+                raise ApiError(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"{self._entity.title} not found")
+            return _public(row)
+
+        return router
+
+    async def create(self, request: Request) -> JSONResponse:
+        """Store one record, after the token's check and the entity's own, in their order."""
         caller = authenticate(request)
-        caller.require(CREATE)
-        content_type = request.headers.get("content-type", "")
-        incident = parse_incident(content_type, await request.body(), self._settings.withdrawn)
-        reference = incident["reference_number"]
-        if reference:
-            caller.require(SET_REFERENCE, "Not authorized to set explicit reference numbers")
-            if self._store.has_reference(reference):
-                raise ApiError(HTTPStatus.CONFLICT, "DUPLICATE_ENTITY", "Duplicate reference number")
-        # Between look and insert, as on the platform: a second POST of the reference can slip in here.
+        record = await self._checked(caller, request)
+        # Between look and insert, as on the platform: a second POST of the key can slip in here.
         await asyncio.sleep(self._settings.latency)
         try:
-            row = self._store.insert(incident, caller.tenant)
+            row = self._records.insert(record, caller.tenant)
         except StoreRefusalError as error:
             raise internal_error() from error
         return JSONResponse(_public(row), status_code=HTTPStatus.CREATED)
+
+    async def _checked(self, caller: Caller, request: Request) -> Record:
+        record: Record = {}
+        for check in self._entity.checks:
+            key = record.get(self._entity.key.field)
+            if check.kind == "body":
+                content_type = request.headers.get("content-type", "")
+                record = self._schema.parse(content_type, await request.body(), self._settings.withdrawn)
+            elif check.kind == "permission" and (key or not check.is_for_the_key):
+                caller.require(check.name, check.message)
+            elif check.kind == "duplicate" and key:
+                self._refuse_duplicate(check, key)
+        return record
+
+    def _refuse_duplicate(self, check: Check, key: str) -> None:
+        existing = self._records.id_of(key)
+        if existing is not None:
+            known = {"existing_id": existing, self._entity.key.field: key}
+            details = {name: known[name] for name in check.details}
+            message = (check.message or "").format(key=key)
+            raise ApiError(HTTPStatus.CONFLICT, "DUPLICATE_ENTITY", message, details)
 
 
 def _public(row: Row) -> Row:
@@ -134,6 +149,12 @@ def admin_router(store: Store, faults: FaultBook) -> APIRouter:
 
     @router.get("/records")
     async def records() -> JSONResponse:
-        return JSONResponse(store.records())
+        return JSONResponse([row for of_entity in store.records.values() for row in of_entity.all()])
+
+    @router.get("/records/{entity}")
+    async def records_of(entity: str) -> JSONResponse:
+        if entity not in store.records:
+            raise ApiError(HTTPStatus.NOT_FOUND, "NOT_FOUND", f"no entity is called {entity}")
+        return JSONResponse(store.records[entity].all())
 
     return router

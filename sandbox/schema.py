@@ -1,59 +1,21 @@
-"""The body of POST incidents: its fields, and how the platform checks and cleans them."""
+"""The body of a POST: its fields, and how the platform checks and cleans them."""
 
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.message import Message
 from enum import StrEnum
 from typing import Annotated, Any
 
 import nh3
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo, create_model
 from pydantic_core import PydanticCustomError
 
+from sandbox.entity import Entity, Input, Withdrawn
 from sandbox.errors import ApiError, validation_error
 
-Withdrawn = frozenset[tuple[str, str]]
-
-
-class IncidentType(StrEnum):
-    """Kind of incident."""
-
-    injury = "injury"
-    near_miss = "near_miss"
-    hazard = "hazard"
-    property_damage = "property_damage"
-    environmental = "environmental"
-    security = "security"
-    quality = "quality"
-    other = "other"
-
-
-class IncidentSeverity(StrEnum):
-    """Severity of an incident."""
-
-    critical = "critical"
-    high = "high"
-    medium = "medium"
-    low = "low"
-    negligible = "negligible"
-
-
-class IncidentStatus(StrEnum):
-    """Stage of an incident's handling."""
-
-    reported = "reported"
-    under_investigation = "under_investigation"
-    pending_actions = "pending_actions"
-    actions_in_progress = "actions_in_progress"
-    pending_review = "pending_review"
-    closed = "closed"
-
-
-ENUM_FIELDS: dict[str, type[StrEnum]] = {
-    "incident_type": IncidentType,
-    "severity": IncidentSeverity,
-    "status": IncidentStatus,
-}
+Record = dict[str, Any]
+Cleaning = Callable[[object], object]
 
 
 def sanitise(value: object) -> object:
@@ -67,59 +29,90 @@ def sanitise_and_strip(value: object) -> object:
     return cleaned.strip() if isinstance(cleaned, str) else cleaned
 
 
-# The cleaning runs first, so lengths are those of the escaped text.
-LongText = Annotated[str, BeforeValidator(sanitise)]
-ShortText = Annotated[str, Field(max_length=300), BeforeValidator(sanitise)]
-Title = Annotated[str, Field(min_length=1, max_length=300), BeforeValidator(sanitise_and_strip)]
+_CLEANINGS: dict[str, Cleaning] = {"sanitise": sanitise, "sanitise and strip": sanitise_and_strip}
 
 
-class IncidentCreate(BaseModel):
-    """One incident as posted; unknown fields are dropped without a word."""
+class Schema:
+    """The bodies of one entity's creates; unknown fields are dropped without a word."""
 
-    # 50 is what the platform publishes; its column holds 20, and the 500 that follows is the store's.
-    reference_number: Annotated[str, Field(max_length=50)] | None = None
-    title: Title
-    description: LongText
-    incident_date: datetime
-    incident_type: IncidentType = IncidentType.other
-    severity: IncidentSeverity = IncidentSeverity.medium
-    status: IncidentStatus = IncidentStatus.reported
-    location: ShortText | None = None
+    def __init__(self, entity: Entity) -> None:
+        """Make the model that the entity's description asks for."""
+        fields: dict[str, Any] = {name: _typed(name, field) for name, field in entity.fields.items()}
+        self.model: type[BaseModel] = create_model(f"{entity.title}Create", __doc__=entity.meaning, **fields)
 
-    @field_validator(*ENUM_FIELDS, mode="before")
-    @classmethod
-    def _refuse_withdrawn(cls, value: object, info: ValidationInfo) -> object:
+    def parse(self, content_type: str, body: bytes, withdrawn: Withdrawn) -> Record:
+        """Check a request body and give its columns, ready to store (dates as ISO text in UTC).
+
+        Raises a 422 `ApiError` that names each offending field. A body that is not announced as JSON is
+        refused as a whole, as the platform's framework does.
+        """
+        try:
+            return self.stored(_decode(content_type, body), withdrawn)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            raise validation_error([dict(item) for item in found], ("body",)) from error
+
+    def stored(self, document: object, withdrawn: Withdrawn = frozenset()) -> Record:
+        """Give what is stored of a document; raises pydantic's `ValidationError`."""
+        record = self.model.model_validate(document, from_attributes=True, context={"withdrawn": withdrawn})
+        return record.model_dump(mode="json")
+
+
+def _typed(name: str, field: Input) -> tuple[Any, Any]:
+    """Give the type and the default of a field, as pydantic takes them."""
+    kind, default = _kind_of(field), ... if field.is_required else field.default
+    if field.enum and default is not ...:
+        default = kind(default)
+    typed: Any = Annotated[kind, *_checks_of(name, field)]
+    return (typed | None if field.is_nullable else typed), default
+
+
+def _kind_of(field: Input) -> Any:
+    if not field.enum:
+        return datetime if field.type == "date" else str
+    make: Any = StrEnum
+    kind = make(field.enum, [(value, value) for value in field.values])
+    kind.__doc__ = field.meaning
+    return kind
+
+
+def _checks_of(name: str, field: Input) -> Iterator[Any]:
+    yield Field(min_length=field.min_length, max_length=field.max_length)
+    if field.type == "date":
+        yield AfterValidator(_in_utc)
+    if field.is_past:
+        yield AfterValidator(_refusing_future(name))
+    if field.enum:
+        yield BeforeValidator(_refusing_withdrawn(name))
+    # The cleaning runs before the type's own checks, so lengths are those of the escaped text.
+    if field.cleaning:
+        yield BeforeValidator(_CLEANINGS[field.cleaning])
+
+
+def _refusing_withdrawn(name: str) -> Callable[[object, ValidationInfo], object]:
+    def checked(value: object, info: ValidationInfo) -> object:
         withdrawn: Withdrawn = (info.context or {}).get("withdrawn", frozenset())
-        if isinstance(value, str) and (info.field_name, value) in withdrawn:
+        if isinstance(value, str) and (name, value) in withdrawn:
             raise PydanticCustomError("enum", "Input should be a value that is still in use")
         return value
 
-    @field_validator("incident_date")
-    @classmethod
-    def _in_utc(cls, value: datetime) -> datetime:
-        try:
-            moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        except OverflowError as error:
-            raise ValueError("date out of range") from error
-        if moment.date() > datetime.now(UTC).date():
-            raise ValueError("incident_date cannot be in the future")
-        return moment
+    return checked
 
 
-def parse_incident(content_type: str, body: bytes, withdrawn: Withdrawn) -> dict[str, Any]:
-    """Check a request body and give its columns, ready to store (date as ISO text in UTC).
-
-    Raises a 422 `ApiError` that names each offending field. A body that is not announced as JSON is
-    refused as a whole, as the platform's framework does.
-    """
+def _in_utc(value: datetime) -> datetime:
     try:
-        incident = IncidentCreate.model_validate(
-            _decode(content_type, body), from_attributes=True, context={"withdrawn": withdrawn}
-        )
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise validation_error([dict(item) for item in found], ("body",)) from error
-    return incident.model_dump(mode="json")
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("date out of range") from error
+
+
+def _refusing_future(name: str) -> Callable[[datetime], datetime]:
+    def checked(value: datetime) -> datetime:
+        if value.date() > datetime.now(UTC).date():
+            raise ValueError(f"{name} cannot be in the future")
+        return value
+
+    return checked
 
 
 def _decode(content_type: str, body: bytes) -> object:

@@ -11,11 +11,12 @@ from threading import Thread
 
 import pytest
 
-from sandbox.auth import CREATE, READ, SET_REFERENCE
+from sandbox.entity import ENTITIES
 from sandbox.process import Sandbox
 from tests.delivery.test_delivery import ALL, counts, posts, stored
 from tests.support import ROOT, Home, wait_for
 
+READ, CREATE, SET_REFERENCE = ENTITIES["incident"].permissions
 COMMAND = [sys.executable, "-m", "loader", "--environment", "staging", "--import"]
 
 

@@ -17,11 +17,12 @@ from loader.delivery.pace import Pace
 from loader.delivery.record import Outcome, PayloadRecord
 from loader.delivery.verdict import Result
 from loader.delivery.workers import Route, Workers
-from sandbox.auth import CREATE, READ, SET_REFERENCE
+from sandbox.entity import ENTITIES
 from sandbox.process import Sandbox, running_sandbox
 from tests.hostile import LIST
 
 CARD, REFERENCE = read_card("incident"), "L-1"
+READ, CREATE, SET_REFERENCE = ENTITIES["incident"].permissions
 SENT = {
     "reference_number": REFERENCE,
     "title": "Spill & slip <b>",
