@@ -21,7 +21,7 @@ class Input(_Part):
     Lengths are in characters, after the `cleaning`. The answer to a value that is not among `values` is a 422.
     """
 
-    type: Literal["text", "date"] = "text"
+    type: Literal["text", "date", "email"] = "text"
     is_required: bool = False
     default: str | None = None
     min_length: int | None = None

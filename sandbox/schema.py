@@ -8,7 +8,16 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import nh3
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    EmailStr,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+)
 from pydantic_core import PydanticCustomError
 
 from sandbox.entity import Entity, Input, Withdrawn
@@ -29,6 +38,7 @@ def sanitise_and_strip(value: object) -> object:
     return cleaned.strip() if isinstance(cleaned, str) else cleaned
 
 
+_TYPES = {"text": str, "date": datetime, "email": EmailStr}
 _CLEANINGS: dict[str, Cleaning] = {"sanitise": sanitise, "sanitise and strip": sanitise_and_strip}
 
 
@@ -69,7 +79,7 @@ def _typed(name: str, field: Input) -> tuple[Any, Any]:
 
 def _kind_of(field: Input) -> Any:
     if not field.enum:
-        return datetime if field.type == "date" else str
+        return _TYPES[field.type]
     make: Any = StrEnum
     kind = make(field.enum, [(value, value) for value in field.values])
     kind.__doc__ = field.meaning

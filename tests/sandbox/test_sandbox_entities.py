@@ -32,6 +32,7 @@ fields:
   ticket: {max_length: 20}
   site: {is_required: true, min_length: 1, max_length: 10, cleaning: sanitise}
   visited_on: {is_required: true, type: date, is_past: true}
+  contact: {type: email}
   mood: {enum: VisitMood, meaning: How it went., values: [good, bad], default: good}
 """
 
@@ -65,7 +66,17 @@ def test_a_third_entity_is_one_file(visits: Sandbox):
     created = visit(visits, ticket="A", site="Q & A")
     record = created.json()
     assert created.status_code == 201
-    assert list(record) == ["id", "visit_number", "ticket", "site", "visited_on", "mood", "stage", "created_at"]
+    assert list(record) == [
+        "id",
+        "visit_number",
+        "ticket",
+        "site",
+        "visited_on",
+        "contact",
+        "mood",
+        "stage",
+        "created_at",
+    ]
     assert (record["site"], record["mood"], record["stage"]) == ("Q &amp; A", "good", "planned")
     assert record["visit_number"].startswith("VIS-")
     again = visit(visits, ticket="A").json()["error"]
@@ -74,6 +85,7 @@ def test_a_third_entity_is_one_file(visits: Sandbox):
     assert visit(visits, ticket="x" * 21).status_code == 422
     assert visit(visits, visited_on="2999-01-01").status_code == 422
     assert visit(visits, mood="bad").status_code == 422
+    assert visit(visits, contact="nobody").status_code == 422
     assert visits.records("site_visit") == [record | {"tenant": "default"}]
 
 
