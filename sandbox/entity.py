@@ -1,7 +1,7 @@
 """What the sandbox knows of an entity: one description in `entities/`, named after it. A new one needs no code."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -18,7 +18,9 @@ class _Part(BaseModel):
 class Input(_Part):
     """A field of the body. One that is neither required nor has a `default` may be null.
 
-    Lengths are in characters, after the `cleaning`. The answer to a value that is not among `values` is a 422.
+    Lengths are in characters, after the `cleaning`. A day after today, in UTC, is a 422 where it `is_past`, and so is
+    what is not among the `values` of an `enum`; that is its name in the OpenAPI document, and `meaning` what it says
+    there.
     """
 
     type: Literal["text", "date", "email"] = "text"
@@ -32,24 +34,45 @@ class Input(_Part):
     meaning: str | None = None
     values: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _default_is_a_value(self) -> Self:
+        if self.enum and self.default not in (None, *self.values):
+            raise ValueError(f"{self.default} is not a value of {self.enum}")
+        return self
+
     @property
     def is_nullable(self) -> bool:
         """Tell whether the body may have null for it."""
         return not self.is_required and self.default is None
 
 
-class Check(_Part):
-    """One thing that is looked at before a record is stored: a `permission`, the `body` or whether it is a `duplicate`.
+class Permission(_Part):
+    """A 403 for a caller without the permission `name`; when it `is_for_the_key`, only a body with a key needs it."""
 
-    A permission `is_for_the_key` when only a body that has a key needs it. `message` is the answer's, with `{key}` in
-    it; `details` are those of a 409: `existing_id`, or the key's field.
-    """
-
-    kind: Literal["permission", "body", "duplicate"]
-    name: str = ""
+    kind: Literal["permission"]
+    name: str
     is_for_the_key: bool = False
     message: str | None = None
+
+
+class Body(_Part):
+    """A 422 for a body that the fields do not allow."""
+
+    kind: Literal["body"]
+
+
+class Duplicate(_Part):
+    """A 409 for a key that is there already: its `message`, with `{key}` in it, and its `details`.
+
+    Of those it knows `existing_id`, the id of the record that is there, and the key under the name of its field.
+    """
+
+    kind: Literal["duplicate"]
+    message: str
     details: tuple[str, ...] = ()
+
+
+Check = Annotated[Permission | Body | Duplicate, Field(discriminator="kind")]
 
 
 class Key(_Part):
@@ -89,13 +112,17 @@ class Entity(_Part):
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
-        unknown = {self.key.field, *self.searched} - set(self.fields)
+        details = {name for check in self.checks if isinstance(check, Duplicate) for name in check.details}
+        unknown = {self.key.field, *self.searched} - set(self.fields) | details - {self.key.field, "existing_id"}
         if unknown:
-            raise ValueError(f"no field is called {', '.join(sorted(unknown))}")
+            raise ValueError(f"no field here is called {', '.join(sorted(unknown))}")
         kinds = [check.kind for check in self.checks]
         if kinds.count("body") != 1:
             raise ValueError("one of the checks is of the body")
-        if any(check.is_for_the_key or check.kind == "duplicate" for check in self.checks[: kinds.index("body")]):
+        early = self.checks[: kinds.index("body")]
+        if any(
+            isinstance(check, Duplicate) or (isinstance(check, Permission) and check.is_for_the_key) for check in early
+        ):
             raise ValueError("the key is known once the body is checked")
         return self
 
@@ -113,7 +140,7 @@ class Entity(_Part):
     @property
     def permissions(self) -> tuple[str, ...]:
         """Give the permissions that its requests ask for."""
-        return (self.read, *(check.name for check in self.checks if check.kind == "permission"))
+        return (self.read, *(check.name for check in self.checks if isinstance(check, Permission)))
 
     @property
     def enums(self) -> dict[str, tuple[str, ...]]:

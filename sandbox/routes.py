@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from sandbox.auth import Caller, authenticate
-from sandbox.entity import Check, Entity
+from sandbox.entity import Body, Duplicate, Entity, Permission
 from sandbox.errors import ApiError, internal_error, new_request_id
 from sandbox.faults import Fault, FaultBook
 from sandbox.names import ADMIN_PREFIX, APP_NAME
@@ -78,22 +78,22 @@ class EntityRoutes:
         record: Record = {}
         for check in self._entity.checks:
             key = record.get(self._entity.key.field)
-            if check.kind == "body":
+            if isinstance(check, Body):
                 content_type = request.headers.get("content-type", "")
                 record = self._schema.parse(content_type, await request.body(), self._settings.withdrawn)
-            elif check.kind == "permission" and (key or not check.is_for_the_key):
-                caller.require(check.name, check.message)
-            elif check.kind == "duplicate" and key:
+            elif isinstance(check, Permission):
+                if key or not check.is_for_the_key:
+                    caller.require(check.name, check.message)
+            elif key:
                 self._refuse_duplicate(check, key)
         return record
 
-    def _refuse_duplicate(self, check: Check, key: str) -> None:
+    def _refuse_duplicate(self, check: Duplicate, key: str) -> None:
         existing = self._records.id_of(key)
         if existing is not None:
             known = {"existing_id": existing, self._entity.key.field: key}
             details = {name: known[name] for name in check.details}
-            message = (check.message or "").format(key=key)
-            raise ApiError(HTTPStatus.CONFLICT, "DUPLICATE_ENTITY", message, details)
+            raise ApiError(HTTPStatus.CONFLICT, "DUPLICATE_ENTITY", check.message.format(key=key), details)
 
 
 def _public(row: Row) -> Row:

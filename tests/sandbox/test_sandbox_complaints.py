@@ -4,6 +4,7 @@ What that section leaves open is as the platform's public source has it: default
 prefix of a number, what of an address is kept. Those tests say "open in the contract".
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -304,6 +305,16 @@ def test_an_empty_reference_is_stored_once_and_a_second_one_is_a_500(client: Com
     assert client.post(external_ref="").json()["external_ref"] == ""
     again = client.post(external_ref="")
     assert (again.status_code, error_of(again)["code"]) == (500, "INTERNAL_ERROR")
+
+
+def test_of_two_simultaneous_posts_one_is_a_500_and_a_repeat_a_409(tmp_path: Path):
+    """Two simultaneous POSTs of one reference: one 201, the other 500, and a repeat then gives 409."""
+    with running_sandbox(tmp_path / "s.sqlite", "--latency-ms", "2000") as slow, ThreadPoolExecutor(2) as threads:
+        client = Complaints(slow)
+        answers = list(threads.map(lambda _: client.post(external_ref="TWICE").status_code, range(2)))
+        assert sorted(answers) == [201, 500]
+        assert client.post(external_ref="TWICE").status_code == 409
+        assert len(slow.records("complaint")) == 1
 
 
 def test_a_nul_is_a_500(client: Complaints):

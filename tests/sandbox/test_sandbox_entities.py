@@ -18,6 +18,7 @@ from tests.support import ROOT
 VISIT = """
 plural: site_visits
 path: /api/v1/site-visits/
+is_limited: false
 meaning: One visit of a site.
 read: visit:read
 checks:
@@ -49,7 +50,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def visits(copy: Path):
     command = [sys.executable, "-m", "sandbox", "serve", "--port", "0", "--database", "s.sqlite"]
-    command += ["--rate-limit", "40", "--withdraw", "mood=bad"]
+    command += ["--rate-limit", "1", "--withdraw", "mood=bad"]
     with subprocess.Popen(command, cwd=copy, stdout=subprocess.PIPE, text=True) as server:
         yield Sandbox(server.stdout.readline().split()[3], server)
         server.terminate()
@@ -98,7 +99,6 @@ def test_a_third_entity_has_its_own_order_of_checks_and_of_its_list(visits: Sand
     client = Client(visits, "visit:read")
     answer = client.call("GET", "/api/v1/site-visits/", params={"search": "no such text"})
     assert [item["ticket"] for item in answer.json()["items"] if item["ticket"].startswith("L")] == ["L2", "L1", "L3"]
-    assert answer.headers["X-RateLimit-Limit"] == "40"
     one = client.call("GET", f"/api/v1/site-visits/{answer.json()['items'][0]['id']}")
     assert one.json() == answer.json()["items"][0]
 
@@ -116,11 +116,23 @@ def test_a_third_entity_is_in_the_document_the_log_and_the_faults(visits: Sandbo
 
 
 @pytest.mark.server
+def test_a_third_entity_may_be_without_a_limit(visits: Sandbox):
+    client = Client(visits, "visit:read", "incident:read")
+    answers = [client.call("GET", "/api/v1/site-visits/") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert "X-RateLimit-Limit" not in answers[0].headers
+    assert [client.list().status_code for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.server
 def test_a_token_of_all_permissions_has_those_of_a_third_entity(copy: Path, visits: Sandbox):
     command = [sys.executable, "-m", "sandbox", "token"]
     token = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=True).stdout.strip()
     document = {"site": "Quay", "visited_on": "2026-01-15"}
     assert Client(visits, token=token).call("POST", "/api/v1/site-visits/", json=document).status_code == 201
+
+
+TWICE = {"kind": "duplicate", "message": "Known"}
 
 
 def described(**changed: Any) -> str:
@@ -132,10 +144,13 @@ def described(**changed: Any) -> str:
     [
         (described(sort="id"), "sort"),
         (described(path="/api/v1/site-visits"), "path"),
-        (described(key={"field": "tikcet", "width": 8}), "no field is called tikcet"),
-        (described(searched=["site", "town"]), "no field is called town"),
-        (described(checks=[{"kind": "duplicate"}]), "one of the checks is of the body"),
-        (described(checks=[{"kind": "duplicate"}, {"kind": "body"}]), "the key is known once the body is checked"),
+        (described(key={"field": "tikcet", "width": 8}), "no field here is called ticket, tikcet"),
+        (described(searched=["site", "town"]), "no field here is called town"),
+        (described(checks=[TWICE]), "one of the checks is of the body"),
+        (described(checks=[TWICE, {"kind": "body"}]), "the key is known once the body is checked"),
+        (described(checks=[{"kind": "body"}, TWICE | {"details": ["site"]}]), "no field here is called site"),
+        (described(checks=[{"kind": "permission"}, {"kind": "body"}]), "name"),
+        (described(fields={"ticket": {"enum": "Kind", "values": ["a"], "default": "b"}}), "b is not a value of Kind"),
         (described(fields={"ticket": {"max_lenght": 3}}), "max_lenght"),
         ("{", "expected"),
     ],
