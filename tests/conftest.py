@@ -16,9 +16,13 @@ from tests.warm import running_sandbox
 
 # The files that take longest; begun first, they leave no worker alone with one of them at the end.
 SLOWEST = (
-    "test_kill",
     "test_runbook",
+    "test_kill",
+    "test_demo",
+    "test_benchmarks",
+    "test_own_build",
     "test_exceptions",
+    "test_rehearse",
     "test_unfinished",
     "test_gate",
     "test_delivery_stops",
@@ -27,11 +31,13 @@ SLOWEST = (
     "test_delivery",
     "test_reports",
     "test_verify",
-    "test_rehearse",
     "test_dbt_project",
     "test_explain",
     "test_prune",
     "test_remade",
+    "test_seals",
+    "test_locks",
+    "test_one_run",
 )
 # What a test needs that takes one of these fixtures.
 NEEDS = {

@@ -7,7 +7,8 @@ import pytest
 import requests
 
 from sandbox.process import Sandbox
-from tests.sandbox.test_sandbox_process import INCIDENTS, Client, fresh, wait_for
+from tests.sandbox.test_sandbox_process import INCIDENTS, Client, fresh
+from tests.support import wait_for
 from tests.warm import running_sandbox
 
 ELSEWHERE = "http://127.0.0.1:9/elsewhere"

@@ -7,8 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ import requests
 from sandbox.cli import main
 from sandbox.process import Sandbox, running_sandbox
 from sandbox.server import loopback_address
-from tests.support import COMMAND_SECONDS
+from tests.support import COMMAND_SECONDS, wait_for
 
 pytestmark = pytest.mark.server
 
@@ -163,13 +161,6 @@ def test_a_signal_ends_it_while_a_request_hangs(tmp_path: Path, number: signal.S
         assert sandbox.process.wait(60) == 0
         thread.join(60)
     assert len(failures) == 1
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
 
 
 def test_records_and_log_outlive_a_restart(tmp_path: Path):
