@@ -2,7 +2,9 @@
 
 import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,20 @@ _FIX = "correct it, or restore the file of the repository"
 ENUM_MAP = ROOT / "data" / "reference" / "enum_map.csv"
 
 
+class LookUpBy(Enum):
+    """How a record that is on the platform already is found: by its key in the list, or by the id that a 409 names."""
+
+    SEARCH = "search"
+    EXISTING_ID = "existing_id"
+
+
 @dataclass(frozen=True)
 class Field:
     """One field of the API's create body, as the card describes it; lengths in code points.
 
     `counts` is `escaped` where the API counts after it has escaped HTML; `has_default` says that a blank cell is sent
-    as a value of `enum_map.csv`; `is_stripped` says that the platform strips the text after it has sanitised it.
+    as a value of `enum_map.csv`; `is_sanitised` says that the platform takes markup out of the text and escapes what is
+    left, `is_stripped` that it strips it after that.
     """
 
     name: str
@@ -37,6 +47,7 @@ class Field:
     enum_values: tuple[str, ...] | None
     counts: str = "characters"
     has_default: bool = False
+    is_sanitised: bool = False
     is_stripped: bool = False
 
     @property
@@ -47,11 +58,20 @@ class Field:
 
 @dataclass(frozen=True)
 class Card:
-    """One entity: where it is created and the fields of its create body, in the order of the contract."""
+    """One entity: where it is created and the fields of its create body, in the order of the contract.
 
+    `list_path` is that of the list and, with the platform's id behind it, of one record. `look_up` says how a record
+    that is there already is found. `create_permissions` are in the order in which the platform asks for them.
+    """
+
+    path: Path
     entity: str
     endpoint: str
+    list_path: str
     create_schema: str
+    look_up: LookUpBy
+    read_permission: str
+    create_permissions: tuple[str, ...]
     payload_model: str
     fields: tuple[Field, ...]
 
@@ -61,19 +81,19 @@ class Card:
         return next(field.name for field in self.fields if field.is_key)
 
     @cached_property
-    def create_permissions(self) -> tuple[str, ...]:
-        """Return what the platform asks of whoever creates a record with a key of its own, in its order."""
-        return (f"{self.entity}:create", f"{self.entity}:set_{self.key}")
-
-    @cached_property
     def source_columns(self) -> dict[str, bool]:
         """Return the source columns, and of each whether a file cannot be landed without it."""
         return {field.source_column: field.is_required for field in self.fields}
 
 
 def entities() -> list[str]:
-    """Return the names of the entities that have a card: the yml files beside the payload models."""
-    return sorted(path.stem for path in CARDS.glob("*.yml") if not path.stem.startswith("_"))
+    """Return the names of the entities that have a card, in the order of their names.
+
+    Raises:
+        Refused: a file of the cards is malformed; names it.
+
+    """
+    return sorted(_models())
 
 
 def read_card(entity: str) -> Card:
@@ -83,11 +103,34 @@ def read_card(entity: str) -> Card:
         Refused: there is no such card, or it or the map of enum values is malformed; names the file.
 
     """
-    if entity not in entities():
-        raise Refused(f"unknown entity type {entity!r}; there are cards for: {', '.join(entities())}")
-    path = CARDS / f"{entity}.yml"
+    models = _models()
+    if entity not in models:
+        raise Refused(f"unknown entity type {entity!r}; there are cards for: {', '.join(sorted(models))}")
+    path, model = models[entity]
+    with _named(path):
+        return _card(path, entity, model)
+
+
+def _models() -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Return the models that are cards, by the entity that their meta names, each with its file."""
+    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    for path in sorted(CARDS.glob("*.yml")):
+        if path.stem.startswith("_"):
+            continue
+        with _named(path):
+            models = yaml.load(path.read_text(encoding="utf-8"), _LOADER)["models"]  # noqa: S506 - a safe one
+            cards = {entity: (path, model) for model in models if (entity := _meta(model).get("entity"))}
+            if not cards:
+                raise TypeError
+        found |= cards
+    return found
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in the refusal of what is malformed in it."""
     try:
-        return _card(entity, yaml.load(path.read_text(encoding="utf-8"), _LOADER)["models"])  # noqa: S506 - a safe one
+        yield
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -101,42 +144,58 @@ def read_card(entity: str) -> Card:
         raise Refused(f"{path}: cannot be read as UTF-8 text; {_FIX}") from error
 
 
-def _card(entity: str, models: list[dict[str, Any]]) -> Card:
-    model = next(model for model in models if model.get("config", {}).get("meta", {}).get("entity") == entity)
-    meta = model["config"]["meta"]
+def _card(path: Path, entity: str, model: dict[str, Any]) -> Card:
+    meta = _meta(model)
     targets, defaults = _enum_targets(ENUM_MAP, entity)
     columns = [column for column in model["columns"] if "source_column" in _meta(column)]
     fields = tuple(_field(column, targets, defaults) for column in columns)
     if sum(field.is_key for field in fields) != 1:
-        raise Refused(f"{CARDS / entity}.yml: names no single field with is_key; {_FIX}")
+        raise Refused(f"{path}: names no single field with is_key; {_FIX}")
     return Card(
+        path,
         entity,
         meta["endpoint"],
+        meta["list_path"],
         meta["create_schema"],
+        _look_up(path, meta["look_up"]),
+        meta["read_permission"],
+        tuple(meta["create_permissions"]),
         model["name"],
         fields,
     )
 
 
-def _meta(column: dict[str, Any]) -> dict[str, Any]:
-    meta: dict[str, Any] = column.get("config", {}).get("meta", {})
+def _look_up(path: Path, word: Any) -> LookUpBy:
+    try:
+        return LookUpBy(word)
+    except ValueError:
+        known = " or ".join(way.value for way in LookUpBy)
+        raise Refused(f"{path}: look_up is {word!r}, not {known}; {_FIX}") from None
+
+
+def _meta(described: dict[str, Any]) -> dict[str, Any]:
+    """Return the meta of a model or of a column."""
+    meta: dict[str, Any] = described.get("config", {}).get("meta", {})
     return meta
 
 
 def _field(column: dict[str, Any], targets: dict[str, set[str]], defaults: set[str]) -> Field:
     meta = _meta(column)
+    is_key = meta.get("is_key", False)
     if meta.get("enum") and column["name"] not in targets:
         raise Refused(f"{ENUM_MAP}: has no line for {column['name']}, an enum field of the card; {_FIX}")
     return Field(
         name=column["name"],
         source_column=meta["source_column"],
-        is_required={"type": "not_null"} in column.get("constraints", []),
-        is_key=meta.get("is_key", False),
+        # Without a key of its own every run would create the record again, whatever the API allows.
+        is_required=is_key or {"type": "not_null"} in column.get("constraints", []),
+        is_key=is_key,
         max_length=meta.get("max_length"),
         format=meta.get("format"),
         enum_values=tuple(sorted(targets[column["name"]])) if meta.get("enum") else None,
         counts=meta.get("counts", "characters"),
         has_default=bool(meta.get("enum")) and column["name"] in defaults,
+        is_sanitised=meta.get("is_sanitised", False),
         is_stripped=meta.get("is_stripped", False),
     )
 

@@ -12,7 +12,7 @@ from loader.api.client import Api
 from loader.api.tokens import run_tokens
 from loader.audit.seals import seal_or_tell
 from loader.card import entities, read_card
-from loader.command import OneLineParser, entity_option, guarded, tell
+from loader.command import OneLineParser, asked_entity, entity_option, guarded, tell
 from loader.commands import COMMANDS
 from loader.config import Settings, load_settings
 from loader.console import Console
@@ -27,11 +27,12 @@ from probe.gate import probe_or_refuse
 
 _EPILOG = """\
 examples:
-  python scripts/etl/pipeline.py --environment staging --validate-only --source export.csv
-  python scripts/etl/pipeline.py --environment staging --dry-run --source export.csv
-  python scripts/etl/pipeline.py --environment staging --import --source export.csv --batch-size 50
-  python scripts/etl/pipeline.py --environment staging --import --source export.csv --verify
-  dbt build && python -m loader --environment staging --import
+  export ETL_ENVIRONMENT=staging ETL_ENTITY=NAME
+  python scripts/etl/pipeline.py --validate-only --source export.csv
+  python scripts/etl/pipeline.py --dry-run --source export.csv
+  python scripts/etl/pipeline.py --import --source export.csv --batch-size 50
+  python scripts/etl/pipeline.py --import --source export.csv --verify
+  dbt build && python -m loader --import
 
 commands on the audit trail, each with its own --help:
 {commands}
@@ -149,7 +150,7 @@ def _job(options: argparse.Namespace, settings: Settings, console: Console, clos
     if not options.environment:
         raise Refused("no environment; add --environment staging, or export ETL_ENVIRONMENT=staging")
     environment = settings.environment(options.environment)
-    card = read_card(options.entity_type)
+    card = read_card(asked_entity(options, entities()))
     batch_size = settings.delivery.batch_size if options.batch_size is None else options.batch_size
     if batch_size < 1:
         raise Refused(f"--batch-size must be at least 1, not {batch_size}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from loader.config import ENTITY_VARIABLE
 from loader.console import printable
 from loader.errors import EtlError, Refused
 from loader.storage.files import private_umask
@@ -49,14 +50,26 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def entity_option(command: argparse.ArgumentParser, known: Sequence[str]) -> None:
-    """Add `--entity-type`; with a single card, that is the default."""
+    """Add `--entity-type`, which is asked for unless there is a single card."""
+    only = known[0] if len(known) == 1 else ""
     command.add_argument(
         "--entity-type",
         metavar="NAME",
-        required=len(known) != 1,
-        default=known[0] if len(known) == 1 else None,
-        help=f"kind of record: {', '.join(known)} (default: %(default)s)",
+        default=os.environ.get(ENTITY_VARIABLE) or only,
+        help=f"kind of record: {', '.join(known)} (default: ${ENTITY_VARIABLE}{only and f', or {only}'})",
     )
+
+
+def asked_entity(options: argparse.Namespace, known: Sequence[str]) -> str:
+    """Return the entity that was asked for.
+
+    Raises:
+        Refused: none was, and there are several.
+
+    """
+    if options.entity_type:
+        return str(options.entity_type)
+    raise Refused(f"no entity type; add --entity-type with one of: {', '.join(known)}, or export {ENTITY_VARIABLE}")
 
 
 def guarded(command: Callable[[], int]) -> int:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOKEN_VARIABLE = "QGP_API_TOKEN"  # noqa: S105 - the name of the variable, not its value
 TOKEN_COMMAND_VARIABLE = "QGP_API_TOKEN_COMMAND"  # noqa: S105 - the name of the variable, not its value
 SOURCE_VARIABLE = "ETL_SOURCE"
+ENTITY_VARIABLE = "ETL_ENTITY"
 MIN_RETENTION_DAYS, MAX_RETENTION_DAYS = 90, 36_500
 _HOURS_OF_A_YEAR = 8_760
 # More than 11 days: what is longer no time-out of the system takes.
@@ -51,7 +52,7 @@ class Limits:
 
 @table(frozen=True, config=_CLOSED)
 class _Source(Limits):
-    default: _Path
+    default: dict[str, _Path]
 
 
 @table(frozen=True, config=_CLOSED)
@@ -145,9 +146,9 @@ class _Tables:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything `etl.toml` says, checked; paths are absolute."""
+    """Everything `etl.toml` says, checked; paths are absolute. `default_sources` are by entity."""
 
-    default_source: Path
+    default_sources: dict[str, Path]
     limits: Limits
     database: Path
     output: Path
@@ -188,7 +189,7 @@ def load_settings() -> Settings:
     except (ValueError, RecursionError) as error:
         raise Refused(f"{path}: {error}; correct it") from error
     return Settings(
-        default_source=found.source.default,
+        default_sources=found.source.default,
         limits=found.source,
         database=database_path(),
         output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or found.output.directory),

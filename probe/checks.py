@@ -121,7 +121,7 @@ def _without(answer: Answer) -> str:
 def _refused(answer: Answer, token: Described, card: Card) -> tuple[str, str]:
     """Return what the token says of itself, and what to do, when the API has refused it."""
     if answer.status == HTTPStatus.FORBIDDEN:
-        permissions = ", ".join((f"{card.entity}:read", *card.create_permissions))
+        permissions = ", ".join((card.read_permission, *card.create_permissions))
         return ": a permission is missing", f"ask the platform team for {permissions}, then refresh {TOKEN_VARIABLE}"
     if not token.is_jwt:
         fix = f"export {TOKEN_VARIABLE} anew, all of it and nothing else"

@@ -13,7 +13,7 @@ from loader.api.client import Api
 from loader.api.tokens import run_tokens
 from loader.audit.journal import new_run_id
 from loader.card import Card, entities, read_card
-from loader.command import OneLineParser, entity_option, guarded
+from loader.command import OneLineParser, asked_entity, entity_option, guarded
 from loader.config import load_settings
 from loader.console import Console
 from loader.errors import OK, ApiUnavailable, Refused, StoppedEarly
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
 
 
 def _main(options: argparse.Namespace) -> int:
-    card = read_card(options.entity_type)
+    card = read_card(asked_entity(options, entities()))
     if options.openapi is not None:
         if options.environment:
             raise Refused("--openapi compares a file with the card, without an environment: leave one of them out")

@@ -58,7 +58,7 @@ def _value(value: Any) -> str:
 
 BREAKING, NOTICE = Severity.BREAKING, Severity.NOTICE
 # Formats of a text that take what a card's format allows; none at all takes everything.
-_TAKEN = {"date": frozenset({"date-time"}), None: frozenset[str]()}
+_TAKEN = {"date": frozenset({"date-time"}), "email": frozenset({"email"}), None: frozenset[str]()}
 
 
 def differences(card: Card, schema: CreateSchema) -> list[Finding]:

@@ -78,6 +78,7 @@ class Home:
             "ETL_DATABASE": str(self.database),
             "ETL_OUTPUT_DIR": str(self.output),
             "ETL_CONFIG": str(self.folder / "etl.toml"),
+            "ETL_ENTITY": CARD.entity,
             "DBT_TARGET_PATH": str(self.target),
             "DBT_LOG_PATH": str(self.folder / "logs"),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -1,5 +1,6 @@
 {#- The cards of all entities, read from the contracts of the payload models: a list of
-    {entity, endpoint, create_schema, payload_relation, payload_node, fields}, the fields in the order of the contract. -#}
+    {entity, endpoint, list_path, create_schema, look_up, read_permission, create_permissions, payload_relation,
+    payload_node, fields}, the fields in the order of the contract. -#}
 {% macro cards() %}
     {% set found = [] %}
     {% for node in graph.get('nodes', {}).values() if node.resource_type == 'model' and node.config.meta.get('entity') %}
@@ -12,19 +13,29 @@
                 'data_type': column.data_type,
                 'format': meta.get('format'),
                 'is_key': meta.get('is_key', false),
-                'is_required': 'not_null' in column.constraints | map(attribute='type') | map('string') | list,
+                'is_required': meta.get('is_key', false)
+                    or 'not_null' in column.constraints | map(attribute='type') | map('string') | list,
                 'is_enum': meta.get('enum', false),
                 'max_length': meta.get('max_length'),
                 'counts': meta.get('counts', 'characters'),
+                'is_sanitised': meta.get('is_sanitised', false),
                 'is_stripped': meta.get('is_stripped', false),
                 'on_too_long': meta.get('on_too_long'),
                 'default_value': meta.get('default'),
                 'reserved': meta.get('reserved'),
+                'reserved_form': meta.get('reserved_form'),
+                'pattern': meta.get('pattern'),
+                'pattern_form': meta.get('pattern_form'),
+                'allows_future': meta.get('allows_future', false),
             }) %}
         {% endfor %}
         {% do found.append({
             'entity': node.config.meta.entity,
             'endpoint': node.config.meta.endpoint,
+            'list_path': node.config.meta.list_path,
+            'look_up': node.config.meta.look_up,
+            'read_permission': node.config.meta.read_permission,
+            'create_permissions': node.config.meta.create_permissions | join(', '),
             'create_schema': node.config.meta.create_schema,
             'payload_relation': node.schema ~ '.' ~ node.alias,
             'payload_node': node.unique_id,
@@ -88,7 +99,8 @@
 
 {#- The fields of all cards as a select, one row each; no rows while dbt parses, when there is no graph yet. -#}
 {% macro published_fields() %}
-    {%- set types = {'is_key': 'boolean', 'is_required': 'boolean', 'is_enum': 'boolean', 'is_stripped': 'boolean', 'max_length': 'bigint'} -%}
+    {%- set types = {'is_key': 'boolean', 'is_required': 'boolean', 'is_enum': 'boolean', 'is_sanitised': 'boolean',
+        'is_stripped': 'boolean', 'allows_future': 'boolean', 'max_length': 'bigint'} -%}
     {%- set rows = [] -%}
     {%- for card in cards() -%}
         {%- for field in card.fields -%}

@@ -93,26 +93,6 @@
     )
 {%- endmacro %}
 
-{#- The identity of a record: the SHA-256 of its cells in the order of the columns' names, so that neither their order in
-    the file nor the quoting matters. For a malformed record it is the SHA-256 of its text. A record of our own exports has
-    the hash that it had in the file that they were made from. -#}
-{% macro record_hash(fields) -%}
-    {%- set cells = [] -%}
-    {%- for field in fields | sort(attribute='source_column', case_sensitive=true) -%}
-        {%- do cells.append(source_cell(field)) -%}
-    {%- endfor -%}
-    {%- set others = 'source_records.other_cells' -%}
-    sha256(
-        if(
-            source_records.parse_error is null,
-            json_array({{ cells | join(', ') }})::varchar || to_json(
-                if(source_records.is_export, list_transform({{ others }}, lambda cell: {{ restored_cell('cell') }}), {{ others }})
-            )::varchar,
-            source_records.raw_record
-        )
-    )
-{%- endmacro %}
-
 {#- A key in a form that is the same for all keys that look the same: without case, white space, invisible characters,
     Unicode forms, and look-alikes of hyphen, quote and slash. Most keys are printable ASCII and need no pattern. -#}
 {% macro folded_key(expression) -%}

@@ -10,8 +10,8 @@
             {% do keep_node_results(card.entity, lineage, ran) %}
             {% if card.payload_node in ran and ran[card.payload_node].status == 'success' %}
                 {% set failed = [] %}
-                {% for result in results if result.node.resource_type == 'test' and result.status in ('fail', 'error') %}
-                    {% do failed.extend(result.node.depends_on.nodes | select('in', lineage)) %}
+                {% for result in results if is_test_of(result.node, lineage) and result.status in ('fail', 'error') %}
+                    {% do failed.append(result.node.name) %}
                 {% endfor %}
                 {% do keep_payload(card, is_sound=not failed) %}
             {% endif %}
@@ -35,8 +35,7 @@
 {% macro keep_node_results(entity, lineage, ran) %}
     {% set rows = [] %}
     {% for node in graph.nodes.values() %}
-        {% set is_test = node.resource_type == 'test' and node.depends_on.nodes | select('in', lineage) | list %}
-        {% if node.unique_id in lineage or is_test %}
+        {% if node.unique_id in lineage or is_test_of(node, lineage) %}
             {% set result = ran.get(node.unique_id) %}
             {% do rows.append("(" ~ [
                 sql_literal(invocation_id), sql_literal(entity), sql_literal(node.unique_id),
@@ -70,6 +69,12 @@
         {% endfor %}
     {% endfor %}
     {{ return(seen) }}
+{% endmacro %}
+
+{#- Holds for a test of a model or seed of the lineage. One that only reads a seed of it, as another entity's test reads
+    enum_map, tests something else. -#}
+{% macro is_test_of(node, lineage) %}
+    {{ return(node.resource_type == 'test' and node.attached_node in lineage) }}
 {% endmacro %}
 
 {#- Makes a DuckDB macro, kept in the database, that computes the digest of a payload table: the hook and the loader's gate

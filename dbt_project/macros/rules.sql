@@ -18,7 +18,7 @@
     {{ rule_duplicate_reference() }}
     {% for field in fields %}
         {% set is_text = not (field.is_key or field.is_enum or field.format) %}
-        {{ rule_required(field, is_text) if field.is_required }}
+        {{ rule_required(field) if field.is_required }}
         {{ rule_too_long(field) if field.max_length }}
         {{ rule_truncated(field) if field.on_too_long == 'truncate' }}
         {{ rule_unknown_enum(field) if field.is_enum }}
@@ -30,10 +30,11 @@
         {% endif %}
         {% if field.format == 'date' %}
             {{ rule_invalid_date(field) }}
-            {{ rule_date_in_future(field) }}
+            {{ rule_date_in_future(field) if not field.allows_future }}
         {% endif %}
+        {{ rule_wrong_form(field) if field.pattern }}
         {% if is_text %}
-            {{ rule_contains_html(field) }}
+            {{ rule_contains_html(field) if field.is_sanitised }}
             {{ rule_control_characters(field) }}
             {{ rule_replacement_character(field) }}
         {% endif %}
@@ -100,7 +101,7 @@
 
 {#- Blank, or a text of which the platform, which drops HTML tags and strips some fields, would keep nothing: it begins
     with a tag or a blank. -#}
-{% macro rule_required(field, is_text) %}
+{% macro rule_required(field) %}
     {% set value = 'staged.' ~ field.field %}
     {% set kept = clean_text("regexp_replace(" ~ value ~ ", '<[A-Za-z/!?][^>]*>?', '', 'g')") %}
     union all by name
@@ -109,13 +110,13 @@
         'required' as code,
         {{ named(field) }},
         coalesce({{ value }}, '') as value
-        {%- if is_text %},
+        {%- if field.is_sanitised %},
         ': the platform keeps nothing of ''' || nullif({{ excerpt(value) }}, '') || '''' as detail
         {%- endif %}
     from staged
     where
         {{ value }} is null
-        {%- if is_text %}
+        {%- if field.is_sanitised %}
         or case
             when unicode({{ value }}) < 33 or unicode({{ value }}) in (unicode('<'), 133)
                 then {{ without_end_blanks(kept) if field.is_stripped else kept }} is null
@@ -180,9 +181,24 @@
         record_number,
         'reserved_reference' as code,
         {{ named(field) }},
-        {{ value }} as value
+        {{ value }} as value,
+        {{ sql_literal(field.reserved_form) }} as detail
     from staged
     where regexp_full_match({{ value }}, '(?i){{ field.reserved }}')
+{% endmacro %}
+
+{#- The whole text has to match the card's pattern. -#}
+{% macro rule_wrong_form(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'wrong_form' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        {{ sql_literal(field.pattern_form) }} as detail
+    from staged
+    where not regexp_full_match({{ value }}, {{ sql_literal(field.pattern) }})
 {% endmacro %}
 
 {% macro rule_unprintable_reference(field) %}

@@ -10,12 +10,12 @@ from typing import Any
 
 from loader.api.answer import Answer
 from loader.api.client import Api
-from loader.card import Card
+from loader.card import Card, LookUpBy
 from loader.config import Delivery
 from loader.delivery.pace import Pace
 from loader.delivery.readback import Listing, differing_fields, search_text, with_reference
 from loader.delivery.record import PayloadRecord
-from loader.delivery.verdict import Action, Result, Verdict, api_id, api_message, fitted
+from loader.delivery.verdict import Action, Result, Verdict, api_id, api_message, existing_id, fitted
 
 CONFIRMED = "conflict_after_unknown"
 # `created_at` may be cut to a second, as `Date` is, and may be another machine's, whose clock differs a little.
@@ -55,28 +55,20 @@ class LookUp:
 
     def _seen(self, reference: str, conflict: Answer) -> Sequence[Item] | None:
         """Return the records among which it has to be; None when there is no answer."""
-        listing = Listing(self._api, self._card.endpoint, self._pace, self._delivery)
-        if record_id := _existing_id(conflict):
+        listing = Listing(self._api, self._card, self._pace, self._delivery)
+        if record_id := existing_id(conflict):
             answer = listing.record(record_id)
             body = answer.json() if answer else None
             return None if answer is None else [body] if isinstance(body, dict) else []
         seen: Sequence[Item] = []
         for number in range(1, _MAX_SEARCH_PAGES + 1):
-            page = listing.page(number, search_text(reference))
+            page = listing.page(number, search_text(reference) if self._card.look_up is LookUpBy.SEARCH else None)
             if page is None:
                 return None
             seen = page.items
             if number >= page.pages or with_reference(seen, self._card.key, reference):
                 break
         return seen
-
-
-def _existing_id(conflict: Answer) -> str | None:
-    """Return the id that a 409 names, where it does."""
-    body = conflict.json()
-    error = body.get("error") if isinstance(body, dict) else None
-    details = error.get("details") if isinstance(error, dict) else None
-    return api_id({"id": details.get("existing_id")}) if isinstance(details, dict) else None
 
 
 def _objection(card: Card, record: PayloadRecord, stored: Item | None, first_attempt: datetime | None) -> str | None:

@@ -1,7 +1,7 @@
 """Compares a record as it was sent with the record as the platform gives it back. Pure.
 
-The platform cleans texts before it stores them: markup is removed, & < > and U+00A0 become character references, line
-ends become LF, NUL is dropped. Then it strips those of the fields that the card names. What is left to compare is what
+The platform cleans the texts that the card names before it stores them: markup is removed, & < > and U+00A0 become
+character references, line ends become LF, NUL is dropped. Then it strips some of them. What is left to compare is what
 this makes of our text.
 """
 
@@ -41,9 +41,9 @@ class Page:
 class Listing:
     """The list endpoint. `status` is the HTTP status of the last page."""
 
-    def __init__(self, api: Api, endpoint: str, pace: Pace, delivery: Delivery) -> None:
+    def __init__(self, api: Api, card: Card, pace: Pace, delivery: Delivery) -> None:
         self._api = api
-        self._endpoint = endpoint
+        self._card = card
         self._pace = pace
         self._delivery = delivery
         self.status: int | None = None
@@ -53,12 +53,12 @@ class Listing:
         params: dict[str, str | int] = {"page": number, "page_size": PAGE_RECORDS}
         if search is not None:
             params["search"] = search
-        answer = self._answer(partial(self._get, self._endpoint, params))
+        answer = self._answer(partial(self._get, self._card.list_path, params))
         return self._read(answer) if answer else None
 
     def record(self, record_id: str) -> Answer | None:
         """Return the answer to a GET of one record, 403 or 404 where it is not ours to see; None as for a page."""
-        path = self._endpoint + quote(record_id, safe="")
+        path = self._card.list_path + quote(record_id, safe="")
         return self._answer(partial(self._get, path, None), _NOT_OURS)
 
     def _answer(self, get: Callable[[], Answer], also: Collection[int] = ()) -> Answer | None:
@@ -74,7 +74,7 @@ class Listing:
                 failures += 1
                 self._failed(answer, failures)
             elif answer.status != HTTPStatus.UNAUTHORIZED or refused or not self._api.refresh_token(answer):
-                self._stop(f"{answer.status} ({api_message(answer)}): {_fix(answer.status)}")
+                self._stop(f"{answer.status} ({api_message(answer)}): {self._fix(answer.status)}")
             else:
                 refused = True
         return None
@@ -98,14 +98,13 @@ class Listing:
         if failures < self._delivery.max_attempts:
             self._pace.back_off(backoff(failures, self._delivery.backoff_seconds, self._delivery.backoff_max_seconds))
 
+    def _fix(self, status: int) -> str:
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return f"refresh QGP_API_TOKEN, it needs {self._card.read_permission}"
+        return "check the address"
+
     def _stop(self, reason: str) -> None:
         self._pace.stop(f"reading back was answered {reason}")
-
-
-def _fix(status: int) -> str:
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return "refresh QGP_API_TOKEN, it needs incident:read"
-    return "check the address"
 
 
 # A pattern that finds the reference whatever the platform takes a backslash for: `_` is any one character.
@@ -165,8 +164,16 @@ def _is_same(field: Field, sent: Any, stored: Any) -> bool:
         return bool(sent == stored)
     if field.format == "date":
         return _is_same_moment(str(sent), stored)
-    text = sanitised(str(sent))
+    if field.format == "email":
+        return _same_mailbox(str(sent)) == _same_mailbox(stored)
+    text = sanitised(str(sent)) if field.is_sanitised else str(sent)
     return (text.strip() if field.is_stripped else text) == stored
+
+
+def _same_mailbox(address: str) -> tuple[str, str]:
+    """Return the two halves of an e-mail address; the platform writes the name of the host in lower case."""
+    name, _, host = address.rpartition("@")
+    return name, host.lower()
 
 
 def _is_same_moment(sent: str, stored: str) -> bool:

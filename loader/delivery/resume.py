@@ -98,7 +98,7 @@ _LOSE = """
 _FATES = """
     with fates as (
         select run_id, record_number, reference_number, record_hash, result
-        from audit.fct_import_records as records inner join audit.fct_runs as runs using (run_id)
+        from {known} as records inner join audit.fct_runs as runs using (run_id)
         where runs.address = $address and records.entity_type = $entity and result <> 'not_attempted'
     ),
     sent as (
@@ -143,7 +143,7 @@ _CARRY = """
         payload.record_hash, if(earlier.result = 'failed', 'failed', 'exists') as result, ? as confirmed_by,
         0 as attempts, earlier.status_code, earlier.api_id, earlier.error_message
     from payload.{payload} as payload
-    inner join audit.fct_import_records as earlier
+    inner join {known} as earlier
         on earlier.run_id = ? and earlier.reference_number = payload.{key}
         and earlier.record_hash = payload.record_hash
     where payload.invocation_id = ? and list_contains(from_json(?, '["varchar"]'), earlier.result)
@@ -302,14 +302,35 @@ def carry_over(warehouse: Warehouse, run: RunStart, card: Card, journal: Journal
     before = warehouse.rows(_BEFORE, [run.address, run.entity_type, run.source_sha256])
     goes_on = before and (retry_failed or before[0]["left_open"])
     results = ["created", "exists", *(["failed"] if retry_failed else [])]
+    known = known_records(warehouse, card.entity)
     with warehouse.connection() as connection:
         journal.write(connection)
         if not goes_on:
             return None
-        carried = _CARRY.format(payload=card.payload_model, key=card.key)
+        carried = _CARRY.format(payload=card.payload_model, key=card.key, known=known)
         earlier = str(before[0]["run_id"])
         connection.execute(carried, [run.run_id, EARLIER_RUN, earlier, run.invocation_id, in_bulk(results)])
     return earlier
+
+
+def known_records(warehouse: Warehouse, entity: str) -> str:
+    """Return the relation of what became of records, for a query.
+
+    The version before made the hashes of records otherwise. Where such rows are there, they get the `record_hash` that
+    the same record of the last build has now.
+    """
+    table, former = "audit.fct_import_records", f"int_{entity}_former_hashes"
+    is_former = warehouse.rows(
+        "select 1 from information_schema.tables where table_schema = 'validation' and table_name = ? "  # noqa: S608
+        f"and exists (select 1 from {table} where entity_type = ? and not starts_with(record_hash, 'v'))",
+        [former, entity],
+    )
+    if not is_former:
+        return table
+    return (
+        "(select kept.* replace (coalesce(former.record_hash, kept.record_hash) as record_hash) "  # noqa: S608
+        f"from {table} as kept left join validation.{former} as former on kept.record_hash = former.former_hash)"
+    )
 
 
 def plan(warehouse: Warehouse, run: RunStart, card: Card, ahead_seconds: float) -> Plan:
@@ -318,8 +339,9 @@ def plan(warehouse: Warehouse, run: RunStart, card: Card, ahead_seconds: float) 
     `ahead_seconds` is how far the server's clock is ahead of ours, for runs that have not kept it.
     """
     numbers, in_doubt, there = array("q"), list[datetime](), 0
+    fates = _FATES.format(known=known_records(warehouse, card.entity))
     query = (
-        f"{_FATES} select record_number, seen.reference_number is not null as there, if(there, null, since) as since "  # noqa: S608
+        f"{fates} select record_number, seen.reference_number is not null as there, if(there, null, since) as since "  # noqa: S608
         f"from payload.{card.payload_model} as payload "
         f"left join in_doubt on in_doubt.reference_number = payload.{card.key} "
         "and in_doubt.record_hash = payload.record_hash "

@@ -133,12 +133,20 @@ def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
         return Verdict(Action.SETTLE, Result.UNKNOWN if may_be_ours else Result.FAILED, api_message(answer))
     if may_be_ours:
         return Verdict(Action.LOOK_UP, Result.UNKNOWN, api_message(answer))
-    return Verdict(Action.SETTLE, Result.EXISTS, api_message(answer))
+    return Verdict(Action.SETTLE, Result.EXISTS, api_message(answer), api_id=existing_id(answer))
 
 
 def api_id(record: Mapping[str, Any]) -> str | None:
     """Return the platform's own id of a record, as text."""
     return None if record.get("id") is None else printable(str(record["id"]), kept="")[:64]
+
+
+def existing_id(conflict: Answer) -> str | None:
+    """Return the id that a 409 names, where it does."""
+    body = conflict.json()
+    error = body.get("error") if isinstance(body, dict) else None
+    details = error.get("details") if isinstance(error, dict) else None
+    return api_id({"id": details.get("existing_id")}) if isinstance(details, dict) else None
 
 
 def api_message(answer: Answer) -> str:

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from loader.config import SOURCE_VARIABLE, load_settings
-from loader.errors import SourceRefused
-from loader.landing.dialect import dialect_of_environment
+from loader.config import ENTITY_VARIABLE, SOURCE_VARIABLE, Settings, load_settings
+from loader.errors import Refused, SourceRefused
+from loader.landing.dialect import Dialect, dialect_of_environment
 from loader.landing.handover import received
 from loader.landing.spool import Spooled, Spools, new_spools, spool_file
 from loader.landing.sql import (
@@ -28,7 +28,10 @@ from loader.landing.sql import (
 
 
 def land(session: Any, fields: Any, identifier: str) -> Any:
-    """Return the relation for the landing model `identifier` (`raw_<entity>`), read from `ETL_SOURCE`.
+    """Return the relation for the landing model `identifier` (`raw_<entity>`).
+
+    It is read from `ETL_SOURCE` where `ETL_ENTITY` is this entity, or is not set and there is a single one; otherwise
+    from the entity's default source.
 
     Args:
         session: the DuckDB connection that dbt hands to a Python model.
@@ -43,10 +46,12 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     entity = identifier.removeprefix("raw_")
     card = fields.project("entity, field_position, source_column, is_required").fetchall()
     wanted = {column: required for of, _, column, required in sorted(card) if of == entity}
-    limit = load_settings().limits.max_record_bytes
+    settings = load_settings()
+    path, dialect = _source(settings, entity, sorted({of for of, *_ in card}))
+    limit = settings.limits.max_record_bytes
     with ExitStack() as files:
-        spooled, spools = files.enter_context(_spooled(wanted))
-        columns = Columns.matched(meant_names(spooled.columns), list(wanted), dialect_of_environment().delimiter)
+        spooled, spools = files.enter_context(_spooled(path, dialect, settings, wanted))
+        columns = Columns.matched(meant_names(spooled.columns), list(wanted), dialect.delimiter)
         lines, errors = lines_query(spools.records, columns, limit), errors_query(spools.errors, limit)
         _keep_source(session, spooled)
         _compare(session, spooled, numbers_query(lines, errors))
@@ -56,33 +61,51 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     return relation
 
 
+def _source(settings: Settings, entity: str, known: list[str]) -> tuple[Path, Dialect]:
+    """Return the file of an entity, and how it is written: the variables for that are those of `ETL_SOURCE`."""
+    named, of = os.environ.get(SOURCE_VARIABLE), os.environ.get(ENTITY_VARIABLE)
+    if named and not of and len(known) > 1:
+        raise Refused(f"{SOURCE_VARIABLE} is set, and not what it holds: export {ENTITY_VARIABLE}={' or '.join(known)}")
+    if named and (of or entity) == entity:
+        return Path(named), dialect_of_environment()
+    if entity not in settings.default_sources:
+        raise Refused(
+            f"no file of {entity}: add one to [source.default] in etl.toml, or export {SOURCE_VARIABLE}=FILE and "
+            f"{ENTITY_VARIABLE}={entity}"
+        )
+    return settings.default_sources[entity], Dialect() if named else dialect_of_environment()
+
+
 @contextmanager
-def _spooled(wanted: dict[str, bool]) -> Iterator[tuple[Spooled, Spools]]:
+def _spooled(
+    path: Path, dialect: Dialect, settings: Settings, wanted: dict[str, bool]
+) -> Iterator[tuple[Spooled, Spools]]:
     """Yield the spools of the file: those that were handed over, or else its own."""
     with received() as handed:
         if handed:
             yield handed
             return
-        settings = load_settings()
-        path = Path(os.environ.get(SOURCE_VARIABLE) or settings.default_source)
         with new_spools() as spools:
-            yield spool_file(path, wanted, dialect_of_environment(), settings.limits, spools), spools
+            yield spool_file(path, wanted, dialect, settings.limits, spools), spools
 
 
 def _keep_source(session: Any, spooled: Spooled) -> None:
     """Keep what there is to know of the file as a whole in `landed_source`."""
+    names = [name for name in meant_names(spooled.columns) if name not in EXPORT_COLUMNS]
     session.execute(
         "create or replace temp table landed_source as select ? as source_file, ? as source_sha256, "
         "to_json(?::varchar[])::varchar as source_columns, ?::bigint as source_records, "
-        "?::bigint as source_blank_lines, ?::boolean as is_export, ?::boolean as export_with_bom",
+        "?::bigint as source_blank_lines, ?::boolean as is_export, ?::boolean as export_with_bom, "
+        "to_json(?::varchar[])::varchar as hashed_names",
         [
             spooled.source_file,
             spooled.sha256,
-            [name for name in meant_names(spooled.columns) if name not in EXPORT_COLUMNS],
+            names,
             spooled.records,
             spooled.blank_lines,
             is_export(spooled.columns),
             spooled.export_with_bom,
+            sorted(names),
         ],
     )
 

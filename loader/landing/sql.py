@@ -14,6 +14,10 @@ EXPORT_COLUMNS = (FROM_EXPORT, "_codes", "_how_to_fix", "_suggestion")
 # such a file is given back. The apostrophes that stand in front already are counted in, so this is reversible.
 FORMULA = "^'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]"
 GUARDED = FORMULA.replace("*", "+", 1)
+# The identity of a record: the SHA-256 of its header's names and its cells, both as JSON and in the order of the names,
+# so that neither their order in the file, nor the quoting, nor the card matters; of a malformed record, that of its
+# text. The number is that of this rule, because hashes by another one cannot be compared with these.
+_HASH = "'v2:' || sha256({})"
 _READ_CSV = """
 read_csv(
     [{files}], auto_detect = false, header = false, delim = '{delimiter}', quote = '"', escape = '"',
@@ -25,20 +29,25 @@ read_csv(
 
 @dataclass(frozen=True)
 class Columns:
-    """How the file's columns meet the card's: 0-based positions in the file, by source column and for the others."""
+    """How the file's columns meet the card's: 0-based positions in the file, by source column and for the others.
+
+    `hashed` are those of all columns but what our exports have added, in the order of their names.
+    """
 
     names: list[str]
     known: dict[str, int | None]
     others: list[int]
+    hashed: list[int]
     delimiter: str
 
     @classmethod
     def matched(cls, names: list[str], wanted: list[str], delimiter: str) -> "Columns":
         """Return the columns of a file with these names; `wanted` are the card's source columns."""
         positions = {name: position for position, name in enumerate(names)}
-        others = sorted(name for name in names if name not in wanted and name not in EXPORT_COLUMNS)
+        given = sorted(name for name in names if name not in EXPORT_COLUMNS)
         known = {name: positions.get(name) for name in wanted}
-        return cls(names, known, [positions[name] for name in others], delimiter)
+        others, hashed = [positions[name] for name in given if name not in wanted], [positions[name] for name in given]
+        return cls(names, known, others, hashed, delimiter)
 
 
 def is_export(names: Sequence[str]) -> bool:
@@ -82,17 +91,28 @@ def records_query(columns: Columns, lines: str, errors: str) -> str:
     others = "[" + ", ".join(f"cell_{at}" for at in columns.others) + "]::varchar[]"
     landed = "".join(f', {cell} as "{name}"' for name, cell in cells.items())
     blank = "".join(", null::varchar" for _ in cells)
+    texts = ", ".join(_given(f"cell_{at}", columns) for at in columns.hashed)
     return f"""
         select
-            landed_source.*, record_number, record_number + lines_ahead as line_number,
+            landed_source.* exclude (hashed_names), record_number, record_number + lines_ahead as line_number,
+            {_HASH.format(f"hashed_names || json_array({texts})::varchar")} as record_hash,
             null::varchar as parse_error, {len(columns.names)}::bigint as cell_count, null::varchar as raw_record,
             {others} as other_cells {landed}
         from ({lines}) cross join landed_source
         union all
         select
-            landed_source.*, record_number, line_number, parse_error, cell_count, raw_record, null::varchar[] {blank}
+            landed_source.* exclude (hashed_names), record_number, line_number, {_HASH.format("raw_record")},
+            parse_error, cell_count, raw_record, null::varchar[] {blank}
         from ({errors}) cross join landed_source
     """  # noqa: S608 - only our own names and numbers
+
+
+def _given(cell: str, columns: Columns) -> str:
+    """Return a cell as the source had it: one of our own files without our apostrophe."""
+    if not is_export(columns.names):
+        return cell
+    guarded = GUARDED.replace("'", "''")
+    return f"if(regexp_matches({cell}, '{guarded}'), substring({cell}, 2), {cell})"
 
 
 def _read_csv(spools: Sequence[IO[bytes]], delimiter: str, types: dict[str, str], most: int) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from loader.card import Card
-from loader.config import ROOT, SOURCE_VARIABLE, TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE, Settings
+from loader.config import ENTITY_VARIABLE, ROOT, SOURCE_VARIABLE, TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE, Settings
 from loader.errors import DatabaseLocked, EtlError, SourceRefused, StoppedEarly
 from loader.landing.dialect import Dialect, dialect_variables
 from loader.landing.handover import Handover
@@ -30,7 +30,8 @@ _HOLDER = re.compile(r"\(PID (\d+)\)")
 # target is the default one of our own profiles.yml all the same, because DBT_TARGET does not reach dbt.
 _ARGUMENTS = (
     *("--no-use-colors", "build", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT)),
-    *("--exclude-resource-type", "unit_test", "--exclude", "path:dbt_project/models/audit"),
+    # Of the tests those alone that read nothing else: another entity's may read a seed that they share.
+    *("--exclude-resource-type", "unit_test", "--indirect-selection", "cautious", "--select"),
 )
 _LOG = "see logs/dbt.log"
 # How the payload is materialized; a table where it is not set.
@@ -96,7 +97,7 @@ class Build:
 def dbt_build(
     source: Path, card: Card, settings: Settings, dialect: Dialect, notify: Callable[[str], None], *, sends: bool
 ) -> Build:
-    """Land `source` and build and test everything down to the payload.
+    """Land `source` and build and test the lineage of its entity down to the payload.
 
     Without `sends` the payload is a view, with the same tests and digest: what nobody sends need not be written down.
     Left out are the unit tests, which try the code and not the data, and the audit models, whose tables and views the
@@ -112,9 +113,14 @@ def dbt_build(
     database = settings.database
     database.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryFile() as output, TemporaryFile() as results, new_spools() as spools, Handover(spools) as handover:
-        own = _own_variables(source, database, dialect, sends=sends)
+        own = _own_variables(source, card, database, dialect, sends=sends)
         variables = environment_of_dbt(notify) | own | handover.variables
-        with start_dbt(_ARGUMENTS, variables, (results.fileno(), *handover.descriptors), output.fileno()) as dbt:
+        with start_dbt(
+            (*_ARGUMENTS, f"+{card.payload_model}"),
+            variables,
+            (results.fileno(), *handover.descriptors),
+            output.fileno(),
+        ) as dbt:
             handover.given()
             spooled = spool_file(source, card.source_columns, dialect, settings.limits, spools)
             handover.tell(spooled)
@@ -179,8 +185,13 @@ def environment_of_dbt(notify: Callable[[str], None]) -> dict[str, str]:
     return {name: value for name, value in variables.items() if name not in dropped}
 
 
-def _own_variables(source: Path, database: Path, dialect: Dialect, *, sends: bool) -> dict[str, str]:
-    own = {SOURCE_VARIABLE: str(source), "ETL_DATABASE": str(database), PAYLOAD_VARIABLE: "table" if sends else "view"}
+def _own_variables(source: Path, card: Card, database: Path, dialect: Dialect, *, sends: bool) -> dict[str, str]:
+    own = {
+        SOURCE_VARIABLE: str(source),
+        ENTITY_VARIABLE: card.entity,
+        "ETL_DATABASE": str(database),
+        PAYLOAD_VARIABLE: "table" if sends else "view",
+    }
     return own | dialect_variables(dialect)
 
 

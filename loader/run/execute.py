@@ -4,7 +4,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from loader.audit.journal import RunRow, operator
-from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused, StoppedEarly
+from loader.card import entities, read_card
+from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused, SourceRefused, StoppedEarly
 from loader.landing.dialect import dialect_variables
 from loader.landing.source import check_source
 from loader.run.dbt import Build, dbt_build
@@ -56,7 +57,7 @@ def _prepare(run: Run) -> None:
     """Probe, build, keep what validation found, and judge the gate."""
     job = run.job
     if job.source:
-        check_source(job.source, job.card.source_columns, job.dialect, run.settings.limits)
+        _check_source(run, job.source)
     run.warehouse.wait_until_free()
     with step(Step.PROBE):
         probed = job.target.probe(run) if job.target else None
@@ -83,6 +84,28 @@ def _prepare(run: Run) -> None:
         fields = () if job.mode == VALIDATE_ONLY else [field.name for field in job.card.fields]
         keep_validation(run.warehouse, run.journal, run.totals.invocation_id, fields)
     _judge_gate(run)
+
+
+def _check_source(run: Run, source: Path) -> None:
+    """Refuse a file that cannot be landed; where it has the columns of another entity, name that."""
+    job, limits = run.job, run.settings.limits
+    try:
+        check_source(source, job.card.source_columns, job.dialect, limits)
+    except SourceRefused as refusal:
+        fitting = [name for name in entities() if name != job.card.entity and _fits(source, name, run)]
+        if not fitting:
+            raise
+        raise SourceRefused(
+            f"{refusal}; it has the columns of another entity: --entity-type {' or '.join(fitting)}"
+        ) from refusal
+
+
+def _fits(source: Path, entity: str, run: Run) -> bool:
+    try:
+        check_source(source, read_card(entity).source_columns, run.job.dialect, run.settings.limits)
+    except SourceRefused:
+        return False
+    return True
 
 
 def _check_own(build: Build, found: Totals) -> None:

@@ -3,8 +3,9 @@
 It is the only proof: the 201 comes before the platform's commit, and a 409 does not compare.
 
 The list is read from its top, newest first, a hundred records to a request, as long as a page brings wanted records
-(what has just been created is there) or fewer pages are left than wanted records. What is left then is searched for one
-by one. Nothing is judged without an answer.
+(what has just been created is there) or fewer pages are left than wanted records. What is left then is looked for one
+by one: as the card says, by a search for its key, or by the id that the platform has given it. Nothing is judged
+without an answer.
 """
 
 import random
@@ -15,6 +16,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from loader.audit.journal import now
+from loader.card import LookUpBy
 from loader.console import Advance
 from loader.delivery.pace import Pace
 from loader.delivery.readback import (
@@ -27,6 +29,7 @@ from loader.delivery.readback import (
     with_reference,
 )
 from loader.delivery.record import PayloadRecord
+from loader.delivery.resume import known_records
 from loader.run.job import Run, Target
 from loader.run.payload import REPLACED, read_batch
 from loader.steps import Step, step
@@ -46,6 +49,7 @@ class _Candidate(NamedTuple):
     reference_number: str
     result: str
     is_ours: bool
+    api_id: str | None
 
 
 Wanted = dict[str, _Candidate]
@@ -54,10 +58,11 @@ Wanted = dict[str, _Candidate]
 _CANDIDATES = """
     select record_number, reference_number, result,
         result = 'created' or coalesce(confirmed_by, '') = 'earlier_run' and exists (
-            select 1 from audit.fct_import_records as earlier inner join audit.fct_runs as runs using (run_id)
+            select 1 from {known} as earlier inner join audit.fct_runs as runs using (run_id)
             where runs.address = ? and earlier.result = 'created' and earlier.entity_type = records.entity_type
                 and earlier.reference_number = records.reference_number and earlier.record_hash = records.record_hash
-        ) as is_ours
+        ) as is_ours,
+        api_id
     from audit.fct_import_records as records
     where run_id = ? and result in ('created', 'exists')
     order by record_number
@@ -90,7 +95,8 @@ def read_back(run: Run, target: Target) -> None:
 
 def _wanted(run: Run, target: Target) -> Wanted:
     """Return the records to read back by their references: all, or a sample that is the same for the same run."""
-    candidates = [_Candidate(*row) for row in run.warehouse.tuples(_CANDIDATES, [target.address, run.run_id])]
+    query = _CANDIDATES.format(known=known_records(run.warehouse, run.job.card.entity))
+    candidates = [_Candidate(*row) for row in run.warehouse.tuples(query, [target.address, run.run_id])]
     size = run.job.verify_sample
     if size is not None and size < len(candidates):
         candidates = random.Random(run.run_id).sample(candidates, size)  # noqa: S311 - repeatable, not secret
@@ -105,7 +111,7 @@ class _Verifier:
         self._run = run
         self._wanted = wanted
         self._pace = pace
-        self._listing = Listing(target.api, run.job.card.endpoint, pace, run.settings.delivery)
+        self._listing = Listing(target.api, run.job.card, pace, run.settings.delivery)
         self.proofs: Counter[Proof] = Counter()
         self.unproven = 0
 
@@ -138,16 +144,28 @@ class _Verifier:
         """Search for each record of the batch; return the verdicts, none of a record that no answer was had for."""
         rows = []
         for record in self._sent(batch):
-            found = self._search(record.reference_number, advance)
+            found = self._found(self._wanted[record.reference_number], advance)
             if found is not None:
                 rows.append(self._verdict(record, next(iter(found), None)))
                 advance(self._counts(), 1, len(self._wanted))
         return rows
 
-    def _search(self, reference: str, advance: Advance) -> list[Item] | None:
+    def _found(self, wanted: _Candidate, advance: Advance) -> list[Item] | None:
         """Return the record alone; no record when it is not visible, None when that is not known."""
+        card = self._run.job.card
+        if card.look_up is LookUpBy.SEARCH:
+            return self._listed(wanted.reference_number, search_text(wanted.reference_number), advance)
+        if wanted.api_id is None:
+            return self._listed(wanted.reference_number, None, advance)
+        answer = self._listing.record(wanted.api_id)
+        body = answer.json() if answer else None
+        item = with_reference([body] if isinstance(body, dict) else [], card.key, wanted.reference_number)
+        return None if answer is None else [item] if item else []
+
+    def _listed(self, reference: str, search: str | None, advance: Advance) -> list[Item] | None:
+        """Return the record of the list, or of what a search finds, as `_found` does."""
         for number in range(1, _MAX_SEARCH_PAGES + 1):
-            page = self._listing.page(number, search_text(reference))
+            page = self._listing.page(number, search)
             if page is None:
                 return None
             item = with_reference(page.items, self._run.job.card.key, reference)

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from loader.landing.land import land
 from loader.landing.sql import FORMULA
 from loader.reports.records import export_records
 from loader.storage.warehouse import Warehouse
+from tests.support import CARD
 
 Table = list[list[str]]
 
@@ -31,7 +32,7 @@ class Export(NamedTuple):
 
 def card_of(*columns: str) -> Card:
     fields = tuple(Field(name, name, False, at == 0, None, None, None) for at, name in enumerate(columns))
-    return Card("incident", "/", "Create", "fct_incident_payload", fields)
+    return replace(CARD, fields=fields)
 
 
 def exported(
@@ -83,6 +84,7 @@ def landed(
     fields = f"select * from (values {listed}) as card (entity, source_column, is_required, field_position)"  # noqa: S608
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ETL_SOURCE", str(source))
+        patch.setenv("ETL_ENTITY", "incident")
         land(session, session.sql(fields), "raw_incident").create(table)
     relation = session.table(table)
     return [dict(zip(relation.columns, row, strict=True)) for row in relation.order("record_number").fetchall()]

@@ -24,6 +24,7 @@ def landed(
         path = (folder or Path(temporary)) / name
         path.write_bytes(data.encode() if isinstance(data, str) else data)
         patch.setenv("ETL_SOURCE", str(path))
+        patch.setenv("ETL_ENTITY", "incident")
         with duckdb.connect() as session:
             relation = land(session, session.sql(CARD), "raw_incident")
             rows = (relation.order("record_number") if ordered else relation).fetchall()

@@ -32,7 +32,9 @@ def expected_of(code: str) -> list[dict[str, str]]:
 
 
 SEED = rows_of((ROOT / "data" / "reference" / "issue_codes.csv").read_bytes())
-CODES = [row["code"] for row in SEED]
+# A rule of a card's property that no shipped card of this entity has; test_card_properties shows it.
+BY_PROPERTY = {"wrong_form"}
+CODES = [row["code"] for row in SEED if row["code"] not in BY_PROPERTY]
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Pipeline:
 
     def run(self, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Land and validate the fixture of a code in place of the file before."""
+        monkeypatch.setenv("ETL_ENTITY", "incident")
         monkeypatch.setenv("ETL_SOURCE", str(fixture(f"csv/{code}.csv", self.home.folder)))
         landed = land(self.connection, self.connection.table("contract.dim_payload_fields"), "raw_incident")
         landed.create_view("fixture", replace=True)
@@ -122,7 +125,7 @@ def test_every_code_has_a_fixture_and_every_fixture_a_code():
     }
 
 
-@pytest.mark.parametrize("row", SEED, ids=CODES)
+@pytest.mark.parametrize("row", SEED, ids=[row["code"] for row in SEED])
 def test_every_code_has_a_remedy_and_its_row_in_the_runbook(row: dict[str, str]):
     assert len(row["how_to_fix"].strip()) > 10
     runbook = (ROOT / "RUNBOOK.md").read_text(encoding="utf-8").replace("`<API value>`", "<API value>")

@@ -48,6 +48,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Land]:
     path = tmp_path_factory.mktemp("mutations") / "export.csv"
     with pytest.MonkeyPatch.context() as patch, duckdb.connect() as session:
         patch.setenv("ETL_SOURCE", str(path))
+        patch.setenv("ETL_ENTITY", "incident")
 
         def land_bytes(data: bytes, width: int) -> Rows | SourceRefused:
             path.write_bytes(data)

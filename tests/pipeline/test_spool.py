@@ -87,6 +87,7 @@ def test_a_small_file_takes_one_spool(tmp_path: Path):
 def test_the_next_writer_has_nothing_to_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = written(tmp_path, [f"EXT-{number},{'t' * 80},Bay" for number in range(3 * ROW_GROUP + 100)])
     monkeypatch.setenv("ETL_SOURCE", str(path))
+    monkeypatch.setenv("ETL_ENTITY", "incident")
     database = tmp_path / "etl.duckdb"
     with duckdb.connect(database) as session:
         land(session, session.sql(CARD), "raw_incident").create("raw")

@@ -8,7 +8,7 @@ import pytest
 
 from loader import card
 from probe.cli import main
-from tests.support import ROOT
+from tests.support import CARD, ROOT
 
 Change = Callable[[str], str]
 
@@ -20,7 +20,12 @@ Change = Callable[[str], str]
         ("incident.yml", lambda text: text.replace("models:", "model:"), "lacks 'models'"),
         ("incident.yml", lambda text: text.replace("endpoint:", "endpiont:"), "lacks 'endpoint'"),
         ("incident.yml", lambda text: text.replace("is_key:", "is_kee:"), "no single field with is_key"),
-        ("incident.yml", lambda text: text.replace("entity: incident", "entity: other"), "is not the card of a model"),
+        ("incident.yml", lambda text: text.replace("entity: incident", "kind: incident"), "is not the card of a model"),
+        (
+            "incident.yml",
+            lambda text: text.replace("look_up: search", "look_up: guess"),
+            "look_up is 'guess', not search",
+        ),
         ("incident.yml", lambda _: "- models", "is not the card of a model"),
         ("incident.yml", lambda text: text + "# caf\udce9", "cannot be read as UTF-8"),
         (
@@ -56,3 +61,19 @@ def test_a_broken_card_is_named(
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith(f"error: {path}")
     assert says in err
+
+
+def test_an_entity_is_what_the_meta_of_a_card_says_whatever_its_file_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copy(CARD.path, tmp_path / "another_name.yml")
+    monkeypatch.setattr(card, "CARDS", tmp_path)
+    assert card.entities() == ["incident"]
+    assert card.read_card("incident").path == tmp_path / "another_name.yml"
+
+
+def test_a_key_is_required_whatever_the_api_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    text = CARD.path.read_text(encoding="utf-8").replace("constraints: [{type: not_null}]", "constraints: []")
+    (tmp_path / "incident.yml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(card, "CARDS", tmp_path)
+    assert [field.name for field in card.read_card("incident").fields if field.is_required] == [CARD.key]

@@ -1,13 +1,14 @@
 """Comparing what was sent with what is read back: what the platform's cleaning changes is the same, no other change."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from loader.card import read_card
+from loader.card import Field, read_card
 from loader.delivery.readback import differing_fields, sanitised, search_text, with_reference
 from sandbox.entity import ENTITIES
 from sandbox.schema import Schema
@@ -163,3 +164,13 @@ def test_only_the_exact_reference_is_the_record():
     assert with_reference(items, "reference_number", "R-1") is items[5]
     assert with_reference(items[:5], "reference_number", "R-1") is None
     assert search_text("a\\b%_c") == "a_b%_c"
+
+
+@pytest.mark.parametrize(
+    ("stored", "same"),
+    [("A.B@example.com", True), ("a.b@example.com", False), ("A.B@example.org", False), ("A.B", False), (None, False)],
+)
+def test_the_host_of_an_e_mail_address_has_no_case(stored: str | None, same: bool):
+    field = Field("mail", "mail", is_required=False, is_key=False, max_length=None, format="email", enum_values=None)
+    card = replace(CARD, fields=(field,))
+    assert (differing_fields(card, {"mail": "A.B@EXAMPLE.com"}, {"mail": stored}) == []) is same

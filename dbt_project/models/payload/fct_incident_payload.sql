@@ -1,29 +1,3 @@
-{{ config(materialized=env_var('ETL_PAYLOAD', 'table')) }}
-
--- Built before the payload, so that selecting the payload selects all that its tests and the loader read.
--- depends_on: {{ ref('int_incident_totals') }}
--- depends_on: {{ ref('int_incident_changes') }}
-with staged as (
-    select * from {{ ref('stg_incident') }}
-),
-
--- The few that are refused and not the many that are valid: to leave some out is cheaper than to look all up.
-refused_records as (
-    select record_number from {{ ref('int_incident_records') }}
-    where status <> 'valid'
-),
-
-payload as (
-    select
-        staged.record_number,
-        staged.line_number,
-        staged.record_hash,
-        staged.source_file,
-        staged.source_sha256,
-        '{{ invocation_id }}' as invocation_id,
-        {{ card_columns('incident', 'staged') }}
-    from staged
-    where staged.record_number not in (select record_number from refused_records)
-)
-
-select * from payload
+-- Read by the loader, as the payload is.
+-- depends_on: {{ ref('int_incident_former_hashes') }}
+{{ payload('incident') }}

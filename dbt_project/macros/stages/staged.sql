@@ -1,0 +1,53 @@
+{#- Staging: every record under the API's names, cleaned, mapped and shortened as the card says. -#}
+{% macro staged(entity) %}
+{% set fields = card(entity).fields %}
+
+with source_records as (
+    select * from {{ ref('raw_' ~ entity) }}
+),
+
+-- Maps to look values up in: a join for each field would cost more than the cleaning. The count is there for a card
+-- without enums, because a select has at least one column.
+enum_maps as (
+    select
+        {% for field in fields if field.is_enum %}
+            map_from_entries(
+                list((coalesce(source_value, ''), api_value)) filter (where field = '{{ field.field }}')
+            ) as {{ field.field }}_map,
+        {% endfor %}
+        count(*) as mapped_values
+    from {{ ref('enum_map') }}
+    where entity = '{{ entity }}'
+),
+
+cleaned as (
+    select
+        {% for field in fields %}
+            {{ clean_text(source_cell(field)) }} as {{ field.field }},
+        {% endfor %}
+        source_file,
+        source_sha256,
+        record_number,
+        line_number,
+        record_hash,
+        parse_error
+    from source_records
+),
+
+staged as (
+    select
+        {% for field in fields %}
+            {{ staged_field(field) }} as {{ field.field }},
+        {% endfor %}
+        cleaned.source_file,
+        cleaned.source_sha256,
+        cleaned.record_number,
+        cleaned.line_number,
+        cleaned.record_hash,
+        cleaned.parse_error
+    from cleaned
+    cross join enum_maps
+)
+
+select * from staged
+{% endmacro %}
