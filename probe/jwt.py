@@ -1,16 +1,12 @@
 """Reads what a token says of itself: a JWT with an expiry, or not. Nothing is verified; the API decides."""
 
 import base64
-import binascii
 import json
-import math
-from dataclasses import dataclass
-
-_PARTS = 3
+import sys
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Described:
+class Described(NamedTuple):
     """What a token says of itself; `expires_at` in seconds since 1970, None where it does not say."""
 
     is_jwt: bool
@@ -19,25 +15,12 @@ class Described:
 
 def describe(token: str) -> Described:
     """Read a token without verifying it; whatever it holds, this only reads."""
-    parts = token.split(".")
-    if len(parts) != _PARTS:
-        return Described(is_jwt=False, expires_at=None)
     try:
-        payload = base64.b64decode(parts[1] + "=" * (-len(parts[1]) % 4), altchars=b"-_", validate=True)
-        claims = json.loads(payload)
-    except (binascii.Error, ValueError, RecursionError):
+        _header, payload, _signature = token.split(".")
+        claims = json.loads(base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_", validate=True))
+        expiry = claims.get("exp")
+    except (ValueError, RecursionError, AttributeError):
         return Described(is_jwt=False, expires_at=None)
-    if not isinstance(claims, dict):
-        return Described(is_jwt=False, expires_at=None)
-    return Described(is_jwt=True, expires_at=_seconds(claims.get("exp")))
-
-
-def _seconds(value: object) -> float | None:
-    """Return a NumericDate; a number that no clock can show is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        seconds = float(value)
-    except OverflowError:
-        return None
-    return seconds if math.isfinite(seconds) else None
+    # A number that no clock can show is none.
+    is_time = type(expiry) in (int, float) and abs(expiry) <= sys.float_info.max
+    return Described(is_jwt=True, expires_at=float(expiry) if is_time else None)
