@@ -5,6 +5,7 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,45 +19,9 @@ from loader.config import load_settings
 from loader.console import Console
 from loader.errors import OK, ApiUnavailable, Refused, StoppedEarly
 from loader.storage.warehouse import Warehouse
-from probe.checks import MAX_OPENAPI_BYTES, Check, compared, contract_check
+from probe.checks import MAX_OPENAPI_BYTES, compared, contract_check
 from probe.probe import Outcome, Where, probe, probe_reader
 from probe.report import contract_lines, finding_object, keep_where_possible, lines, since_object, summary_object, write
-
-
-def compare_file(path: Path, card: Card) -> Check:
-    """Return the check of the create contract, of the document in a file.
-
-    Raises:
-        Refused: it is not a regular file that can be read, or is larger than any such document.
-
-    """
-    _contract, findings = compared(_parsed(_read(path)), card)
-    return contract_check(card, findings)
-
-
-def _parsed(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _read(path: Path) -> bytes:
-    fix = "name the JSON document as curl -o saved it"
-    try:
-        # Without waiting for a writer, should it be a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise Refused(f"{path}: is not a regular file; {fix}")
-            if found.st_size > MAX_OPENAPI_BYTES:
-                raise Refused(f"{path}: {found.st_size:,} bytes, the limit is {MAX_OPENAPI_BYTES:,}; {fix}")
-            return file.read()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its name has a NUL byte"
-        raise Refused(f"{path}: cannot be read ({reason}); {fix}") from error
-
 
 _EPILOG = """\
 examples:
@@ -89,9 +54,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
     return command
 
 
-def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m probe") -> int:
     """Carry out one command line; return the exit code. An expected failure is one line on standard error."""
-    return guarded(lambda: _main(parser(prog or "python -m probe").parse_args(arguments)))
+    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
 
 
 def _main(options: argparse.Namespace) -> int:
@@ -107,12 +72,32 @@ def _main(options: argparse.Namespace) -> int:
 
 
 def _offline(path: Path, card: Card) -> int:
-    console, check = Console(), compare_file(path, card)
-    outcome = Outcome.VERIFIED if check.passed else Outcome.FAILED
-    _say(console, lines([check]))
+    document, text = None, _read(path)
+    with suppress(ValueError, RecursionError):
+        document = json.loads(text)
+    check = contract_check(card, compared(document, card)[1])
+    _say(Console(), lines([check]))
     found = {"findings": [finding_object(check.name, finding) for finding in check.findings]}
+    outcome = Outcome.VERIFIED if check.passed else Outcome.FAILED
     _print(summary_object([check], outcome) | found, "nothing else was written")
     return OK if check.passed else ApiUnavailable.exit_code
+
+
+def _read(path: Path) -> bytes:
+    fix = "name the JSON document as curl -o saved it"
+    try:
+        # Without waiting for a writer, should it be a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise Refused(f"{path}: is not a regular file; {fix}")
+            if found.st_size > MAX_OPENAPI_BYTES:
+                raise Refused(f"{path}: {found.st_size:,} bytes, the limit is {MAX_OPENAPI_BYTES:,}; {fix}")
+            return file.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name has a NUL byte"
+        raise Refused(f"{path}: cannot be read ({reason}); {fix}") from error
 
 
 def _online(name: str, card: Card) -> int:

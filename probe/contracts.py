@@ -2,12 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from loader.audit.journal import now
 from loader.card import Card
-from loader.storage.warehouse import Row, Warehouse, fetch, insert
+from loader.storage.warehouse import Warehouse, fetch, insert
 from probe.openapi import canonical, fingerprint
 
 _LAST = """
@@ -34,56 +34,56 @@ class Verified:
     contract: dict[str, Any]
     verified_at: datetime
 
+    def __str__(self) -> str:
+        """Return when it was last, in UTC."""
+        return f"{self.verified_at.replace(tzinfo=UTC):%Y-%m-%dT%H:%M:%SZ}"
+
 
 def last_verified(warehouse: Warehouse, address: str, card: Card) -> Verified | None:
-    """Return the last verified contract of an entity at an address, None when none was.
-
-    Raises:
-        EtlError: there is no database or table to read.
-
-    """
+    """Return the last verified contract of an entity at an address, None when none was; EtlError without tables."""
     found = warehouse.rows(_LAST, [address, card.entity])
     return Verified(**found[0] | {"contract": json.loads(found[0]["contract"])}) if found else None
 
 
 def requests_per_second(warehouse: Warehouse, address: str, card: Card) -> float | None:
-    """Return the rate limit that the API named last, None where it has not.
-
-    Raises:
-        EtlError: there is no database or table to read.
-
-    """
+    """Return the rate limit that the API named last, None where it has not; EtlError without tables."""
     found = warehouse.rows(_RATE, [address, card.endpoint])
     return found[0]["requests_per_second"] if found else None
 
 
-def keep(
-    warehouse: Warehouse, checks: list[Row], findings: list[Row], contract: dict[str, Any] | None, document: str
-) -> None:
-    """Write a probe's rows in one transaction; and its contract, if it is verified and not the one that was last.
+def keep_probe(warehouse: Warehouse, document: dict[str, Any], contract: dict[str, Any] | None) -> None:
+    """Write what the JSON document of a probe says as rows, in one transaction.
 
-    Args:
-        warehouse: where to.
-        checks: rows of `fct_probe_checks`; every one has run_id, environment, address and entity_type.
-        findings: rows of `fct_probe_findings`.
-        contract: the contract that was verified, None where none was.
-        document: what the probe has written as JSON.
+    With it goes the contract, if it was verified (else None) and is not the one that was last.
 
     Raises:
         GateClosed: there is no database, or it is older than these tables, and `dbt build` adds them.
 
     """
     warehouse.rows("select 1 from audit.fct_contracts, audit.fct_probe_findings, audit.fct_probe_documents limit 0")
-    where = {key: checks[0][key] for key in ("run_id", "environment", "address", "entity_type")}
+    of_entity = {key: document[key] for key in ("run_id", "entity_type")}
+    of_run = of_entity | {key: document[key] for key in ("environment", "address")}
+    of_checks = of_run | {"outcome": document["outcome"], "checked_at": now()}
+    checks = [of_checks | _renamed(check, "name") for check in document["checks"]]
+    total = document["counted_in"] and document["counted_in"]["records"]
+    findings = [
+        {"run_id": document["run_id"], "records_total": None if finding["records_hit"] is None else total}
+        | _renamed(finding, "check")
+        for finding in document["findings"]
+    ]
     with warehouse.connection() as connection:
         insert(connection, "fct_probe_checks", checks)
-        kept = {"run_id": where["run_id"], "entity_type": where["entity_type"], "document": document}
-        insert(connection, "fct_probe_documents", [kept])
+        insert(connection, "fct_probe_documents", [of_entity | {"document": json.dumps(document, default=str)}])
         if findings:
             insert(connection, "fct_probe_findings", findings)
         if contract is None:
             return
-        last = fetch(connection, _LAST, [where["address"], where["entity_type"]])
+        last = fetch(connection, _LAST, [document["address"], document["entity_type"]])
         if not last or last[0]["fingerprint"] != fingerprint(contract):
             text = {"fingerprint": fingerprint(contract), "contract": canonical(contract), "verified_at": now()}
-            insert(connection, "fct_contracts", [where | text])
+            insert(connection, "fct_contracts", [of_run | text])
+
+
+def _renamed(entry: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an entry whose key `name` is called as in the tables."""
+    return {"check_name" if key == name else key: value for key, value in entry.items()}

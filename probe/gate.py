@@ -8,7 +8,6 @@ from loader.audit.journal import Journal
 from loader.errors import ApiUnavailable, StoppedEarly
 from loader.reports.files import OutputFile
 from loader.run.job import Run
-from probe.checks import Check
 from probe.probe import Outcome, Probed, Where, probe, probe_reader
 from probe.report import keep, keep_where_possible, write
 
@@ -21,12 +20,7 @@ class PassedProbe:
     file: OutputFile | None
 
     def keep(self, journal: Journal) -> None:
-        """Keep the result in `audit`, which dbt may have had to build first.
-
-        Raises:
-            EtlError: there is no database, or it does not take it.
-
-        """
+        """Keep the result in `audit`, which dbt may have had to build first; EtlError where that does not take it."""
         keep(self.probed, self.file)
         checks = self.probed.checks
         passed = sum(check.passed for check in checks)
@@ -66,9 +60,7 @@ def _refusal(probed: Probed) -> str:
     failed = [check for check in probed.checks if not check.passed]
     first = min(failed, key=lambda check: check.unanswered)
     found = f"{first.name}: expected {first.expected}, found {first.found}"
-    counted = f" (counted in {probed.build.source}, the last dbt build)" if probed.build and _is_counted(first) else ""
+    counted = ""
+    if probed.build and any(finding.hit for finding in first.findings):
+        counted = f" (counted in {probed.build.source}, the last dbt build)"
     return f"probe failed, nothing was posted: {found}{counted}; {first.how_to_fix}; again: {first.curl}"
-
-
-def _is_counted(check: Check) -> bool:
-    return any(finding.hit for finding in check.findings)

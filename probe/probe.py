@@ -1,10 +1,10 @@
 """One probe from its first request to its outcome: the checks, the records that are hit, what has changed."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from loader.api.client import Api
 from loader.api.tokens import Tokens
@@ -12,17 +12,15 @@ from loader.card import Card
 from loader.config import ProbeLimits, Settings
 from loader.errors import DatabaseLocked, EtlError, GateClosed, Refused
 from loader.storage.warehouse import Warehouse
-from probe import contracts
-from probe.checks import Check, Need, run_checks
+from probe.checks import OPENAPI, Check, Need, run_checks
 from probe.client import Asking
 from probe.compare import changes
-from probe.contracts import Verified
+from probe.contracts import Verified, last_verified, requests_per_second
 from probe.drift import Build, counted, last_build
 from probe.finding import Finding, Kind, Severity
 from probe.openapi import fingerprint
 
 _READ_WAIT_SECONDS = 2.0
-Found = TypeVar("Found")
 
 
 class Outcome(StrEnum):
@@ -67,12 +65,7 @@ class Probed:
     not_counted: str | None = None
 
     def refuse_production(self) -> None:
-        """Refuse an API that is production; to be called when the result is kept.
-
-        Raises:
-            Refused: it is.
-
-        """
+        """Raise Refused for an API that is production; to be called when the result is kept."""
         if self.is_production:
             address = self.where.api.address
             raise Refused(f"{address} says that it is production; imports go to staging only: correct the address")
@@ -110,16 +103,24 @@ def probe(where: Where, *, bound: bool) -> Probed:
         EtlError: with `bound`, the database is there and cannot be read.
 
     """
-    asking, card = Asking(where.api, where.limits), where.card
+    asking, address, card = Asking(where.api, where.limits), where.api.address, where.card
     build, not_counted = _last_build(where)
-    checked = run_checks(asking, where.environment, card, where.tokens, lambda: _need(where, build))
+    checked = run_checks(asking, where.environment, card, where.tokens, _need(where, build))
+    checks, contract, last = [_with_records(check, where, build) for check in checked.checks], checked.contract, None
     # An import may take no database that cannot be read for one without a contract in it.
-    passing, reader = (GateClosed, where.warehouse) if bound else (EtlError, where.reader)
-    last = _or_none(lambda: contracts.last_verified(reader, asking.address, card), passing)
-    contract = checked.contract
-    checks = [_with_records(check, where, build) for check in checked.checks]
+    with suppress(GateClosed if bound else EtlError):
+        last = last_verified(where.warehouse if bound else where.reader, address, card)
     if bound and last and contract and checks[-1].passed and fingerprint(contract) != last.fingerprint:
-        checks[-1] = _moved(checks[-1], where, last, contract)
+        words = "; ".join(changes(last.contract, contract)) or "in its form"
+        moved = Finding(Kind.CONTRACT_MOVED, Severity.BREAKING, f"the contract has moved since {last}: {words}")
+        checks[-1] = Check(
+            checks[-1].name,
+            f"the contract that was verified at {last}",
+            moved.message,
+            f"look at the change, then: python -m probe {where.environment}, which verifies and keeps it",
+            asking.curl(OPENAPI),
+            findings=(moved, *checks[-1].findings),
+        )
     return Probed(where, tuple(checks), contract, last, build, checked.is_production, not_counted)
 
 
@@ -134,12 +135,10 @@ def _last_build(where: Where) -> tuple[Build | None, str | None]:
 
 
 def _need(where: Where, build: Build | None) -> Need | None:
-    if build is None:
-        return None
-    rate = _or_none(lambda: contracts.requests_per_second(where.reader, where.api.address, where.card))
-    if not rate:
-        return None
-    return Need(build.ready / rate, f"the {build.ready:,} records of {build.source}")
+    rate = None
+    with suppress(EtlError):
+        rate = requests_per_second(where.reader, where.api.address, where.card) if build else None
+    return Need(build.ready / rate, f"the {build.ready:,} records of {build.source}") if build and rate else None
 
 
 def _with_records(check: Check, where: Where, build: Build | None) -> Check:
@@ -149,26 +148,3 @@ def _with_records(check: Check, where: Where, build: Build | None) -> Check:
     findings = tuple(counted(where.reader, where.card, build, check.findings))
     found = check.found.replace(check.findings[0].sentence(), findings[0].sentence())
     return replace(check, findings=findings, found=found)
-
-
-def _moved(check: Check, where: Where, last: Verified, contract: dict[str, Any]) -> Check:
-    since = f"{last.verified_at.replace(tzinfo=UTC):%Y-%m-%dT%H:%M:%SZ}"
-    words = "; ".join(changes(last.contract, contract)) or "in its form"
-    finding = Finding(Kind.CONTRACT_MOVED, Severity.BREAKING, f"the contract has moved since {since}: {words}")
-    return replace(
-        check,
-        passed=False,
-        expected=f"the contract that was verified at {since}",
-        found=finding.message,
-        how_to_fix=f"look at the change, then: python -m probe {where.environment}, which verifies and keeps it",
-        curl=f"curl -sS -i '{where.api.address}/openapi.json'",
-        findings=(finding, *check.findings),
-    )
-
-
-def _or_none(read: Callable[[], Found], passing: type[EtlError] = EtlError) -> Found | None:
-    """Return what is read, None where there is no database, or none that can be read: the probe goes on without."""
-    try:
-        return read()
-    except passing:
-        return None

@@ -1,18 +1,14 @@
-"""What a probe tells: the lines for people, the JSON document, and the rows that `audit` keeps."""
+"""What a probe tells: the lines for people, the JSON document, and what is kept in `audit`."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from loader.audit.journal import now
 from loader.errors import EtlError
 from loader.reports.files import OutputFile, keep_files, write_json
-from loader.storage.warehouse import Row
-from probe import contracts
 from probe.checks import Check
+from probe.contracts import keep_probe
 from probe.finding import NOT_COMPARED, Finding
 from probe.openapi import fingerprint
 from probe.probe import Outcome, Probed
@@ -34,9 +30,7 @@ def summary_object(checks: Sequence[Check], outcome: Outcome) -> dict[str, Any]:
 
 def since_object(probed: Probed) -> dict[str, Any]:
     """Return what has changed since the contract that was verified last; nothing where nothing has."""
-    if not probed.last or not probed.changes:
-        return {}
-    return {"changed_since": _iso(probed.last.verified_at), "changes": probed.changes}
+    return {"changed_since": str(probed.last), "changes": probed.changes} if probed.changes else {}
 
 
 def lines(checks: Sequence[Check]) -> Iterator[str]:
@@ -62,7 +56,7 @@ def contract_lines(probed: Probed) -> Iterator[str]:
         yield counted or probed.not_counted or NO_BUILD
     if not probed.last or not probed.contract:
         return
-    verified = f"the contract verified at {_iso(probed.last.verified_at)} by run {probed.last.run_id}"
+    verified = f"the contract verified at {probed.last} by run {probed.last.run_id}"
     if not probed.changes:
         yield f"nothing has changed since {verified}"
     for change in probed.changes[:_MAX_LINES]:
@@ -94,7 +88,7 @@ def document(probed: Probed) -> dict[str, Any]:
         "contract": {
             "fingerprint": fingerprint(probed.contract) if probed.contract else None,
             "last_verified": last
-            and {"run_id": last.run_id, "fingerprint": last.fingerprint, "verified_at": _iso(last.verified_at)},
+            and {"run_id": last.run_id, "fingerprint": last.fingerprint, "verified_at": str(last)},
             "changes": probed.changes,
         },
     }
@@ -114,48 +108,14 @@ def finding_object(check: str, finding: Finding) -> dict[str, Any]:
 
 
 def write(probed: Probed, output: Path) -> OutputFile:
-    """Write the JSON document.
-
-    Raises:
-        StoppedEarly: the folder or the disk does not take it.
-
-    """
+    """Write the JSON document; StoppedEarly where the folder or the disk does not take it."""
     return write_json(output / f"{KIND}_{probed.where.run_id}.json", document(probed), KIND)
 
 
 def keep(probed: Probed, file: OutputFile | None) -> None:
-    """Keep the result and its file in `audit`, and the contract when all of it is verified.
-
-    Raises:
-        EtlError: there is no database, or it does not take it.
-
-    """
-    where = probed.where
-    of_run = {"run_id": where.run_id, "environment": where.environment, "address": where.api.address}
-    of_run |= {"entity_type": where.card.entity}
-    moment, outcome = now(), probed.outcome
-    checks: list[Row] = [
-        of_run
-        | {
-            "check_name": check.name,
-            "passed": check.passed,
-            "expected": check.expected,
-            "found": check.found,
-            "how_to_fix": check.how_to_fix,
-            "curl": check.curl,
-            "outcome": outcome.value,
-            "checked_at": moment,
-        }
-        for check in probed.checks
-    ]
-    total = probed.build.records if probed.build else None
-    findings = [
-        {key: value for key, value in finding_object(name, finding).items() if key != "check"}
-        | {"run_id": where.run_id, "check_name": name, "records_total": total if finding.hit else None}
-        for name, finding in probed.findings
-    ]
-    text = json.dumps(document(probed), default=str)
-    contracts.keep(where.warehouse, checks, findings, probed.contract if outcome is Outcome.VERIFIED else None, text)
+    """Keep the result and its file in `audit`, and the contract when all of it is verified; EtlError if it cannot."""
+    where, is_verified = probed.where, probed.outcome is Outcome.VERIFIED
+    keep_probe(where.warehouse, document(probed), probed.contract if is_verified else None)
     keep_files(where.warehouse, where.run_id, where.card.entity, [file] if file else [])
 
 
@@ -166,7 +126,3 @@ def keep_where_possible(probed: Probed, file: OutputFile | None) -> str | None:
     except EtlError as error:
         return f"the checks are in the JSON file alone, not in audit: {error}"
     return None
-
-
-def _iso(moment: Any) -> str:
-    return f"{moment.replace(tzinfo=UTC):%Y-%m-%dT%H:%M:%SZ}"
