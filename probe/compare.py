@@ -8,46 +8,40 @@ from probe.finding import Finding, Kind, Severity, listed, shown
 from probe.openapi import CreateSchema, Property
 
 Contract = dict[str, Any]
+_OF_THE_BODY = {
+    "path": "the path",
+    "is_closed": "",
+    "required": "required:",
+    "parameters": "required parameters:",
+}
+_CLOSED = {True: "unknown fields are now refused", False: "unknown fields are now dropped"}
 
 
 def changes(before: Contract, after: Contract) -> list[str]:
     """Return one phrase for each thing that is not as it was; an empty list when nothing has changed."""
-    found = [*_of_the_body(before, after)]
+    found = []
+    for key, words in _OF_THE_BODY.items():
+        was, now = before.get(key, []), after.get(key, [])
+        if was != now:
+            found.append(_change(words, was, now) if key != "is_closed" else _CLOSED[bool(now)])
     was, now = before.get("properties", {}), after.get("properties", {})
     found += [f"{name} is gone" for name in sorted(was.keys() - now.keys())]
     found += [f"{name} was not looked at before" for name in sorted(now.keys() - was.keys())]
-    for name in sorted(was.keys() & now.keys()):
-        keys = sorted(was[name].keys() | now[name].keys())
-        found += [
-            f"{name}: {_change(key, was[name].get(key), now[name].get(key))}"
-            for key in keys
-            if was[name].get(key) != now[name].get(key)
-        ]
+    found += [
+        _change(f"{name}: {key.replace('_', ' ')}", was[name].get(key), now[name].get(key))
+        for name in sorted(was.keys() & now.keys())
+        for key in sorted(was[name].keys() | now[name].keys())
+        if was[name].get(key) != now[name].get(key)
+    ]
     return found
 
 
-def _of_the_body(before: Contract, after: Contract) -> Iterator[str]:
-    if before.get("path") != after.get("path"):
-        yield f"the path was {before.get('path')}, is {after.get('path')}"
-    if before.get("is_closed") != after.get("is_closed"):
-        yield "unknown fields are now " + ("refused" if after.get("is_closed") else "dropped")
-    if before.get("required") != after.get("required"):
-        yield f"required: {_members(before.get('required'), after.get('required'))}"
-    if before.get("parameters") != after.get("parameters"):
-        yield f"required parameters: {_members(before.get('parameters'), after.get('parameters'))}"
-
-
-def _change(key: str, before: Any, after: Any) -> str:
-    word = key.replace("_", " ")
-    if isinstance(before, list) and isinstance(after, list):
-        return f"{word} {_members(before, after)}"
-    return f"{word} was {_value(before)}, is {_value(after)}"
-
-
-def _members(before: Any, after: Any) -> str:
-    lost, gained = sorted(set(before or ()) - set(after or ())), sorted(set(after or ()) - set(before or ()))
-    words = [f"lost {listed(lost)}"] if lost else []
-    return " and ".join(words + ([f"gained {listed(gained)}"] if gained else []))
+def _change(words: str, before: Any, after: Any) -> str:
+    if not isinstance(before, list) or not isinstance(after, list):
+        return f"{words} was {_value(before)}, is {_value(after)}"
+    lost, gained = sorted(set(before) - set(after)), sorted(set(after) - set(before))
+    parts = [f"{verb} {listed(names)}" for verb, names in (("lost", lost), ("gained", gained)) if names]
+    return f"{words} {' and '.join(parts)}"
 
 
 def _value(value: Any) -> str:
@@ -114,9 +108,7 @@ def _other_type(field: Field, theirs: Property) -> Iterator[Finding]:
 def _format(field: Field, theirs: Property) -> Iterator[Finding]:
     taken = _TAKEN.get(field.format, frozenset())
     if theirs.formats and taken.isdisjoint(theirs.formats):
-        message = (
-            f"the API takes {field.name} as {listed(list(theirs.formats))}, the card sends {field.format or 'text'}"
-        )
+        message = f"the API takes {field.name} as {listed(theirs.formats)}, the card sends {field.format or 'text'}"
         # A card's date may also be a date-time, which only a plain date-time takes.
         yield Finding(Kind.FORMAT_CHANGED, BREAKING, message, field.name, shown(theirs.formats[0]))
     elif field.format and not theirs.formats:
@@ -134,7 +126,7 @@ def _enum(field: Field, theirs: Property) -> Iterator[Finding]:
     if theirs.enum_values is None:
         return
     if field.enum_values is None:
-        message = f"the API takes only {listed(list(theirs.enum_values))} for {field.name}, the card any text"
+        message = f"the API takes only {listed(theirs.enum_values)} for {field.name}, the card any text"
         yield Finding(Kind.ENUM_VALUE_LOST, BREAKING, message, field.name)
         return
     for value in field.enum_values:
@@ -147,20 +139,21 @@ def _enum(field: Field, theirs: Property) -> Iterator[Finding]:
 
 
 def _limit(field: Field, theirs: Property) -> Iterator[Finding]:
-    longest = _longest(field)
-    if longest is not None and theirs.max_length is not None and theirs.max_length < longest:
-        message = f"the API allows {field.name} {theirs.max_length} characters, the card sends {longest}"
-        yield Finding(Kind.LIMIT_LOWERED, BREAKING, message, field.name, theirs.max_length)
-    if longest is not None or field.max_length is None:
+    ours, longest, most = field.max_length, _longest(field), theirs.max_length
+    if most is None:
+        if ours is not None and longest is None:
+            message = f"the API names no limit of {field.name}, the card {ours}"
+            yield Finding(Kind.LIMIT_REMOVED, NOTICE, message, field.name)
         return
-    if theirs.max_length is None:
-        message = f"the API names no limit of {field.name}, the card {field.max_length}"
-        yield Finding(Kind.LIMIT_REMOVED, NOTICE, message, field.name)
-    elif theirs.max_length != field.max_length:
-        message = f"the API allows {field.name} {theirs.max_length} characters, the card {field.max_length}"
-        lowered = theirs.max_length < field.max_length
-        kind, severity = (Kind.LIMIT_LOWERED, BREAKING) if lowered else (Kind.LIMIT_RAISED, NOTICE)
-        yield Finding(kind, severity, message, field.name, theirs.max_length)
+    if longest is not None:
+        is_lower, has = most < longest, f"sends {longest}"
+    else:
+        is_lower, has = (most < ours, str(ours)) if ours is not None else (not field.format, "any number")
+    message = f"the API allows {field.name} {most} characters, the card {has}"
+    if is_lower:
+        yield Finding(Kind.LIMIT_LOWERED, BREAKING, message, field.name, most)
+    elif longest is None and ours is not None and most > ours:
+        yield Finding(Kind.LIMIT_RAISED, NOTICE, message, field.name, most)
 
 
 def _longest(field: Field) -> int | None:
@@ -179,6 +172,3 @@ def _beyond_the_card(field: Field, theirs: Property) -> Iterator[Finding]:
     if theirs.pattern is not None:
         message = f"the API wants {field.name} to match {shown(theirs.pattern)!r}, which the card does not know"
         yield Finding(Kind.PATTERN_ADDED, BREAKING, message, field.name)
-    if theirs.max_length is not None and field.max_length is None and field.enum_values is None and not field.format:
-        message = f"the API allows {field.name} {theirs.max_length} characters, the card any number"
-        yield Finding(Kind.LIMIT_LOWERED, BREAKING, message, field.name, theirs.max_length)

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from loader.card import Card, Field
+from loader.card import Card
 from loader.config import ROOT
 from loader.errors import DatabaseLocked, EtlError
 from loader.run.payload import totals
@@ -48,12 +48,7 @@ class Build:
 
 
 def last_build(warehouse: Warehouse, card: Card) -> Build:
-    """Return what the last `dbt build` built.
-
-    Raises:
-        EtlError: there is none, or the database cannot be read.
-
-    """
+    """Return what the last `dbt build` built; EtlError where there is none, or the database cannot be read."""
     built = totals(warehouse, card.entity)
     (staged,) = warehouse.rows(f"select count(*) as records from staging.{_model(card)} where parse_error is null")  # noqa: S608
     return Build(Path(built.source_file).name, staged["records"], built.ready_records)
@@ -86,8 +81,11 @@ def _hit(warehouse: Warehouse, card: Card, build: Build, finding: Finding, held:
         if finding.kind is Kind.FORMAT_CHANGED and finding.value == field.format:
             # Theirs is the day alone: what is longer has a time too.
             condition, parameters = "length({text}) > ?", [len("2026-01-15")]
-        condition = condition.format(text=f'"{field.name}"', length=_length(field))
-    parameters = [_bounded(value) for value in parameters] if "?" in condition else []
+        # The length is the one that the API counts.
+        column = f'"{field.name}"'
+        condition = condition.format(text=column, length=_counted_length()(column, field.counts))
+    parameters = [min(value, _LONGEST) if isinstance(value, int) else value for value in parameters]
+    parameters = parameters if "?" in condition else []
     if condition.count("?") != len(parameters):
         return None
     query = _COUNT.format(key=card.key, model=_model(card), condition=condition, examples=EXAMPLES)
@@ -97,18 +95,8 @@ def _hit(warehouse: Warehouse, card: Card, build: Build, finding: Finding, held:
         raise
     except EtlError:
         return None
-    return Hit(
-        found["records"], build.records, tuple(str(name) for name in found["examples"] or () if name is not None)
-    )
-
-
-def _bounded(value: str | int) -> str | int:
-    return min(value, _LONGEST) if isinstance(value, int) else value
-
-
-def _length(field: Field) -> str:
-    """Return the length of a field's text in SQL, as the API counts it."""
-    return str(_counted_length()(f'"{field.name}"', field.counts))
+    examples = tuple(str(name) for name in found["examples"] or () if name is not None)
+    return Hit(found["records"], build.records, examples)
 
 
 @cache

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -103,7 +103,7 @@ def _both(first: Schema, second: Schema) -> Schema:
         elif key in _CHOICES or (key == "type" and one != other):
             merged[key] = _narrower(key, one, other)
         elif key in ("maxLength", "minLength"):
-            merged[key] = (min if key == "maxLength" else max)(limit(one, key), limit(other, key))
+            merged[key] = (min if key == "maxLength" else max)(_limit(one, key), _limit(other, key))
         elif key == "additionalProperties":
             merged[key] = one if one is False else other
     return merged
@@ -112,20 +112,16 @@ def _both(first: Schema, second: Schema) -> Schema:
 def _narrower(key: str, one: Any, other: Any) -> Any:
     if key in _CHOICES:
         raise Unreadable(f"a schema in it combines several {key}")
-    shared = [name for name in types(one) if name in types(other)]
-    return shared or [f"{' and '.join(types(one))} and {' and '.join(types(other))} at once"]
+    shared = [name for name in _types(one) if name in _types(other)]
+    return shared or [f"{' and '.join(_types(one))} and {' and '.join(_types(other))} at once"]
 
 
-def types(listed: Any) -> list[str]:
+def _types(listed: Any) -> list[str]:
     """Return the value of a `type` as a list."""
-    names = [listed] if isinstance(listed, str) else _list(listed, "type")
-    if not all(isinstance(name, str) for name in names):
-        raise Unreadable("a type in it is malformed")
-    return names
+    return [listed] if isinstance(listed, str) else _names(listed, "type")
 
 
-def limit(value: Any, key: str) -> int:
-    """Return the value of a `maxLength` or `minLength`."""
+def _limit(value: Any, key: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise Unreadable(f"a {key} in it is malformed: not a number")
     return int(value)
@@ -137,31 +133,29 @@ def _list(value: Any, key: str) -> list[Any]:
     return value
 
 
+def _names(value: Any, key: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise Unreadable(f"its {key!r} is malformed: not a list of names")
+    return value
+
+
 # OpenAPI ignores parameters of these names: a security scheme and the body's media type say what they are.
 _IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
 
 
-def required_parameters(resolver: Resolver, item: Any) -> tuple[str, ...]:
-    """Return the parameters that a path's POST requires; those of the operation come before those of the path.
-
-    Raises:
-        Unreadable: they are malformed.
-
-    """
+def _required_parameters(resolver: Resolver, item: Any) -> list[str]:
+    """Return the parameters that a path's POST requires; those of the operation come before those of the path."""
     item = resolver.follow(item)
     found: dict[tuple[str, str], bool] = {}
     for node in (item, resolver.follow(item["post"])):
-        listed = node.get("parameters", [])
-        if not isinstance(listed, list):
-            raise Unreadable("its 'parameters' is malformed: not a list")
-        for entry in listed:
+        for entry in _list(node.get("parameters", []), "parameters"):
             parameter = resolver.follow(entry)
             if not isinstance(parameter, dict):
                 raise Unreadable("a parameter in it is not an object")
             place, name = (str(parameter.get(key, "")) for key in ("in", "name"))
             is_ignored = place == "path" or (place == "header" and name.lower() in _IGNORED_HEADERS)
             found[place, name] = parameter.get("required") is True and not is_ignored
-    return tuple(sorted(f"{place} {name}" for (place, name), is_required in found.items() if is_required))
+    return sorted(f"{place} {name}" for (place, name), is_required in found.items() if is_required)
 
 
 JSON_TYPE = "application/json"
@@ -174,19 +168,18 @@ _BEYOND_OBJECTS = ("maxProperties", "minProperties", "propertyNames")
 class Property:
     """One property of a create schema, resolved; `types` is empty for any type, and never has null."""
 
-    types: tuple[str, ...]
+    types: list[str]
     nullable: bool
-    formats: tuple[str, ...]
+    formats: list[str]
     max_length: int | None
     min_length: int
     pattern: str | None
-    enum_values: tuple[str, ...] | None
+    enum_values: list[str] | None
     read_only: bool = False
 
     def contract(self) -> dict[str, Any]:
         """Return it for the contract, as JSON would give it back; being read-only only where it is."""
-        parts = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        return {key: value for key, value in parts.items() if key != "read_only" or value}
+        return {key: value for key, value in vars(self).items() if key != "read_only" or value}
 
 
 @dataclass(frozen=True)
@@ -200,7 +193,7 @@ class CreateSchema:
     required: frozenset[str]
     properties: dict[str, Property]
     is_closed: bool
-    parameters: tuple[str, ...] = ()
+    parameters: list[str]
 
     def contract(self, card: Card) -> dict[str, Any]:
         """Return the part that concerns us: path, required fields, and the properties of the fields that we send.
@@ -208,7 +201,7 @@ class CreateSchema:
         Required parameters are in it only where there are some.
         """
         sent = {field.name for field in card.fields}
-        parameters = {"parameters": list(self.parameters)} if self.parameters else {}
+        parameters = {"parameters": self.parameters} if self.parameters else {}
         return parameters | {
             "path": self.path,
             "required": sorted(self.required),
@@ -246,28 +239,20 @@ def create_schema(document: Any, card: Card) -> CreateSchema:
     bodies = [option for option in resolver.options(body) if option.get("type") != "null"]
     if len(bodies) != 1:
         raise Unreadable(f"the body of POST {path} is one of {len(bodies)} schemas")
-    if reason := _not_compared(bodies[0]):
-        raise Unreadable(f"the body of POST {path} {reason}")
+    if "type" in bodies[0] and "object" not in _types(bodies[0]["type"]):
+        raise Unreadable(f"the body of POST {path} is not an object")
+    if beyond := [key for key in _BEYOND_OBJECTS if key in bodies[0]]:
+        raise Unreadable(f"the body of POST {path} has {beyond[0]!r}, which is not compared")
     described, required = bodies[0].get("properties"), bodies[0].get("required", [])
     if not isinstance(described, dict) or not described:
         raise Unreadable(f"the body of POST {path} has no properties")
-    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-        raise Unreadable("its 'required' is malformed: not a list of names")
     return CreateSchema(
         path,
-        frozenset(required),
+        frozenset(_names(required, "required")),
         {name: _property(resolver, schema) for name, schema in described.items()},
         any(bodies[0].get(key) is False for key in _CLOSED),
-        required_parameters(resolver, document["paths"][path]),
+        _required_parameters(resolver, document["paths"][path]),
     )
-
-
-def _not_compared(body: Schema) -> str | None:
-    """Return why a body cannot be compared as a set of fields, None where it can."""
-    if "type" in body and "object" not in types(body["type"]):
-        return "is not an object"
-    beyond = next((key for key in _BEYOND_OBJECTS if key in body), None)
-    return beyond and f"has {beyond!r}, which is not compared"
 
 
 def _body(resolver: Resolver, item: Any) -> Any:
@@ -294,43 +279,38 @@ def _elsewhere(document: Any, resolver: Resolver, card: Card) -> str:
 
 def _property(resolver: Resolver, schema: Any) -> Property:
     options = list(resolver.options(schema))
-    named = [[*types(option["type"]), *_nullable(option)] if "type" in option else [] for option in options]
+    # OpenAPI 3.0 writes null as a flag.
+    named = [
+        [*_types(option["type"]), *(["null"] if option.get("nullable") is True else [])] if "type" in option else []
+        for option in options
+    ]
     values = [option for option, names in zip(options, named, strict=True) if names != ["null"]]
-    texts = [option for option in values if "type" not in option or "string" in types(option["type"])]
+    texts = [option for option in values if "type" not in option or "string" in _types(option["type"])]
     enums = [_enum(option) for option in texts]
     return Property(
-        types=() if [] in named else tuple(sorted({name for names in named for name in names} - {"null"})),
+        types=[] if [] in named else sorted({name for names in named for name in names} - {"null"}),
         nullable=[] in named or any("null" in names for names in named),
-        formats=tuple(sorted({str(option.get("format", "")) for option in texts} - {""})),
+        formats=sorted({str(option.get("format", "")) for option in texts} - {""}),
         max_length=_loosest(texts, "maxLength", max),
         min_length=_loosest(texts, "minLength", min) or 0,
         pattern=next((str(option["pattern"]) for option in texts if "pattern" in option), None),
-        enum_values=None if not enums or None in enums else _united(enum for enum in enums if enum is not None),
+        enum_values=None if not enums or None in enums else sorted(set().union(*filter(None, enums))),
         read_only=any(option.get("readOnly") is True for option in options),
     )
-
-
-def _nullable(option: Schema) -> list[str]:
-    """Return the type that OpenAPI 3.0 writes as a flag."""
-    return ["null"] if option.get("nullable") is True else []
 
 
 def _loosest(options: list[Schema], key: str, loosest: Callable[[list[int]], int]) -> int | None:
     """Return the limit that a text has to keep in any case, None where one of the choices has none."""
     if not options or any(key not in option for option in options):
         return None
-    return loosest([limit(option[key], key) for option in options])
+    return loosest([_limit(option[key], key) for option in options])
 
 
-def _enum(option: Schema) -> tuple[str, ...] | None:
+def _enum(option: Schema) -> set[str] | None:
     if "const" in option:
-        return (str(option["const"]),)
+        return {str(option["const"])}
     if "enum" not in option:
         return None
     if not isinstance(option["enum"], list):
         raise Unreadable("an enum in it is malformed: not a list")
-    return tuple(str(value) for value in option["enum"] if value is not None)
-
-
-def _united(enums: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(sorted({value for enum in enums for value in enum}))
+    return {str(value) for value in option["enum"] if value is not None}
