@@ -7,12 +7,16 @@ import shlex
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from loader.config import TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE
 from loader.errors import Refused
 
 HIDDEN = "***"
+COMMAND_SECONDS = 60.0
+_MAX_TOKEN_BYTES = 1 << 16
 # What is shorter is no secret, and would take letters out of every word.
 _SHORTEST = 8
 # A form is known by its beginning; a part of a JWT that stands alone needs more of it to be one.
@@ -63,10 +67,6 @@ def _spelt(sign: str) -> str:
     code = ord(sign)
     escaped = rf"%(?:25){{0,2}}{code:02x}|\\{{1,4}}(?:u00|x){code:02x}|&#(?:0{{0,5}}{code}|x0{{0,5}}{code:x});"
     return rf"(?:{_AS_IT_STANDS.get(sign, re.escape(sign))}|(?i:{escaped}))\x00{{0,3}}"
-
-
-COMMAND_SECONDS = 60.0
-_MAX_TOKEN_BYTES = 1 << 16
 
 
 class Tokens:
@@ -142,19 +142,15 @@ def run_tokens(notify: Callable[[str], None], seconds: float = COMMAND_SECONDS) 
             header may carry. The message quotes neither token nor command.
 
     """
-    command = _command()
+    try:
+        command = shlex.split(os.environ.get(TOKEN_COMMAND_VARIABLE, "")) or None
+    except ValueError as error:
+        raise Refused(f"{TOKEN_COMMAND_VARIABLE} cannot be read as a command ({error}); correct its quotes") from error
     if token := os.environ.get(TOKEN_VARIABLE, "").strip():
         return Tokens(_clean(token, TOKEN_VARIABLE, "export the token alone"), command, notify, seconds=seconds)
     if command is None:
         raise Refused(f"{TOKEN_VARIABLE} is not set; export it, then run again (RUNBOOK section 4, Prerequisites)")
     return Tokens(_obtained(command, seconds), command, notify, is_fresh=True, seconds=seconds)
-
-
-def _command() -> list[str] | None:
-    try:
-        return shlex.split(os.environ.get(TOKEN_COMMAND_VARIABLE, "")) or None
-    except ValueError as error:
-        raise Refused(f"{TOKEN_COMMAND_VARIABLE} cannot be read as a command ({error}); correct its quotes") from error
 
 
 def _clean(token: str, origin: str, fix: str) -> str:
@@ -165,26 +161,7 @@ def _clean(token: str, origin: str, fix: str) -> str:
 
 def _obtained(command: list[str], seconds: float) -> str:
     """Run the command without a shell; its output is the token, what it writes to standard error is dropped."""
-    fix = "run it by hand to see why"
-    status, output = _run(command, seconds, fix)
-    if status is None:
-        raise Refused(f"{TOKEN_COMMAND_VARIABLE} gave no token within {seconds:g} s; {fix}")
-    if status:
-        raise Refused(f"{TOKEN_COMMAND_VARIABLE} ended with exit code {status}; {fix}")
-    token = output.decode(errors="replace").strip()
-    if not token or len(output) > _MAX_TOKEN_BYTES:
-        raise Refused(f"{TOKEN_COMMAND_VARIABLE} printed no token; {fix}")
-    return _clean(token, f"what {TOKEN_COMMAND_VARIABLE} printed", "it must print the token alone")
-
-
-def _run(command: list[str], seconds: float, fix: str) -> tuple[int | None, bytes]:
-    """Return the exit code, None after a time-out, and the first bytes of the output."""
-    late: list[bool] = []
-
-    def too_late() -> None:
-        late.append(True)
-        _end(process)
-
+    fix, began = "run it by hand to see why", time.monotonic()
     try:
         process = subprocess.Popen(  # noqa: S603 - the operator's own command
             command,
@@ -196,21 +173,25 @@ def _run(command: list[str], seconds: float, fix: str) -> tuple[int | None, byte
         )
     except OSError as error:
         raise Refused(f"{TOKEN_COMMAND_VARIABLE} cannot be run ({error.strerror}); {fix}") from error
-    timer = threading.Timer(seconds, too_late)
+    timer = threading.Timer(seconds, _end, [process])
     timer.daemon = True
     timer.start()
     with process:
         output = process.stdout.read(_MAX_TOKEN_BYTES + 1) if process.stdout else b""
         if len(output) > _MAX_TOKEN_BYTES:
             _end(process)
-        process.wait()
     timer.cancel()
-    return None if late else process.returncode, output
+    if time.monotonic() - began >= seconds:
+        raise Refused(f"{TOKEN_COMMAND_VARIABLE} gave no token within {seconds:g} s; {fix}")
+    if process.returncode:
+        raise Refused(f"{TOKEN_COMMAND_VARIABLE} ended with exit code {process.returncode}; {fix}")
+    token = output.decode(errors="replace").strip()
+    if not token:
+        raise Refused(f"{TOKEN_COMMAND_VARIABLE} printed no token; {fix}")
+    return _clean(token, f"what {TOKEN_COMMAND_VARIABLE} printed", "it must print the token alone")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the command and what it has started, which may hold its output open."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
