@@ -24,42 +24,30 @@ def safe_address(settings: Settings, environment: Environment) -> str:
             the address beside scheme, host and port.
 
     """
-    refuse_production(environment)
-    address = environment.address()
-    host, port, scheme = _parts(environment, address)
+    name = environment.name
+    if not environment.import_allowed:
+        raise Refused(f"{name}: imports are blocked; the loader posts to staging only (--environment staging)")
+    parts = _ADDRESS.fullmatch(environment.address())
+    if parts is None or int(parts["port"] or 0) > _HIGHEST_PORT:
+        raise Refused(
+            f"{name}: the address must be https://host or https://host:port and nothing else; "
+            f"correct {environment.url_variable}"
+        )
+    host, scheme = (parts["name"] or parts["ip6"]).lower(), parts["scheme"].lower()
     if any(fnmatchcase(host, pattern.lower()) for pattern in settings.production_hosts):
         raise Refused(
-            f"{environment.name}: the host {host} is production ([production] hosts in etl.toml); "
+            f"{name}: the host {host} is production ([production] hosts in etl.toml); "
             "imports go to staging only: correct the address"
         )
     if host not in {allowed.lower() for allowed in environment.allowed_hosts}:
         raise Refused(
-            f"{environment.name}: the host {host} is not in allowed_hosts of [environments.{environment.name}] "
+            f"{name}: the host {host} is not in allowed_hosts of [environments.{name}] "
             "in etl.toml; correct the address, or add the host there"
         )
     if scheme != "https" and not _is_loopback(host):
-        raise Refused(f"{environment.name}: {scheme} to {host} would show the token to the network; use https")
-    shown = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{shown}:{port}" if port is not None else f"{scheme}://{shown}"
-
-
-def refuse_production(environment: Environment) -> None:
-    """Raise Refused where the settings say that nothing may be imported into this environment."""
-    if not environment.import_allowed:
-        raise Refused(
-            f"{environment.name}: imports are blocked; the loader posts to staging only (--environment staging)"
-        )
-
-
-def _parts(environment: Environment, address: str) -> tuple[str, int | None, str]:
-    parts = _ADDRESS.fullmatch(address)
-    port = int(parts["port"]) if parts and parts["port"] else None
-    if parts is None or (port or 0) > _HIGHEST_PORT:
-        raise Refused(
-            f"{environment.name}: the address must be https://host or https://host:port and nothing else; "
-            f"correct {environment.url_variable}"
-        )
-    return (parts["name"] or parts["ip6"]).lower(), port, parts["scheme"].lower()
+        raise Refused(f"{name}: {scheme} to {host} would show the token to the network; use https")
+    shown = f"[{host}]" if parts["ip6"] else host
+    return f"{scheme}://{shown}:{parts['port']}" if parts["port"] else f"{scheme}://{shown}"
 
 
 def _is_loopback(host: str) -> bool:

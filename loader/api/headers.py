@@ -22,7 +22,7 @@ def retry_after(headers: Mapping[str, str], cap_seconds: float, today: datetime)
     """
     text = headers.get("Retry-After", "").strip()
     if _DIGITS.fullmatch(text):
-        return min(float(int(text)), cap_seconds) if len(text.lstrip("0")) < len(str(_HIGHEST)) else cap_seconds
+        return float(min(int(text), cap_seconds))
     until = http_date(text)
     if until is None:
         return 0.0
