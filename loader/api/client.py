@@ -9,12 +9,10 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -39,7 +37,6 @@ from loader.errors import Refused
 
 # It quotes what a server sends, which may be the token; whoever turns logging on is not to find it there.
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-
 
 _INFORMATIONAL = range(100, 200)
 
@@ -126,16 +123,17 @@ class _NotingHttps(_Noting, HTTPSConnection):
     pass
 
 
-_NOTING = {"http": _NotingHttp, "https": _NotingHttps}
+class _Adapter(HTTPAdapter):
+    """An adapter whose connections note whether they have carried a request before."""
+
+    def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*arguments, **options)
+        pool.ConnectionCls = _NotingHttps if pool.scheme == "https" else _NotingHttp
+        return pool
 
 
 def _verified_by(bundle: Path | None) -> str | bool:
-    """Return what certificates are verified against, as requests takes it: a file, or True for the public authorities.
-
-    Raises:
-        Refused: the file is not there, or holds no certificate.
-
-    """
+    """Return what certificates are verified by, as requests takes it: a file, or True for the public authorities."""
     if bundle is None:
         return True
     fix = "correct ca_bundle in etl.toml, or remove it to trust the public authorities"
@@ -154,36 +152,16 @@ _HEADERS = {**requests.utils.default_headers(), "Accept": "application/json"}
 _TOKEN_ACCEPTED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
-class _Adapter(HTTPAdapter):
-    """An adapter whose connections note whether they have carried a request before."""
-
-    def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
-        pool: Any = super().get_connection_with_tls_context(*arguments, **options)
-        pool.ConnectionCls = _NOTING[pool.scheme]
-        return pool
-
-
 class Api:
-    """Keep-alive connections with one address.
+    """Keep-alive connections with one address, scheme, host and port. Refused where `ca_bundle` cannot be read.
 
-    Certificates are verified; redirects, and the proxies and credentials of the system, are not used.
+    Certificates are verified, by `ca_bundle` in place of the public authorities where there is one; redirects, and the
+    proxies and credentials of the system, are not used.
 
-    Each request ends when the time for connecting and the time for reading are over, however slowly bytes come.
-
-    Args:
-        address: scheme, host and port.
-        tokens: of the Authorization header; None for none.
-        connect_seconds: time for connecting: the look-up of the host, its addresses, and then the TLS handshake.
-        read_seconds: time for the rest. A POST adds `read_seconds_per_megabyte` of all that is under way: the platform
-            analyses one description after the other, about 25 s a megabyte, and answers nobody meanwhile
-            (API_CONTRACT). An answer adds it for what it has brought so far, so that a long one on a slow line ends.
-        read_seconds_per_megabyte: see there.
-        connections: how many are kept alive.
-        ca_bundle: the authorities that are trusted, in place of the public ones.
-
-    Raises:
-        Refused: `ca_bundle` cannot be read.
-
+    Each request ends when the time for connecting (the look-up of the host, its addresses, then the TLS handshake) and
+    the time for reading are over, however slowly bytes come. A POST adds `read_seconds_per_megabyte` of all that is
+    under way: the platform analyses one description after the other, about 25 s a megabyte, and answers nobody
+    meanwhile (API_CONTRACT). An answer adds it for what it has brought so far, so that a long one on a slow line ends.
     """
 
     def __init__(
@@ -212,9 +190,7 @@ class Api:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._adapter.close()
         self._watch.close()
 
@@ -229,9 +205,9 @@ class Api:
     ) -> Answer:
         """Send a GET; without the token when `anonymous`, within `seconds` in place of the usual time."""
         query = f"?{urlencode(params)}" if params else ""
-        time_out = _TimeOut(self._connect_seconds, self._read_seconds, self._read_seconds_per_megabyte)
+        time_out = self._time_out(self._read_seconds)
         if seconds is not None:
-            time_out = _TimeOut(min(self._connect_seconds, seconds), seconds, 0.0, seconds)
+            time_out = _TimeOut(min(self._connect_seconds, seconds), seconds, seconds, 0.0)
         return self._send(self._request("GET", path + query), max_bytes, time_out, anonymous=anonymous)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Answer:
@@ -241,16 +217,18 @@ class Api:
             self._bytes_under_way += len(data)
             seconds = self._read_seconds + self._read_seconds_per_megabyte * self._bytes_under_way / 1e6
         try:
-            time_out = _TimeOut(self._connect_seconds, seconds, self._read_seconds_per_megabyte)
-            answer = self._send(self._request("POST", path, data), MAX_BODY_BYTES, time_out)
+            return self._send(self._request("POST", path, data), MAX_BODY_BYTES, self._time_out(seconds))
         finally:
             with self._lock:
                 self._bytes_under_way -= len(data)
-        return replace(answer, sent_bytes=len(data))
 
     def refresh_token(self, refused: Answer) -> bool:
         """Tell whether there is another token than the one that was refused with this 401."""
         return self._tokens is not None and self._tokens.refresh(refused.token_number)
+
+    def _time_out(self, read_seconds: float) -> "_TimeOut":
+        whole = self._connect_seconds + read_seconds
+        return _TimeOut(self._connect_seconds, read_seconds, whole, self._read_seconds_per_megabyte)
 
     def _request(self, method: str, path: str, data: bytes = b"") -> requests.PreparedRequest:
         """Return a request, put together by hand: its own `prepare` takes 30 times as long, for what is known here."""
@@ -267,9 +245,9 @@ class Api:
         number, token = self._tokens.current() if self._tokens and not anonymous else (0, "")
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
-        started = time.monotonic()
+        sent_bytes, started = len(request.body or b""), time.monotonic()
         try:
-            with Deadline(self._watch, time_out.whole) as deadline:
+            with self._watch.ending(time_out.whole) as deadline:
                 _last.connected, _last.reused, _last.deadline = False, False, deadline
                 # The transport of requests without its session, which would look for proxies, cookies and redirects.
                 timeout = (time_out.connect, time_out.read)
@@ -282,33 +260,29 @@ class Api:
                 raise requests.Timeout
         except (requests.RequestException, HTTPError, OSError) as error:
             loss, reason = _loss(error, is_late=deadline.passed)
-            return Answer(None, _since(started), loss=loss, reason=reason, reused=_last.reused)
+            milliseconds = _since(started)
+            return Answer(None, milliseconds, loss=loss, reason=reason, sent_bytes=sent_bytes, reused=_last.reused)
         if self._tokens and response.status_code in _TOKEN_ACCEPTED:
             self._tokens.accept(number)
-        hide = self._tokens.hide if self._tokens else str
         return Answer(
             response.status_code,
             _since(started),
             response.headers,
             body,
+            sent_bytes=sent_bytes,
             reused=_last.reused,
             token_number=number,
-            hide=hide,
+            hide=self._tokens.hide if self._tokens else str,
         )
 
 
 class _TimeOut(NamedTuple):
-    """The seconds of a request: for connecting, for reading, more for each megabyte read, and all together."""
+    """The seconds of a request: for connecting, for reading, for both, and more for each megabyte read."""
 
     connect: float
     read: float
+    whole: float
     per_megabyte: float
-    total: float | None = None
-
-    @property
-    def whole(self) -> float:
-        """Return the seconds after which the request ends."""
-        return self.connect + self.read if self.total is None else self.total
 
 
 def _read(response: requests.Response, max_bytes: int, deadline: Deadline, seconds_per_megabyte: float) -> bytes:

@@ -8,36 +8,29 @@ import math
 import socket
 import threading
 import time
-from contextlib import suppress
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 class Deadline:
-    """The end of one request, as a context. `passed` says that the request was cut off."""
+    """The end of one request; `passed` says that the request was cut off."""
 
-    def __init__(self, watch: "Watch", seconds: float) -> None:
-        self._watch = watch
+    def __init__(self, changed: threading.Condition, seconds: float) -> None:
+        self._changed = changed
         self._socket: socket.socket | None = None
         self.at = time.monotonic() + seconds
         self.passed = False
 
-    def __enter__(self) -> Self:
-        self._watch.begin(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._watch.end(self)
-
     def covers(self, used: socket.socket) -> None:
         """Name the socket that the request uses."""
-        with self._watch.changed:
+        with self._changed:
             self._socket = used
             if self.passed:
                 self.cut()
 
     def extend(self, seconds: float) -> None:
         """Give the request more time."""
-        with self._watch.changed:
+        with self._changed:
             self.at += seconds
 
     def cut(self) -> None:
@@ -56,40 +49,42 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self._changed = threading.Condition()
         self._under_way: set[Deadline] = set()
         self._wakes_at = math.inf
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def begin(self, deadline: Deadline) -> None:
-        """Watch a request."""
-        with self.changed:
+    @contextmanager
+    def ending(self, seconds: float) -> Iterator[Deadline]:
+        """Watch a request for so many seconds from now; it is left alone when the context ends."""
+        deadline = Deadline(self._changed, seconds)
+        with self._changed:
             self._under_way.add(deadline)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
             if deadline.at < self._wakes_at:
                 self._wakes_at = deadline.at
-                self.changed.notify()
-
-    def end(self, deadline: Deadline) -> None:
-        """Leave a request alone from now on."""
-        with self.changed:
-            self._under_way.discard(deadline)
+                self._changed.notify()
+        try:
+            yield deadline
+        finally:
+            with self._changed:
+                self._under_way.discard(deadline)
 
     def close(self) -> None:
         """End the thread."""
-        with self.changed:
+        with self._changed:
             self._closed = True
-            self.changed.notify()
+            self._changed.notify()
 
     def _run(self) -> None:
-        with self.changed:
+        with self._changed:
             while not self._closed:
                 now = time.monotonic()
                 for deadline in [deadline for deadline in self._under_way if deadline.at <= now]:
                     deadline.cut()
                     self._under_way.discard(deadline)
                 self._wakes_at = min((deadline.at for deadline in self._under_way), default=math.inf)
-                self.changed.wait(None if self._wakes_at == math.inf else self._wakes_at - now)
+                self._changed.wait(None if self._wakes_at == math.inf else self._wakes_at - now)
