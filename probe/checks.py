@@ -263,6 +263,5 @@ def _described(answer: Answer) -> str:
 
 
 def _text(answer: Answer, key: str) -> str | None:
-    body = answer.json()
-    found = body.get(key) if isinstance(body, dict) else None
+    found = answer.object().get(key)
     return found[:80] if isinstance(found, str) else None

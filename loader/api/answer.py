@@ -59,9 +59,18 @@ class Answer:
         except (ValueError, RecursionError):
             return None
 
+    def object(self) -> dict[str, Any]:
+        """Return the body as a JSON object, an empty one when it is none."""
+        return as_object(self.json())
+
     def text(self) -> str:
         """Return the body as text, without any token in it."""
         return self.hide(self.body.decode(errors="replace"))
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """Return a value of JSON that is an object, an empty one in place of any other."""
+    return value if isinstance(value, dict) else {}
 
 
 def _hidden(value: Any, hide: Callable[[str], str]) -> Any:

@@ -28,19 +28,14 @@ class LookUp:
     """Looks records up, at a pace of its own: the platform limits each method by itself."""
 
     def __init__(self, api: Api, card: Card, pace: Pace, delivery: Delivery) -> None:
-        self._api = api
         self._card = card
         self._pace = pace
-        self._delivery = delivery
+        self._listing = Listing(api, card, pace, delivery)
 
     def verdict(self, record: PayloadRecord, conflict: Answer, first_attempt: datetime | None) -> Verdict:
         """Return what a 409 means for a record of which an earlier answer was lost.
 
-        Args:
-            record: what was sent.
-            conflict: the 409.
-            first_attempt: when it was sent first, by the server's clock; None where that is not known.
-
+        `first_attempt` is when it was sent first, by the server's clock; None where that is not known.
         """
         seen = self._seen(record.reference_number, conflict)
         if seen is None:
@@ -55,14 +50,12 @@ class LookUp:
 
     def _seen(self, reference: str, conflict: Answer) -> Sequence[Item] | None:
         """Return the records among which it has to be; None when there is no answer."""
-        listing = Listing(self._api, self._card, self._pace, self._delivery)
         if record_id := existing_id(conflict):
-            answer = listing.record(record_id)
-            body = answer.json() if answer else None
-            return None if answer is None else [body] if isinstance(body, dict) else []
+            answer = self._listing.record(record_id)
+            return [answer.object()] if answer else None
         seen: Sequence[Item] = []
         for number in range(1, _MAX_SEARCH_PAGES + 1):
-            page = listing.page(number, search_text(reference) if self._card.look_up is LookUpBy.SEARCH else None)
+            page = self._listing.page(number, search_text(reference) if self._card.look_up is LookUpBy.SEARCH else None)
             if page is None:
                 return None
             seen = page.items

@@ -84,8 +84,8 @@ class Listing:
             return self._api.get(path, params, max_bytes=_MAX_PAGE_BYTES)
 
     def _read(self, answer: Answer) -> Page | None:
-        body = answer.json()
-        items, pages = (body.get("items"), body.get("pages")) if isinstance(body, dict) else (None, None)
+        body = answer.object()
+        items, pages = body.get("items"), body.get("pages")
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items) or type(pages) is not int:
             self._stop("200, but not a page of records: check the address")
             return None

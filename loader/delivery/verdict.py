@@ -16,7 +16,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
-from loader.api.answer import Answer, Loss, is_lost
+from loader.api.answer import Answer, Loss, as_object, is_lost
 from loader.card import Card
 from loader.console import printable
 
@@ -62,14 +62,9 @@ _PERMISSION = re.compile(r"\b[a-z_]+:[a-z_]+\b")
 
 
 def judge(answer: Answer, card: Card, reference: str, *, may_be_ours: bool) -> Verdict:
-    """Return what an answer to the POST of `reference` means.
+    """Return what an answer to the POST of `reference`, or its loss, means.
 
-    Args:
-        answer: the answer, or its loss.
-        card: the entity.
-        reference: the reference that was sent.
-        may_be_ours: an earlier attempt of this record may have been stored without our knowing.
-
+    `may_be_ours`: an earlier attempt of this record may have been stored without our knowing.
     """
     unsettled = Result.UNKNOWN if may_be_ours else Result.NOT_ATTEMPTED
     match answer.status:
@@ -110,30 +105,23 @@ def _not_allowed(answer: Answer, card: Card) -> str:
 
 
 def _created(answer: Answer, key: str, reference: str) -> Verdict:
-    record = answer.json()
-    if not isinstance(record, dict) or record.get(key) != reference:
-        return Verdict(
-            Action.STOP,
-            Result.UNKNOWN,
-            f"201, but it does not echo {key}: not the API that was probed; check the address",
-        )
+    record = answer.object()
+    if record.get(key) != reference:
+        words = f"201, but it does not echo {key}: not the API that was probed; check the address"
+        return Verdict(Action.STOP, Result.UNKNOWN, words)
     return Verdict(Action.SETTLE, Result.CREATED, api_id=api_id(record))
 
 
 def _conflict(answer: Answer, *, may_be_ours: bool) -> Verdict:
-    body = answer.json()
-    error = body.get("error") if isinstance(body, dict) else None
+    error, words = answer.object().get("error"), api_message(answer)
     if not isinstance(error, dict):
-        return Verdict(
-            Action.STOP,
-            Result.UNKNOWN if may_be_ours else Result.NOT_ATTEMPTED,
-            f"409, the platform refuses every write ({api_message(answer)}): ask the platform team",
-        )
+        words = f"409, the platform refuses every write ({words}): ask the platform team"
+        return Verdict(Action.STOP, Result.UNKNOWN if may_be_ours else Result.NOT_ATTEMPTED, words)
     if error.get("code") != "DUPLICATE_ENTITY":
-        return Verdict(Action.SETTLE, Result.UNKNOWN if may_be_ours else Result.FAILED, api_message(answer))
+        return Verdict(Action.SETTLE, Result.UNKNOWN if may_be_ours else Result.FAILED, words)
     if may_be_ours:
-        return Verdict(Action.LOOK_UP, Result.UNKNOWN, api_message(answer))
-    return Verdict(Action.SETTLE, Result.EXISTS, api_message(answer), api_id=existing_id(answer))
+        return Verdict(Action.LOOK_UP, Result.UNKNOWN, words)
+    return Verdict(Action.SETTLE, Result.EXISTS, words, api_id=existing_id(answer))
 
 
 def api_id(record: Mapping[str, Any]) -> str | None:
@@ -143,17 +131,13 @@ def api_id(record: Mapping[str, Any]) -> str | None:
 
 def existing_id(conflict: Answer) -> str | None:
     """Return the id that a 409 names, where it does."""
-    body = conflict.json()
-    error = body.get("error") if isinstance(body, dict) else None
-    details = error.get("details") if isinstance(error, dict) else None
-    return api_id({"id": details.get("existing_id")}) if isinstance(details, dict) else None
+    error = as_object(conflict.object().get("error"))
+    return api_id({"id": as_object(error.get("details")).get("existing_id")})
 
 
 def api_message(answer: Answer) -> str:
     """Return the API's own words: at most 1,800 bytes of UTF-8, control characters escaped, no token in it."""
-    body = answer.json()
-    words = _words(body) if isinstance(body, dict) else ""
-    text = words or answer.text()[:_QUOTED_CHARACTERS] or "no body"
+    text = _words(answer.object()) or answer.text()[:_QUOTED_CHARACTERS] or "no body"
     return fitted(printable(text, kept=""), _WORDS_BYTES)
 
 
@@ -166,13 +150,9 @@ def _words(body: dict[str, Any]) -> str:
     error = body.get("error")
     if not isinstance(error, dict):
         return str(body.get("detail") or body.get("error_class") or "")
-    details = error.get("details")
-    listed = details.get("errors") if isinstance(details, dict) else None
-    reasons = (
-        [f"{item.get('field')}: {item.get('message')}" for item in listed if isinstance(item, dict)]
-        if isinstance(listed, list)
-        else []
-    )
+    listed = as_object(error.get("details")).get("errors")
+    items = filter(None, map(as_object, listed)) if isinstance(listed, list) else ()
+    reasons = [f"{item.get('field')}: {item.get('message')}" for item in items]
     return " ".join([f"{error.get('code')}: {error.get('message')}", *reasons])
 
 
