@@ -117,23 +117,18 @@ class Limiter:
 
     def ended(self, now: float, *, status: int | None, headers: Mapping[str, str], sent: bool) -> float:
         """Learn from an answer, or from its lack; return the seconds for which a 429 holds everybody, else 0."""
-        refused = status == HTTPStatus.TOO_MANY_REQUESTS
         passed = self._api.passed(now)
-        self._api.ended(now, counted=sent)
-        self._brake.ended(now, counted=sent)
+        for window in (self._api, self._brake):
+            window.ended(now, counted=sent)
         limit, remaining = header_number(headers, "X-RateLimit-Limit"), header_number(headers, "X-RateLimit-Remaining")
         if limit:
             self.requests_per_window = self._api.requests = limit
-        if refused:
-            return self._refused(passed, headers, now)
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            if self.requests_per_window is None and passed and not self.holds(now):
+                self._api.requests = max(1, int(passed * _SHARE_OF_PASSED))
+            seconds = max(self._hold_seconds, retry_after(headers, self._retry_after_max, datetime.now(UTC)))
+            self._held_until = max(self._held_until, now + seconds)
+            return seconds
         if limit and remaining is not None:
             self._api.reconcile(limit - remaining, now)
         return 0.0
-
-    def _refused(self, passed: int, headers: Mapping[str, str], now: float) -> float:
-        if self.requests_per_window is None and passed and not self.holds(now):
-            self._api.requests = max(1, int(passed * _SHARE_OF_PASSED))
-        asked = retry_after(headers, self._retry_after_max, datetime.now(UTC))
-        seconds = max(self._hold_seconds, asked)
-        self._held_until = max(self._held_until, now + seconds)
-        return seconds

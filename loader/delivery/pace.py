@@ -12,6 +12,8 @@ from loader.config import Delivery
 from loader.delivery.limiter import Limiter
 from loader.delivery.stopwatch import Stopwatch, TimeSpent, Waiting
 
+# A wait that an answer ends; this is only how long it lasts should none come.
+_LONG = 3600.0
 _GAIN = 1.2
 _DECREASE = 0.7
 _SMALLEST_ROUND = 2
@@ -40,14 +42,10 @@ class Concurrency:
         self._halved = False
 
     def answered(self, seconds: float, kind: tuple[int, int], under_way: int, *, connected: bool) -> None:
-        """Note a good answer.
+        """Note a good answer: it took so many seconds, with so many requests under way, its own too.
 
-        Args:
-            seconds: from sending to the end of the answer.
-            kind: status of the answer and bytes of the request; only what is alike is compared.
-            under_way: requests under way when it was answered, itself included.
-            connected: the connection stood already; the handshake of another one is no queue.
-
+        `kind` is the status of the answer and the bytes of the request; only what is alike is compared. `connected`:
+        the connection was there already; the handshake of another one is no queue.
         """
         status, sent_bytes = kind
         alike = (status, max(sent_bytes.bit_length(), _SMALL_BITS))
@@ -96,10 +94,6 @@ class Concurrency:
         self._busiest, self._halved = 0, False
 
 
-# A wait that an answer ends; this is only how long it lasts should none come.
-_LONG = 3600.0
-
-
 class Pace:
     """Shared by the workers of a run, for one endpoint. `stop` wins over every wait.
 
@@ -121,7 +115,6 @@ class Pace:
         self._companions: list[Pace] = []
         # Reentrant too, which an Event is not; another one, so that no wake-up for a request is lost on it.
         self._paused = threading.Condition(threading.RLock())
-        self._stopping = False
         self._under_way = 0
         self._holds = self._lost = 0
         self.requests = self.refused = 0
@@ -130,7 +123,7 @@ class Pace:
     @property
     def stopping(self) -> bool:
         """Tell whether the run is to stop."""
-        return self._stopping
+        return self.reason is not None
 
     @property
     def requests_per_window(self) -> int | None:
@@ -161,7 +154,6 @@ class Pace:
         """Let nothing further be sent; the first reason stands."""
         with self._lock:
             self.reason = self.reason or reason
-            self._stopping = True
             for turn in self._queue:
                 turn.notify()
             for companion in self._companions:
@@ -187,13 +179,15 @@ class Pace:
     def pause(self, seconds: float) -> bool:
         """Wait for this thread alone; return False when the run is stopping."""
         with self._paused:
-            return not self._paused.wait_for(lambda: self._stopping, seconds)
+            return not self._paused.wait_for(lambda: self.stopping, seconds)
 
     def back_off(self, seconds: float) -> None:
         """Wait before the next attempt of a record."""
-        self._note(self._stopwatch.begin)
+        with self._lock:
+            self._stopwatch.begin(Waiting.BACKOFF, time.monotonic())
         self.pause(seconds)
-        self._note(self._stopwatch.end)
+        with self._lock:
+            self._stopwatch.end(Waiting.BACKOFF, time.monotonic())
 
     def answered(self) -> None:
         """Note an answer that settles a record."""
@@ -211,17 +205,13 @@ class Pace:
                 "check the API's health"
             )
 
-    def _note(self, change: Callable[[Waiting, float], None]) -> None:
-        with self._lock:
-            change(Waiting.BACKOFF, time.monotonic())
-
     def _admitted(self) -> bool:
         """Wait for this thread's turn and for a place; return False when the run is stopping."""
         with self._lock:
             turn = threading.Condition(self._lock)
             self._queue.append(turn)
             try:
-                while not self._stopping:
+                while not self.stopping:
                     if self._queue[0] is not turn:
                         turn.wait()
                     elif self._may_go(turn):
@@ -276,12 +266,8 @@ class Pace:
         if answer.status is None or is_lost(answer.status):
             self._concurrency.failed()
             return
-        self._concurrency.answered(
-            answer.milliseconds / 1000,
-            (answer.status, answer.sent_bytes),
-            self._under_way,
-            connected=answer.reused,
-        )
+        kind = answer.status, answer.sent_bytes
+        self._concurrency.answered(answer.milliseconds / 1000, kind, self._under_way, connected=answer.reused)
 
     def _hold(self, seconds: float) -> str | None:
         """Count a window that is waited out; stop the run after too many without any other answer."""

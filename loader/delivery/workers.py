@@ -7,7 +7,6 @@ from functools import partial
 from http import HTTPStatus
 from queue import SimpleQueue
 from threading import Thread
-from types import TracebackType
 from typing import Self
 
 from loader.api.answer import Answer
@@ -26,10 +25,7 @@ _FIRST_REFILL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Route:
-    """Where and how records are posted: the entity, the operator's settings.
-
-    `begins` is called with a record's number before each request for it.
-    """
+    """Where and how records are posted; `begins` is called with a record's number before each request for it."""
 
     card: Card
     delivery: Delivery
@@ -62,9 +58,7 @@ class Workers:
             thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error:
             self._pace.stop("an error ended the run")
         for _ in self._threads:
@@ -95,8 +89,11 @@ class Workers:
                 for record in batch:
                     self._records.put(record)
                 continue
-            outcomes.append(self._next_outcome())
-            settled(outcomes[-1])
+            outcome = self._outcomes.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            outcomes.append(outcome)
+            settled(outcome)
             under_way -= 1
             self._answered += 1
         if outcomes:
@@ -109,12 +106,6 @@ class Workers:
         a_second = self._answered / max(time.monotonic() - self._begun, 1.0)
         needed = max(2 * self._pace.concurrency - 1, int(2 * self._refill_seconds * a_second))
         return max(1, min(needed, batch_size // 2))
-
-    def _next_outcome(self) -> Outcome:
-        outcome = self._outcomes.get()
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
 
     def _work(self, deliver: Callable[[PayloadRecord], Outcome]) -> None:
         while record := self._records.get():
