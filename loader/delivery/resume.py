@@ -14,7 +14,7 @@ from loader.delivery.pace import Pace
 from loader.delivery.workers import Route
 from loader.errors import Refused, StoppedEarly
 from loader.storage.process import Process
-from loader.storage.warehouse import Warehouse, fetch, in_bulk
+from loader.storage.warehouse import NUMBERS, Warehouse, fetch
 
 _LIMIT = """
     select requests_per_window from audit.fct_pacing
@@ -85,17 +85,24 @@ _OPENED = """
 """
 _LOSE = """
     insert into audit.fct_import_records by name
-    select run_id, entity_type, record_number, line_number, reference_number, record_hash,
-        {columns}
+    select run_id, entity_type, record_number, line_number, reference_number, record_hash, {columns}
     from audit.{source} as records
-    where run_id = ? {condition} and not exists (
+    where run_id = ? and {condition} and not exists (
         select 1 from audit.fct_import_records as settled
         where settled.run_id = records.run_id and settled.record_number = records.record_number
     )
 """
+_LOSE_BEGUN = _LOSE.format(
+    source="fct_intents",
+    columns=f"'unknown' as result, '{_ENDED}' as error_message",
+    condition=f"(? or record_number in (select unnest({NUMBERS})))",
+)
+_LOSE_NOT_SENT = _LOSE.format(
+    source="fct_records", columns="'not_attempted' as result, 0 as attempts", condition="status = 'valid'"
+)
 # A record is in doubt since the first request that may have stored it; where that was not written, since its intent.
 # Both are times of our clock; with each run is kept how far the server's was ahead of it.
-_FATES = """
+_LEFT = """
     with fates as (
         select run_id, record_number, reference_number, record_hash, result
         from {known} as records inner join audit.fct_runs as runs using (run_id)
@@ -128,6 +135,13 @@ _FATES = """
     seen as (
         select distinct reference_number from fates where result in ('created', 'exists')
     )
+    select record_number, seen.reference_number is not null as there, if(there, null, since) as since
+    from payload.{payload} as payload
+    left join in_doubt on in_doubt.reference_number = payload.{key} and in_doubt.record_hash = payload.record_hash
+    left join seen on seen.reference_number = payload.{key}
+    where invocation_id = $invocation
+        and record_number not in (select record_number from audit.fct_import_records where run_id = $run)
+    order by since is null, there, record_number
 """
 # The order in which runs were written, which a clock that is set back does not change.
 _BEFORE = """
@@ -146,7 +160,7 @@ _CARRY = """
     inner join {known} as earlier
         on earlier.run_id = ? and earlier.reference_number = payload.{key}
         and earlier.record_hash = payload.record_hash
-    where payload.invocation_id = ? and list_contains(from_json(?, '["varchar"]'), earlier.result)
+    where payload.invocation_id = ? and (earlier.result in ('created', 'exists') or ? and earlier.result = 'failed')
     order by payload.record_number, earlier.result = 'failed'
 """
 
@@ -176,14 +190,6 @@ class OpenedRun(NamedTuple):
     end_time: datetime | None
 
 
-class Dead(NamedTuple):
-    """A run that never ended, whose process is dead; `assumed` says why, where that is only assumed."""
-
-    start: RunStart
-    end_time: datetime | None
-    assumed: str
-
-
 def close_unfinished(warehouse: Warehouse, journal: Journal, other_host_hours: int) -> list[tuple[RunRow, str]]:
     """Account for every record of the runs that began to post and never ended.
 
@@ -201,26 +207,23 @@ def close_unfinished(warehouse: Warehouse, journal: Journal, other_host_hours: i
     """
     with warehouse.connection() as connection:
         # All are judged before one is closed: when one of them lives, none is.
-        dead = [_dead(warehouse, opened, other_host_hours) for opened in opened_runs(connection, journal.entity)]
-        closed = [(_close(connection, warehouse, journal, run), run.assumed) for run in dead]
+        dead = [(run, *_dead(warehouse, run, other_host_hours)) for run in opened_runs(connection, journal.entity)]
+        closed = []
+        for run, start, assumed in dead:
+            journal.note("unfinished_run_closed", unfinished_run_id=run.run_id)
+            begun = begun_records(warehouse.path, run.run_id)
+            connection.execute(_LOSE_BEGUN, [run.run_id, begun is None, json.dumps(begun or [])])
+            keep_not_attempted(connection, run.run_id)
+            row = start.ended(counts(connection, run.run_id), run.end_time, _ENDED)
+            insert_run(connection, warehouse.path, row)
+            closed.append((row, assumed))
         if closed:
             journal.write(connection)
         return closed
 
 
-def _close(connection: Any, warehouse: Warehouse, journal: Journal, run: Dead) -> RunRow:
-    """Write what became of the records of a run, and its row; return that."""
-    run_id = run.start.run_id
-    journal.note("unfinished_run_closed", unfinished_run_id=run_id)
-    noted = begun_records(warehouse.path, run_id)
-    connection.execute(keep_unknown_query(), [_ENDED, run_id, noted is None, json.dumps(noted or [])])
-    connection.execute(keep_not_attempted_query(), [run_id])
-    row = run.start.ended(counts(connection, run_id), run.end_time, _ENDED)
-    insert_run(connection, warehouse.path, row)
-    return row
-
-
-def _dead(warehouse: Warehouse, opened: OpenedRun, other_host_hours: int) -> Dead:
+def _dead(warehouse: Warehouse, opened: OpenedRun, other_host_hours: int) -> tuple[RunStart, str]:
+    """Return what a run has kept of its beginning, and why it is only assumed to be dead, nothing where it is known."""
     try:
         details = json.loads(opened.details or "")
         kept = details.pop(PROCESS, None)
@@ -236,19 +239,9 @@ def _dead(warehouse: Warehouse, opened: OpenedRun, other_host_hours: int) -> Dea
             f"{warehouse.path}: the event posting_started of run {opened.run_id} is not one that a run writes; "
             "run: python -m loader audit-verify"
         ) from None
-    return Dead(start, opened.end_time, _assumed(warehouse, opened, process, other_host_hours) if process else "")
-
-
-def _assumed(warehouse: Warehouse, opened: OpenedRun, process: Process, other_host_hours: int) -> str:
-    """Return that a process is only assumed to be dead, and why; nothing where that is known.
-
-    Raises:
-        StoppedEarly: it lives, or may.
-
-    """
-    lives, run, last = process.lives(), f"{warehouse.path}: run {opened.run_id}", opened.end_time
-    if lives is False:
-        return ""
+    lives, run, last = process and process.lives(), f"{warehouse.path}: run {opened.run_id}", opened.end_time
+    if process is None or lives is False:
+        return start, ""
     if lives:
         raise StoppedEarly(
             f"{run} is under way, {process} lives; wait for it or end it, then run the same command again"
@@ -260,7 +253,7 @@ def _assumed(warehouse: Warehouse, opened: OpenedRun, process: Process, other_ho
             f"for {other_host_hours} h, or, when you know that it has ended, set a lower other_host_hours in etl.toml, "
             "then run the same command again"
         )
-    return f" (assumed: {unseen}, and was silent for over {other_host_hours} h)"
+    return start, f" (assumed: {unseen}, and was silent for over {other_host_hours} h)"
 
 
 def opened_runs(connection: Any, entity: str) -> list[OpenedRun]:
@@ -268,48 +261,27 @@ def opened_runs(connection: Any, entity: str) -> list[OpenedRun]:
     return [OpenedRun(**row) for row in fetch(connection, _OPENED, [entity])]
 
 
-def keep_unknown_query() -> str:
-    """Return the statement that keeps intents without an outcome as `unknown`.
-
-    Its parameters: message, run id, whether all of them are, and otherwise the numbers of those that are, as JSON.
-    """
-    begun = "and (? or record_number in (select unnest(from_json(?, '[\"bigint\"]'))))"
-    return _LOSE.format(source="fct_intents", condition=begun, columns="'unknown' as result, ? as error_message")
-
-
-def keep_not_attempted_query() -> str:
-    """Return the statement that keeps valid records without an outcome as `not_attempted`; its parameter: run id."""
-    return _LOSE.format(
-        source="fct_records", condition="and status = 'valid'", columns="'not_attempted' as result, 0 as attempts"
-    )
+def keep_not_attempted(connection: Any, run_id: str) -> None:
+    """Keep the valid records of a run that have no outcome as `not_attempted`."""
+    connection.execute(_LOSE_NOT_SENT, [run_id])
 
 
 def carry_over(warehouse: Warehouse, run: RunStart, card: Card, journal: Journal, *, retry_failed: bool) -> str | None:
     """Open the run, and keep what the run before has settled where this one goes on with it; return that one's id.
 
     This one goes on when the last one of the same source at the same address left something open. With `retry_failed`
-    it does so in any case, and what the API refused stays refused. All of it is one transaction: a run that was opened
-    has what it goes on with, wherever it is killed.
-
-    Args:
-        warehouse: where the runs are.
-        run: this run.
-        card: the entity.
-        journal: has the steps that open the run.
-        retry_failed: whether permanent refusals are left as they are too.
-
+    it does so in any case, and what the API refused stays refused. All of it is one transaction, with the steps of
+    `journal` that open the run: a run that was opened has what it goes on with, wherever it is killed.
     """
     before = warehouse.rows(_BEFORE, [run.address, run.entity_type, run.source_sha256])
-    goes_on = before and (retry_failed or before[0]["left_open"])
-    results = ["created", "exists", *(["failed"] if retry_failed else [])]
     known = known_records(warehouse, card.entity)
     with warehouse.connection() as connection:
         journal.write(connection)
-        if not goes_on:
+        if not before or not (retry_failed or before[0]["left_open"]):
             return None
-        carried = _CARRY.format(payload=card.payload_model, key=card.key, known=known)
         earlier = str(before[0]["run_id"])
-        connection.execute(carried, [run.run_id, EARLIER_RUN, earlier, run.invocation_id, in_bulk(results)])
+        carried = _CARRY.format(payload=card.payload_model, key=card.key, known=known)
+        connection.execute(carried, [run.run_id, EARLIER_RUN, earlier, run.invocation_id, retry_failed])
     return earlier
 
 
@@ -339,17 +311,6 @@ def plan(warehouse: Warehouse, run: RunStart, card: Card, ahead_seconds: float) 
     `ahead_seconds` is how far the server's clock is ahead of ours, for runs that have not kept it.
     """
     numbers, in_doubt, there = array("q"), list[datetime](), 0
-    fates = _FATES.format(known=known_records(warehouse, card.entity))
-    query = (
-        f"{fates} select record_number, seen.reference_number is not null as there, if(there, null, since) as since "  # noqa: S608
-        f"from payload.{card.payload_model} as payload "
-        f"left join in_doubt on in_doubt.reference_number = payload.{card.key} "
-        "and in_doubt.record_hash = payload.record_hash "
-        f"left join seen on seen.reference_number = payload.{card.key} "
-        "where invocation_id = $invocation "
-        "and record_number not in (select record_number from audit.fct_import_records where run_id = $run) "
-        "order by since is null, there, record_number"
-    )
     parameters = {
         "address": run.address,
         "entity": run.entity_type,
@@ -357,7 +318,9 @@ def plan(warehouse: Warehouse, run: RunStart, card: Card, ahead_seconds: float) 
         "invocation": run.invocation_id,
         "run": run.run_id,
     }
-    for number, is_there, since in warehouse.tuples(query, parameters):
+    known = known_records(warehouse, card.entity)
+    left = _LEFT.format(payload=card.payload_model, key=card.key, known=known)
+    for number, is_there, since in warehouse.tuples(left, parameters):
         numbers.append(number)
         there += is_there
         if since is not None:

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from loader.audit.journal import Journal, RunRow, RunStart, Validated, closed_by_another, insert_run, now
 from loader.audit.seals import seal_audit
 from loader.delivery.record import Outcome, PayloadRecord
-from loader.delivery.resume import keep_not_attempted_query
+from loader.delivery.resume import keep_not_attempted
 from loader.delivery.verdict import Result
 from loader.errors import OK, SOME_RECORDS, EtlError, StoppedEarly
 from loader.run.job import Run
@@ -87,7 +87,7 @@ def close_run(run: Run) -> RunRow:
     run.journal.note("run_finished", exit_code=row.exit_code, closes=row.closes)
     with run.warehouse.connection() as connection:
         if run.job.target:
-            connection.execute(keep_not_attempted_query(), [run.run_id])
+            keep_not_attempted(connection, run.run_id)
         insert_run(connection, run.warehouse.path, row)
         run.journal.write(connection)
     return row
