@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loader.errors import StoppedEarly
+from loader.storage.process import Process
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _HEADER_BYTES = 128
 _BEGUN = 1
 
@@ -30,11 +30,9 @@ class Begun:
 
 @contextmanager
 def noting(database: Path, run_id: str, last_number: int) -> Iterator[Begun]:
-    """Note the requests of a run whose records have numbers up to this one; the file goes when the run gets to its end.
+    """Note the requests of a run whose records have numbers up to this one; StoppedEarly where they cannot be written.
 
-    Raises:
-        StoppedEarly: the file cannot be written.
-
+    The file goes when the run gets to its end.
     """
     path = _path(database)
     try:
@@ -56,21 +54,13 @@ def begun_records(database: Path, run_id: str) -> list[int] | None:
         noted = _path(database).read_bytes()
     except OSError:
         return None
-    header = _header(run_id)
-    if not noted.startswith(header) or not _boot():
+    if not noted.startswith(_header(run_id)) or not Process.this().boot_id:
         return None
-    return [number for number, state in enumerate(noted[len(header) :]) if state == _BEGUN]
+    return [number for number, state in enumerate(noted[_HEADER_BYTES:]) if state == _BEGUN]
 
 
 def _header(run_id: str) -> bytes:
-    return f"{run_id} {_boot()}".encode().ljust(_HEADER_BYTES)
-
-
-def _boot() -> str:
-    try:
-        return _BOOT.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
+    return f"{run_id} {Process.this().boot_id}".encode().ljust(_HEADER_BYTES)
 
 
 def _path(database: Path) -> Path:
