@@ -6,7 +6,7 @@ and says nothing after another one.
 """
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,22 +17,11 @@ _HEADER_BYTES = 128
 _BEGUN = 1
 
 
-class Begun:
-    """The requests of the run under way."""
-
-    def __init__(self, noted: mmap.mmap) -> None:
-        self._noted = noted
-
-    def note(self, record_number: int) -> None:
-        """Note that a request for this record is about to be sent."""
-        self._noted[_HEADER_BYTES + record_number] = _BEGUN
-
-
 @contextmanager
-def noting(database: Path, run_id: str, last_number: int) -> Iterator[Begun]:
-    """Note the requests of a run whose records have numbers up to this one; StoppedEarly where they cannot be written.
+def noting(database: Path, run_id: str, last_number: int) -> Iterator[Callable[[int], None]]:
+    """Yield a function that notes, by a record's number, up to this one, that a request for it is about to be sent.
 
-    The file goes when the run gets to its end.
+    The file goes when the run gets to its end. StoppedEarly where it cannot be written.
     """
     path = _path(database)
     try:
@@ -42,8 +31,12 @@ def noting(database: Path, run_id: str, last_number: int) -> Iterator[Begun]:
             noted = mmap.mmap(file.fileno(), 0)
     except OSError as error:
         raise StoppedEarly(f"{path}: {error.strerror}; free the disk, then run the same command again") from error
+
+    def note(record_number: int) -> None:
+        noted[_HEADER_BYTES + record_number] = _BEGUN
+
     # After an error it stays, and open: requests that are under way may still come to an end.
-    yield Begun(noted)
+    yield note
     noted.close()
     path.unlink(missing_ok=True)
 

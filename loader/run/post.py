@@ -51,8 +51,8 @@ def post(run: Run, target: Target) -> None:
     """Post what earlier runs have left, in their order; `run.results` grows with every settled record."""
     left = _prepared(run, target)
     last = max(left.numbers, default=0)
-    with noting(run.warehouse.path, run.run_id, last) as begun, run.signals.handled(run.pace):
-        _deliver(run, target, left, Route(run.job.card, run.settings.delivery, begun.note))
+    with noting(run.warehouse.path, run.run_id, last) as note, run.signals.handled(run.pace):
+        _deliver(run, target, left, Route(run.job.card, run.settings.delivery, note))
 
 
 def _deliver(run: Run, target: Target, left: Plan, route: Route) -> None:
