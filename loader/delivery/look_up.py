@@ -13,7 +13,7 @@ from loader.api.client import Api
 from loader.card import Card, LookUpBy
 from loader.config import Delivery
 from loader.delivery.pace import Pace
-from loader.delivery.readback import Listing, differing_fields, search_text, with_reference
+from loader.delivery.readback import Listing, differing_fields, moment, search_text, with_reference
 from loader.delivery.record import PayloadRecord
 from loader.delivery.verdict import Action, Result, Verdict, api_id, api_message, existing_id, fitted
 
@@ -70,18 +70,9 @@ def _objection(card: Card, record: PayloadRecord, stored: Item | None, first_att
         return "not ours, it cannot be seen: it is deleted, or another tenant's"
     if fields := differing_fields(card, record.body, stored):
         return f"not ours, it is not what was sent: it differs in {', '.join(fields)}"
-    created = _moment(stored.get("created_at"))
+    created = moment(stored.get("created_at"))
     if created is None or first_attempt is None:
         return "not known to be ours: the API does not say when it was created"
-    if created < first_attempt - TOLERANCE:
+    if created < first_attempt.replace(tzinfo=UTC) - TOLERANCE:
         return f"not ours, it was created at {created:%Y-%m-%d %H:%M:%S} UTC, before our first attempt"
     return None
-
-
-def _moment(text: Any) -> datetime | None:
-    """Return an ISO date-time of the API in UTC, without a zone."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

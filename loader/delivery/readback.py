@@ -1,4 +1,4 @@
-"""Compares a record as it was sent with the record as the platform gives it back. Pure.
+"""Reads records from the platform's list, and compares them with what was sent.
 
 The platform cleans the texts that the card names before it stores them: markup is removed, & < > and U+00A0 become
 character references, line ends become LF, NUL is dropped. Then it strips some of them. What is left to compare is what
@@ -163,7 +163,8 @@ def _is_same(field: Field, sent: Any, stored: Any) -> bool:
     if field.is_key or field.enum_values is not None:
         return bool(sent == stored)
     if field.format == "date":
-        return _is_same_moment(str(sent), stored)
+        ours, theirs = moment(sent), moment(stored)
+        return ours == theirs if ours and theirs else bool(sent == stored)
     if field.format == "email":
         return _same_mailbox(str(sent)) == _same_mailbox(stored)
     text = sanitised(str(sent)) if field.is_sanitised else str(sent)
@@ -176,14 +177,10 @@ def _same_mailbox(address: str) -> tuple[str, str]:
     return name, host.lower()
 
 
-def _is_same_moment(sent: str, stored: str) -> bool:
+def moment(text: Any) -> datetime | None:
+    """Return an ISO date or date-time in UTC, where one without a zone is; None for anything else."""
     try:
-        return _moment(sent) == _moment(stored)
-    except ValueError:
-        return sent == stored
-
-
-def _moment(text: str) -> datetime:
-    """Return an ISO date or date-time; one without a zone is UTC, as for the platform."""
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -95,6 +95,16 @@ def test_what_was_stored_behind_a_lost_answer_is_ours(sandbox: Sandbox, name: st
     assert outcome.error_message is None
 
 
+def test_a_moment_that_no_calendar_has_in_utc_is_not_known(sandbox: Sandbox, tmp_path: Path):
+    posted(sandbox, RECORD)
+    with sqlite3.connect(tmp_path / "sandbox.sqlite") as connection:
+        connection.execute("update incidents set created_at = '0001-01-01T00:00:00+05:00'")
+    sandbox.fault("drop_before_commit")
+    outcome = posted(sandbox, RECORD)
+    assert result(outcome) == NOT_OURS
+    assert "does not say when it was created" in (outcome.error_message or "")
+
+
 def test_what_others_stored_before_our_first_attempt_is_not_ours(sandbox: Sandbox, tmp_path: Path):
     assert result(posted(sandbox, RECORD)) == (Result.CREATED, None)
     date_back(tmp_path, 30)
