@@ -19,10 +19,6 @@ _LAST = """
     from audit.fct_contracts as contracts
     where address = ? and entity_type = ? order by rowid desc limit 1
 """
-_RATE = """
-    select requests_per_window / window_seconds as requests_per_second from audit.fct_pacing
-    where address = ? and endpoint = ? order by learned_at desc limit 1
-"""
 
 
 @dataclass(frozen=True)
@@ -45,20 +41,11 @@ def last_verified(warehouse: Warehouse, address: str, card: Card) -> Verified | 
     return Verified(**found[0] | {"contract": json.loads(found[0]["contract"])}) if found else None
 
 
-def requests_per_second(warehouse: Warehouse, address: str, card: Card) -> float | None:
-    """Return the rate limit that the API named last, None where it has not; EtlError without tables."""
-    found = warehouse.rows(_RATE, [address, card.endpoint])
-    return found[0]["requests_per_second"] if found else None
-
-
 def keep_probe(warehouse: Warehouse, document: dict[str, Any], contract: dict[str, Any] | None) -> None:
     """Write what the JSON document of a probe says as rows, in one transaction.
 
-    With it goes the contract, if it was verified (else None) and is not the one that was last.
-
-    Raises:
-        GateClosed: there is no database, or it is older than these tables, and `dbt build` adds them.
-
+    With it goes the contract, if it was verified (else None) and is not the one that was last. GateClosed where there
+    is no database, or one that is older than these tables, which `dbt build` adds.
     """
     warehouse.rows("select 1 from audit.fct_contracts, audit.fct_probe_findings, audit.fct_probe_documents limit 0")
     of_entity = {key: document[key] for key in ("run_id", "entity_type")}

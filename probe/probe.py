@@ -10,12 +10,13 @@ from loader.api.client import Api
 from loader.api.tokens import Tokens
 from loader.card import Card
 from loader.config import ProbeLimits, Settings
+from loader.delivery.resume import last_limit
 from loader.errors import DatabaseLocked, EtlError, GateClosed, Refused
 from loader.storage.warehouse import Warehouse
 from probe.checks import OPENAPI, Check, Need, run_checks
 from probe.client import Asking
 from probe.compare import changes
-from probe.contracts import Verified, last_verified, requests_per_second
+from probe.contracts import Verified, last_verified
 from probe.drift import Build, counted, last_build
 from probe.finding import Finding, Kind, Severity
 from probe.openapi import fingerprint
@@ -97,11 +98,8 @@ def probe_reader(settings: Settings, notify: Callable[[str], None]) -> Warehouse
 def probe(where: Where, *, bound: bool) -> Probed:
     """Run the checks and add what the database knows: the records that are hit, and the contract verified before.
 
-    With `bound`, as for an import, a contract that has moved since it was last verified is a failed check.
-
-    Raises:
-        EtlError: with `bound`, the database is there and cannot be read.
-
+    With `bound`, as for an import, a contract that has moved since it was last verified is a failed check, and a
+    database that is there and cannot be read an EtlError.
     """
     asking, address, card = Asking(where.api, where.limits), where.api.address, where.card
     build, not_counted = _last_build(where)
@@ -135,10 +133,13 @@ def _last_build(where: Where) -> tuple[Build | None, str | None]:
 
 
 def _need(where: Where, build: Build | None) -> Need | None:
-    rate = None
+    limit = None
     with suppress(EtlError):
-        rate = requests_per_second(where.reader, where.api.address, where.card) if build else None
-    return Need(build.ready / rate, f"the {build.ready:,} records of {build.source}") if build and rate else None
+        limit = last_limit(where.reader, where.api.address, where.card) if build else None
+    if not build or not limit:
+        return None
+    seconds = build.ready * limit.window_seconds / limit.requests_per_window
+    return Need(seconds, f"the {build.ready:,} records of {build.source}")
 
 
 def _with_records(check: Check, where: Where, build: Build | None) -> Check:

@@ -17,7 +17,7 @@ from loader.storage.process import Process
 from loader.storage.warehouse import NUMBERS, Warehouse, fetch
 
 _LIMIT = """
-    select requests_per_window from audit.fct_pacing
+    select requests_per_window, window_seconds from audit.fct_pacing
     where address = ? and endpoint = ? order by learned_at desc limit 1
 """
 # An intent without an answer counts from its commit: a killed run may have sent it then or later. The limiter's first
@@ -36,6 +36,19 @@ _SENT = """
 """
 
 
+class Limit(NamedTuple):
+    """A rate limit that the API has named."""
+
+    requests_per_window: int
+    window_seconds: float
+
+
+def last_limit(warehouse: Warehouse, address: str | None, card: Card) -> Limit | None:
+    """Return the rate limit that the API named last, None where it has not; EtlError without tables."""
+    found = warehouse.rows(_LIMIT, [address, card.endpoint])
+    return Limit(**found[0]) if found else None
+
+
 class Memory:
     """Lets the pace of a run begin with what earlier runs learned, and keeps what it learns itself.
 
@@ -52,8 +65,8 @@ class Memory:
             "address": run.address,
             "endpoint": route.card.endpoint,
         }
-        limits = warehouse.rows(_LIMIT, [run.address, route.card.endpoint])
-        self._kept = limits[0]["requests_per_window"] if limits else None
+        limit = last_limit(warehouse, run.address, route.card)
+        self._kept = limit.requests_per_window if limit else None
         moment = now()
         since = moment - timedelta(seconds=self._window_seconds * MARGIN)
         sent = warehouse.rows(_SENT, [run.address, run.entity_type, since] * 2)
