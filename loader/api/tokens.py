@@ -30,31 +30,31 @@ _URL_SAFE, _AS_IT_STANDS = str.maketrans("+/", "-_"), {"+": "[+-]", "/": r"\\{0,
 _SIGNS = ("%", "\\", "&#", "\x00")
 
 
-class Forms:
-    """The forms of one token: itself, its parts, its base64 and its hexadecimal digits, as they stand or escaped.
+def hiding(token: str) -> Callable[[str], str]:
+    """Return what takes the forms of a token out of a text: itself, its parts, its base64 and its hexadecimal digits.
 
-    Escaped is each character as %XX, as an escape of JSON or as a reference of HTML, or with zero bytes around it, as
-    UTF-16 has it. A token that is too short to be a secret has none.
+    They are found as they are or escaped: each character as %XX, as an escape of JSON or as a reference of HTML, or
+    with zero bytes around it, as UTF-16 has it. A token that is too short to be a secret has no forms.
     """
+    if len(token) < _SHORTEST:
+        return str
+    parts = [part for part in token.split(".") if len(part) >= _SHORTEST_PART]
+    texts = {text[:_KNOWN_BY] for text in (token, *parts)}
+    coded = {_base64(token, shift)[:_KNOWN_BY] for shift in range(3)}
+    digits = token.encode().hex()[: 2 * _KNOWN_BY]
+    plain = {*texts, *coded, *(text.translate(_URL_SAFE) for text in coded)}
+    signs = (*_SIGNS, *plain, digits, digits.upper())
+    spelt = ["".join(map(_spelt, text)) for text in (*texts, *coded)]
+    pattern = re.compile(f"(?:{'|'.join([*spelt, f'(?i:{digits})'])}){_REST}", re.ASCII)
 
-    def __init__(self, token: str) -> None:
-        parts = [part for part in token.split(".") if len(part) >= _SHORTEST_PART]
-        texts = {text[:_KNOWN_BY] for text in (token, *parts)} if len(token) >= _SHORTEST else set()
-        coded = {_base64(token, shift)[:_KNOWN_BY] for shift in range(3)} if texts else set()
-        digits = {token.encode().hex()[: 2 * _KNOWN_BY]} if texts else set()
-        plain = {*texts, *coded, *(text.translate(_URL_SAFE) for text in coded)}
-        self._signs = (*_SIGNS, *plain, *digits, *(text.upper() for text in digits)) if texts else ()
-        spelt = ["".join(map(_spelt, text)) for text in (*texts, *coded)]
-        self._pattern = re.compile(f"(?:{'|'.join([*spelt, *(f'(?i:{text})' for text in digits)])}){_REST}", re.ASCII)
-
-    def hide(self, text: str) -> str:
-        """Return the text without the token. Only a text that may hold it is looked at closely, which is slow."""
-        if len(text) < _SHORTEST:
-            return text
-        for sign in self._signs:
+    def hide(text: str) -> str:
+        # Only a text that may hold it is looked at closely, which is slow.
+        for sign in signs:
             if sign in text:
-                return self._pattern.sub(HIDDEN, text)
+                return pattern.sub(HIDDEN, text)
         return text
+
+    return hide
 
 
 def _base64(token: str, shift: int) -> str:
@@ -82,7 +82,7 @@ class Tokens:
         seconds: float = COMMAND_SECONDS,
     ) -> None:
         self._tokens = [token]
-        self._forms = [Forms(token)]
+        self._hiding = [hiding(token)]
         self._command = command
         self._notify = notify
         self._may_have_run_out = not is_fresh
@@ -122,15 +122,15 @@ class Tokens:
                 self._command = None
                 return False
             self._notify(f"401: the token has run out, {TOKEN_COMMAND_VARIABLE} gave another")
-            self._forms.append(Forms(token))
+            self._hiding.append(hiding(token))
             self._tokens.append(token)
             self._may_have_run_out = False
             return True
 
     def hide(self, text: str) -> str:
         """Return the text without any token of the run, however it is written in there."""
-        for forms in self._forms:
-            text = forms.hide(text)
+        for hide in self._hiding:
+            text = hide(text)
         return text
 
 
