@@ -33,12 +33,7 @@ class Resolver:
         self._steps = 0
 
     def options(self, schema: Any, depth: int = 0) -> Iterator[Schema]:
-        """Yield what a value may be: one schema without references for each choice, its siblings merged into it.
-
-        Raises:
-            Unreadable: a reference leads nowhere or to itself, or the schema is malformed or too entangled.
-
-        """
+        """Yield what a value may be: one schema without references for each choice, its siblings merged into it."""
         whole = self._merged(schema, depth)
         choice = next((name for name in _CHOICES if name in whole), None)
         if choice is None:
