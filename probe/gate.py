@@ -1,34 +1,17 @@
 """The probe of an import: refuses the run unless the API is verified, under the contract that was verified before."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from loader.api.tokens import Tokens
-from loader.audit.journal import Journal
 from loader.errors import ApiUnavailable, StoppedEarly
-from loader.reports.files import OutputFile
 from loader.run.job import Run
 from probe.probe import Outcome, Probed, Where, probe, probe_reader
 from probe.report import keep, keep_where_possible, write
 
 
-@dataclass(frozen=True)
-class PassedProbe:
-    """A probe that found nothing against an import, and its file, where the folder took it."""
-
-    probed: Probed
-    file: OutputFile | None
-
-    def keep(self, journal: Journal) -> None:
-        """Keep the result in `audit`, which dbt may have had to build first; EtlError where that does not take it."""
-        keep(self.probed, self.file)
-        checks = self.probed.checks
-        passed = sum(check.passed for check in checks)
-        journal.note("probed", passed=passed, total=len(checks), outcome=self.probed.outcome.value)
-
-
-def probe_or_refuse(run: Run, tokens: Tokens) -> PassedProbe:
-    """Probe the API of an import; return the probe that has passed.
+def probe_or_refuse(run: Run, tokens: Tokens) -> Callable[[], None]:
+    """Probe the API of an import; return what keeps the result in `audit`, which dbt may have to build first.
 
     Raises:
         ApiUnavailable: a check failed, or the contract has moved; names the first, and keeps all where it can.
@@ -48,11 +31,16 @@ def probe_or_refuse(run: Run, tokens: Tokens) -> PassedProbe:
         keep_where_possible(probed, file)
         probed.refuse_production()
         raise ApiUnavailable(_refusal(probed))
-
     for _, finding in probed.findings:
         if finding.is_urgent:
             run.console.notice(finding.message)
-    return PassedProbe(probed, file)
+
+    def keep_passed() -> None:
+        keep(probed, file)
+        passed = sum(check.passed for check in probed.checks)
+        run.journal.note("probed", passed=passed, total=len(probed.checks), outcome=probed.outcome.value)
+
+    return keep_passed
 
 
 def _refusal(probed: Probed) -> str:

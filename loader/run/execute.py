@@ -60,7 +60,7 @@ def _prepare(run: Run) -> None:
         _check_source(run, job.source)
     run.warehouse.wait_until_free()
     with step(Step.PROBE):
-        probed = job.target.probe(run) if job.target else None
+        keep_probe = job.target.probe(run) if job.target else None
     build = None
     try:
         if job.source:
@@ -68,12 +68,12 @@ def _prepare(run: Run) -> None:
                 build = _build(run, job.source)
     except EtlError as error:
         # The error that ended the run is what the operator has to see.
-        if probed and not isinstance(error, DatabaseLocked):
+        if keep_probe and not isinstance(error, DatabaseLocked):
             with suppress(EtlError):
-                probed.keep(run.journal)
+                keep_probe()
         raise
-    if probed:
-        probed.keep(run.journal)
+    if keep_probe:
+        keep_probe()
     run.totals = totals(run.warehouse, job.card.entity)
     if build:
         _check_own(build, run.totals)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from loader.api.client import Api
 from loader.audit.journal import Journal, new_run_id, now
@@ -26,20 +25,16 @@ from loader.storage.warehouse import Warehouse
 VALIDATE_ONLY, DRY_RUN, IMPORT = "validate-only", "dry-run", "import"
 
 
-class PassedProbe(Protocol):
-    """A probe that found nothing against the import."""
-
-    def keep(self, journal: Journal) -> None:
-        """Keep its result in `audit`, once dbt has built that."""
-
-
 @dataclass(frozen=True)
 class Target:
-    """Where an import goes: its API, and the probe that must pass before anything is posted, or else raises why not."""
+    """Where an import goes: its API, and the probe that must pass before anything is posted, or else raises why not.
+
+    A probe that has passed returns what keeps its result in `audit`, once dbt has built that.
+    """
 
     address: str
     api: Api
-    probe: Callable[["Run"], PassedProbe]
+    probe: Callable[["Run"], Callable[[], None]]
 
 
 @dataclass(frozen=True)
