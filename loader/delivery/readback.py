@@ -5,7 +5,7 @@ character references, line ends become LF, NUL is dropped. Then it strips some o
 this makes of our text.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -53,55 +53,47 @@ class Listing:
         params: dict[str, str | int] = {"page": number, "page_size": PAGE_RECORDS}
         if search is not None:
             params["search"] = search
-        answer = self._answer(partial(self._get, self._card.list_path, params))
-        return self._read(answer) if answer else None
-
-    def record(self, record_id: str) -> Answer | None:
-        """Return the answer to a GET of one record, 403 or 404 where it is not ours to see; None as for a page."""
-        path = self._card.list_path + quote(record_id, safe="")
-        return self._answer(partial(self._get, path, None), _NOT_OURS)
-
-    def _answer(self, get: Callable[[], Answer], also: Collection[int] = ()) -> Answer | None:
-        """Return an answer of status 200, or one of `also`."""
-        failures, refused = 0, False
-        while failures < self._delivery.max_attempts and (answer := self._pace.send(get)):
-            self.status = answer.status
-            if answer.status == HTTPStatus.OK or answer.status in also:
-                return answer
-            if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-                continue
-            if answer.status is None or is_lost(answer.status):
-                failures += 1
-                self._failed(answer, failures)
-            elif answer.status != HTTPStatus.UNAUTHORIZED or refused or not self._api.refresh_token(answer):
-                self._stop(f"{answer.status} ({api_message(answer)}): {self._fix(answer.status)}")
-            else:
-                refused = True
-        return None
-
-    def _get(self, path: str, params: dict[str, str | int] | None) -> Answer:
-        with step(Step.READ_BACK):
-            return self._api.get(path, params, max_bytes=_MAX_PAGE_BYTES)
-
-    def _read(self, answer: Answer) -> Page | None:
-        body = answer.object()
-        items, pages = body.get("items"), body.get("pages")
+        answer = self._answer(self._card.list_path, params)
+        if answer is None:
+            return None
+        items, pages = (answer.object().get(key) for key in ("items", "pages"))
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items) or type(pages) is not int:
             self._stop("200, but not a page of records: check the address")
             return None
         self._pace.answered()
         return Page(items, pages)
 
-    def _failed(self, answer: Answer, failures: int) -> None:
-        reason = answer.reason or f"{answer.status} ({api_message(answer)})"
-        self._pace.lost(self._delivery.stop_after_lost_answers, reason)
-        if failures < self._delivery.max_attempts:
-            self._pace.back_off(backoff(failures, self._delivery.backoff_seconds, self._delivery.backoff_max_seconds))
+    def record(self, record_id: str) -> Answer | None:
+        """Return the answer to a GET of one record, 403 or 404 where it is not ours to see; None as for a page."""
+        return self._answer(self._card.list_path + quote(record_id, safe=""), None, _NOT_OURS)
 
-    def _fix(self, status: int) -> str:
-        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return f"refresh QGP_API_TOKEN, it needs {self._card.read_permission}"
-        return "check the address"
+    def _answer(self, path: str, params: dict[str, str | int] | None, also: Collection[int] = ()) -> Answer | None:
+        """Return an answer of status 200, or one of `also`."""
+        delivery, failures, refused = self._delivery, 0, False
+        while failures < delivery.max_attempts and (answer := self._pace.send(partial(self._get, path, params))):
+            self.status = answer.status
+            if answer.status == HTTPStatus.OK or answer.status in also:
+                return answer
+            if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+                continue
+            said = answer.reason or f"{answer.status} ({api_message(answer)})"
+            if is_lost(answer.status):
+                failures += 1
+                self._pace.lost(delivery.stop_after_lost_answers, said)
+                if failures < delivery.max_attempts:
+                    self._pace.back_off(backoff(failures, delivery.backoff_seconds, delivery.backoff_max_seconds))
+            elif answer.status == HTTPStatus.UNAUTHORIZED and not refused and self._api.refresh_token(answer):
+                refused = True
+            else:
+                not_allowed = answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+                refreshed = f"refresh QGP_API_TOKEN, it needs {self._card.read_permission}"
+                fix = refreshed if not_allowed else "check the address"
+                self._stop(f"{said}: {fix}")
+        return None
+
+    def _get(self, path: str, params: dict[str, str | int] | None) -> Answer:
+        with step(Step.READ_BACK):
+            return self._api.get(path, params, max_bytes=_MAX_PAGE_BYTES)
 
     def _stop(self, reason: str) -> None:
         self._pace.stop(f"reading back was answered {reason}")
