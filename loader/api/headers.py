@@ -57,14 +57,9 @@ class ServerClock:
     """
 
     def __init__(self) -> None:
-        self._latest = ""
         self.ahead: timedelta | None = None
 
     def learn(self, date: str, received: datetime) -> None:
         """Learn from the `Date` of an answer that was received at this time of ours (with a zone)."""
-        if date == self._latest:
-            # The first answer of a second says most.
-            return
-        self._latest = date
         if (sent := http_date(date)) and (self.ahead is None or sent - received > self.ahead):
             self.ahead = sent - received
