@@ -16,6 +16,7 @@ from probe.probe import Outcome, Probed
 KIND = "contract_probe"
 NO_BUILD = "there is no build to count the records in; run: dbt build"
 _MAX_LINES = 20
+_OF_A_CHECK = ("name", "passed", "expected", "found", "how_to_fix", "curl")
 
 
 def summary_object(checks: Sequence[Check], outcome: Outcome) -> dict[str, Any]:
@@ -72,17 +73,7 @@ def document(probed: Probed) -> dict[str, Any]:
         "address": where.api.address,
         "entity_type": where.card.entity,
         **summary_object(probed.checks, probed.outcome),
-        "checks": [
-            {
-                "name": check.name,
-                "passed": check.passed,
-                "expected": check.expected,
-                "found": check.found,
-                "how_to_fix": check.how_to_fix,
-                "curl": check.curl,
-            }
-            for check in probed.checks
-        ],
+        "checks": [{key: getattr(check, key) for key in _OF_A_CHECK} for check in probed.checks],
         "findings": [finding_object(name, finding) for name, finding in probed.findings],
         "counted_in": asdict(probed.build) if probed.build else None,
         "contract": {

@@ -124,9 +124,7 @@ def deliver_record(api: Api, route: Route, pace: Pace, look_up: LookUp, record: 
         verdict = _verdict(api, route.card, look_up, outcome, answer)
         first_401 = answer.status == HTTPStatus.UNAUTHORIZED != outcome.status_code
         outcome, at_hand = next_outcome(record, outcome, answer, verdict, at_hand), time.monotonic()
-        if first_401 and api.refresh_token(answer):
-            continue
-        if verdict.action is Action.WAIT:
+        if (first_401 and api.refresh_token(answer)) or verdict.action is Action.WAIT:
             continue
         if verdict.action is Action.STOP:
             pace.stop(verdict.message or "stopped")
