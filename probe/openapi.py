@@ -173,7 +173,7 @@ class Property:
     read_only: bool = False
 
     def contract(self) -> dict[str, Any]:
-        """Return it for the contract, as JSON would give it back; being read-only only where it is."""
+        """Return it for the contract, as JSON holds it; read-only is in it only where it is true."""
         return {key: value for key, value in vars(self).items() if key != "read_only" or value}
 
 

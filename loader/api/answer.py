@@ -15,7 +15,7 @@ _LOST = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, *range(500,
 def is_lost(status: int | None) -> bool:
     """Tell whether an answer says nothing of what was asked for: none, or one that can come after the work was done.
 
-    408, 425 and 5xx are said by what stands between us and the API too, and by the API of a record that it has stored.
+    A gateway sends 408, 425 and 5xx too, and the API itself for a record that it has stored.
     """
     return status is None or status in _LOST
 

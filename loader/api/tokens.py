@@ -19,7 +19,7 @@ COMMAND_SECONDS = 60.0
 _MAX_TOKEN_BYTES = 1 << 16
 # What is shorter is no secret, and would take letters out of every word.
 _SHORTEST = 8
-# A form is known by its beginning; a part of a JWT that stands alone needs more of it to be one.
+# A form is known by its beginning; a part of a JWT by itself needs more of it to be one.
 _KNOWN_BY, _SHORTEST_PART = 12, 16
 # After its beginning a form goes on as far as it can, over the line breaks of base64 too.
 _RUN = r"[\w%\\&#;+/=.~\x00-]"
@@ -58,7 +58,7 @@ def hiding(token: str) -> Callable[[str], str]:
 
 
 def _base64(token: str, shift: int) -> str:
-    """Return what stands in any base64 of a text with the token in it, `shift` bytes after a multiple of three."""
+    """Return what any base64 of a text has of the token in it, `shift` bytes after a multiple of three."""
     data = base64.b64encode(b"\0" * shift + token.encode()).decode()
     return data[(8 * shift + 5) // 6 : 8 * (shift + len(token)) // 6]
 

@@ -151,7 +151,7 @@ class Pace:
             self._limiter.remember(requests_per_window, ages, time.monotonic())
 
     def stop(self, reason: str) -> None:
-        """Let nothing further be sent; the first reason stands."""
+        """Let nothing further be sent; the first reason is kept."""
         with self._lock:
             self.reason = self.reason or reason
             for turn in self._queue:

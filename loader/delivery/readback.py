@@ -1,7 +1,7 @@
 """Reads records from the platform's list, and compares them with what was sent.
 
 The platform cleans the texts that the card names before it stores them: markup is removed, & < > and U+00A0 become
-character references, line ends become LF, NUL is dropped. Then it strips some of them. What is left to compare is what
+character references, line ends become LF, NUL is dropped. Then it strips some of them. A record is compared with what
 this makes of our text.
 """
 

@@ -280,11 +280,11 @@ def keep_not_attempted(connection: Any, run_id: str) -> None:
 
 
 def carry_over(warehouse: Warehouse, run: RunStart, card: Card, journal: Journal, *, retry_failed: bool) -> str | None:
-    """Open the run, and keep what the run before has settled where this one goes on with it; return that one's id.
+    """Open the run, and keep what the run before has settled where this one continues it; return that one's id.
 
-    This one goes on when the last one of the same source at the same address left something open. With `retry_failed`
+    It continues the last one of the same source at the same address when that left something open. With `retry_failed`
     it does so in any case, and what the API refused stays refused. All of it is one transaction, with the steps of
-    `journal` that open the run: a run that was opened has what it goes on with, wherever it is killed.
+    `journal` that open the run: a run that was opened has what it continues, wherever it is killed.
     """
     before = warehouse.rows(_BEFORE, [run.address, run.entity_type, run.source_sha256])
     known = known_records(warehouse, card.entity)
@@ -319,7 +319,7 @@ def known_records(warehouse: Warehouse, entity: str) -> str:
 
 
 def plan(warehouse: Warehouse, run: RunStart, card: Card, ahead_seconds: float) -> Plan:
-    """Return what is left: first what an earlier answer was lost of, then the others, then what is there already.
+    """Return the records to post: first those of which an answer was lost, then the others, then those there already.
 
     `ahead_seconds` is how far the server's clock is ahead of ours, for runs that have not kept it.
     """
