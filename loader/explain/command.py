@@ -98,10 +98,11 @@ def _line_note(asked: str, at: Told) -> str:
 
 def _document(asked: str, warehouse: Warehouse, story: Story, last: Sighting) -> dict[str, Any]:
     """Return what `--json` prints."""
-    told = [
-        asdict(one.seen) | asdict(one.about) | {"raw": asdict(one.raw), "verdict": verdict(one.seen)}
-        for one in story.told
-    ]
+    told = []
+    for one in story.told:
+        entry = asdict(one)
+        del entry["span"]
+        told.append(entry.pop("seen") | entry | {"verdict": verdict(one.seen)})
     return {
         "asked": asked,
         "found": True,

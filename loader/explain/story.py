@@ -1,19 +1,20 @@
 """Gathers all that is known of a record: what the tables hold, run by run, and its text from the source file."""
 
 import codecs
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from mmap import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from loader.audit.runs import KnownRun
+from loader.config import load_settings
 from loader.errors import SourceRefused
 from loader.explain.find import Record, Search, find, open_search
-from loader.landing.encoding import Recoder
-from loader.landing.source import CHUNK_BYTES
+from loader.landing.dialect import Dialect
+from loader.landing.source import open_source
 from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk
 
 EARLIER_RUN = "earlier_run"
@@ -123,24 +124,25 @@ class Raw:
     note: str | None
 
 
-@dataclass(frozen=True)
-class Particulars:
-    """What else is known of a record that a run has read; `is_last_build`: dbt has built nothing since."""
+class Span(NamedTuple):
+    """The lines of a file from `first` on, both from 1, up to `last`; None is the end of the file."""
 
+    first: int
+    last: int | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A sighting with all that is known of it; `is_last_build`: dbt has built nothing since."""
+
+    seen: Sighting
+    span: Span
+    raw: Raw
     changes: tuple[Change, ...]
     issues: tuple[Issue, ...]
     attempts: tuple[Attempt, ...]
     is_last_build: bool = False
     payload: Row | None = None
-
-
-@dataclass(frozen=True)
-class Told:
-    """A sighting with all that is known of it."""
-
-    seen: Sighting
-    about: Particulars
-    raw: Raw
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def read_story(warehouse: Warehouse, asked: str, entity: str | None, run_id: str
         kept = _kept(sightings, run_id, newest)
         wanted = kept if at is None or at in kept else [*kept, at]
         held = _held(everywhere, wanted)
-    told = {_key(one.seen): one for one in _with_source(held)}
+    told = {_key(one.seen): one for one in _with_text(held)}
     return Story(tuple(sightings), tuple(told[_key(seen)] for seen in kept), told[_key(at)] if at else None)
 
 
@@ -275,34 +277,17 @@ def _rejected_files(search: Search, records: Sequence[Record]) -> dict[str | Non
     return {row["run_id"]: row["path"] for row in found if Path(row["path"]).is_file()}
 
 
-@dataclass(frozen=True)
-class Span:
-    """The lines of a file from `first` on, both from 1, up to `last`; None is the end of the file."""
-
-    first: int
-    last: int | None
-
-
-class _Held(NamedTuple):
-    """What the database holds of a sighting: `span` are its lines in the file, `landed` is the record from landing."""
-
-    seen: Sighting
-    about: Particulars
-    span: Span
-    landed: Raw | None
-
-
-def _held(search: Search, sightings: Sequence[Sighting]) -> list[_Held]:
+def _held(search: Search, sightings: Sequence[Sighting]) -> list[Told]:
+    """Return the sightings with all that the database holds of them; only the text of the file is missing."""
     changes = _rows(search, Change, "fct_changes", "field", sightings)
     issues = _rows(search, Issue, "fct_issues", "severity, code, field", sightings)
     attempts = _rows(search, Attempt, "fct_attempts", "attempt", sightings)
     held = []
     for seen in sightings:
-        about, landed = Particulars(changes(seen), issues(seen), attempts(seen)), None
+        span, raw = Span(seen.line_number, _last_line(search, seen)), Raw(None, None, None, 0, None)
+        told = Told(seen, span, raw, changes(seen), issues(seen), attempts(seen))
         # A build that stopped half-way has landed another file, while the totals are still those of the one before.
-        if row := _landed(search, seen):
-            about, landed = _of_last_build(search, seen, about), _raw_landed(row)
-        held.append(_Held(seen, about, Span(seen.line_number, _last_line(search, seen)), landed))
+        held.append(_of_last_build(search, told, row) if (row := _landed(search, seen)) else told)
     return held
 
 
@@ -315,16 +300,10 @@ def _landed(search: Search, seen: Sighting) -> Row | None:
     return next((row for row in found if row["source_sha256"] == seen.run.source_sha256), None)
 
 
-def _raw_landed(row: Row) -> Raw:
-    names = list(row)
-    cells = {name: row[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
-    return Raw(row["raw_record"], None if row["raw_record"] else cells, "landing", 0, None)
-
-
-def _of_last_build(search: Search, seen: Sighting, about: Particulars) -> Particulars:
-    """Return the particulars with what only the last build has: payload, and what the run itself does not keep."""
+def _of_last_build(search: Search, told: Told, landed: Row) -> Told:
+    """Add what only the last build has: payload, the record from landing, and what the run itself does not keep."""
+    seen, changes, issues, payload = told.seen, told.changes, told.issues, None
     name, number = f"validation.int_{seen.entity_type}", seen.record_number
-    changes, issues, payload = about.changes, about.issues, None
     if not seen.run_id:
         issues = tuple(Issue(**row) for row in _of_build(search, f"{name}_issues", _columns(Issue), number))
     if not changes:
@@ -333,7 +312,10 @@ def _of_last_build(search: Search, seen: Sighting, about: Particulars) -> Partic
     for row in _of_build(search, _payload_relation(search, seen.entity_type), "*", number):
         if (row["source_sha256"], row["record_hash"], row["invocation_id"]) == sent:
             payload = {name: value for name, value in row.items() if name not in _LINEAGE}
-    return replace(about, changes=changes, issues=issues, is_last_build=True, payload=payload)
+    names, text = list(landed), landed["raw_record"]
+    cells = None if text else {name: landed[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
+    raw = Raw(text, cells, "landing", 0, None)
+    return replace(told, raw=raw, changes=changes, issues=issues, is_last_build=True, payload=payload)
 
 
 def _payload_relation(search: Search, entity: str) -> str:
@@ -373,73 +355,56 @@ class SourceText:
 
 
 def read_spans(path: Path, sha256: str, encoding: str | None, spans: set[Span]) -> SourceText:
-    """Return the text of these spans, without the blank lines at their end.
-
-    The file is read once, to its end: only then is it known to be the one with this SHA-256.
-    """
-    digest, line, parts, ends_in_break = hashlib.sha256(), 1, dict.fromkeys(spans, b""), True
+    """Return the text of these spans, without the blank lines at their end; the file has to be the one of this hash."""
     try:
         if not path.is_file():
             return SourceText(0, {}, f"the file is not there any more: {path}, SHA-256 {sha256}")
         with path.open("rb") as file:
-            chunk = file.read(CHUNK_BYTES)
-            recoder = Recoder(path, encoding or ("utf-16" if chunk.startswith(_UTF16_MARKS) else None))
-            while chunk:
-                digest.update(chunk)
-                following = file.read(CHUNK_BYTES)
-                text = recoder.recode(chunk, final=not following)
-                for span in spans:
-                    parts[span] += _part(text, line, span)
-                line, chunk = line + text.count(b"\n"), following
-                ends_in_break = text.endswith(b"\n")
+            unnamed = "utf-16" if file.read(2) in _UTF16_MARKS else "utf-8"
+        with open_source(path, Dialect(encoding=encoding or unnamed), load_settings().limits) as source:
+            if source.sha256 == sha256:
+                return _texts(source.data, spans)
     except OSError as error:
         return SourceText(0, {}, f"the file cannot be read any more ({error.strerror}): {path}, SHA-256 {sha256}")
     except SourceRefused:
         return SourceText(0, {}, f"the file is not the one that was read any more: {path}, SHA-256 {sha256}")
-    if digest.hexdigest() != sha256:
-        return SourceText(0, {}, f"the file has changed since: {path}, its SHA-256 was {sha256}")
-    texts = {span: part.rstrip(b"\r\n").decode("utf-8", "backslashreplace") for span, part in parts.items()}
-    return SourceText(line - ends_in_break, texts)
+    return SourceText(0, {}, f"the file has changed since: {path}, its SHA-256 was {sha256}")
 
 
-def _part(text: bytes, line: int, span: Span) -> bytes:
-    """Return what a chunk that begins in `line` has of a span."""
-    breaks = text.count(b"\n")
-    if span.first > line + breaks or (span.last is not None and span.last < line):
-        return b""
-    start = _offset(text, span.first - line)
-    end = len(text) if span.last is None or span.last >= line + breaks else _offset(text, span.last + 1 - line)
-    return text[start:end]
+def _texts(data: mmap, spans: set[Span]) -> SourceText:
+    wanted = {line for first, last in spans for line in (first, (last or 0) + 1)}
+    offsets, lines, end = {}, 0, 0
+    while end < len(data):
+        lines += 1
+        if lines in wanted:
+            offsets[lines] = end
+        end = data.find(b"\n", end) + 1 or len(data)
+    texts = {}
+    for span in spans:
+        first, after = offsets.get(span.first, end), offsets.get((span.last or end) + 1, end)
+        texts[span] = data[first:after].rstrip(b"\r\n").decode("utf-8", "backslashreplace")
+    return SourceText(lines, texts)
 
 
-def _offset(text: bytes, breaks: int) -> int:
-    """Return where the line after so many line breaks begins; 0 for none or fewer."""
-    position = 0
-    for _ in range(breaks):
-        position = text.index(b"\n", position) + 1
-    return position
-
-
-def _with_source(held: Sequence[_Held]) -> list[Told]:
-    """Return the sightings with the record's own text. Each file is read once."""
-    wanted: dict[tuple[Any, ...], set[Span]] = defaultdict(set)
-    for one in held:
-        wanted[_file(one.seen.run)].add(one.span)
-    read = {
-        (path, sha256, encoding): read_spans(Path(path), sha256, encoding, spans)
-        for (path, sha256, encoding), spans in wanted.items()
-        if path and sha256
-    }
+def _with_text(held: Sequence[Told]) -> list[Told]:
+    """Return the sightings with the record's own text, else with that of landing. Each file is read once."""
+    spans: defaultdict[tuple[str | None, str | None, str | None], set[Span]] = defaultdict(set)
+    for told in held:
+        spans[_file(told.seen.run)].add(told.span)
     nothing = SourceText(0, {}, "no file was noted for this run")
-    return [Told(one.seen, one.about, _raw(read.get(_file(one.seen.run), nothing), one)) for one in held]
+    read = {
+        (path, sha256, encoding): read_spans(Path(path), sha256, encoding, of_file) if path and sha256 else nothing
+        for (path, sha256, encoding), of_file in spans.items()
+    }
+    complete = []
+    for told in held:
+        source = read[_file(told.seen.run)]
+        raw = replace(told.raw, lines=source.lines, note=source.refusal)
+        if (text := source.texts.get(told.span)) is not None:
+            raw = Raw(text, None, "source file", source.lines, None)
+        complete.append(replace(told, raw=raw))
+    return complete
 
 
 def _file(run: KnownRun) -> tuple[str | None, str | None, str | None]:
     return run.source_file, run.source_sha256, run.encoding or None
-
-
-def _raw(source: SourceText, held: _Held) -> Raw:
-    text = source.texts.get(held.span)
-    if text is None and held.landed:
-        return replace(held.landed, lines=source.lines, note=source.refusal)
-    return Raw(text, None, None if text is None else "source file", source.lines, source.refusal)

@@ -55,14 +55,14 @@ def _print_sighting(console: Console, told: Told, before: Told | None) -> None:
     else:
         _print_raw(console, told.raw)
     _print_changes(console, told, before)
-    for issue in told.about.issues:
+    for issue in told.issues:
         _print(console, issue.severity, f"{issue.code}: {issue.message}")
         suggestion = f"; suggested: {issue.suggestion}" if issue.suggestion else ""
         _print(console, "", f"fix: {issue.how_to_fix}{suggestion}")
     if seen.exception_reason:
         _print(console, "exception", seen.exception_reason)
     _print_payload(console, told, before)
-    _print_delivery(console, seen, told.about.attempts)
+    _print_delivery(console, seen, told.attempts)
     _print(console, "verdict", verdict(seen))
 
 
@@ -77,10 +77,10 @@ def _print_raw(console: Console, raw: Raw) -> None:
 
 
 def _print_changes(console: Console, told: Told, before: Told | None) -> None:
-    changes = told.about.changes
-    if told.seen.run.mode == "validate-only" and not told.about.is_last_build:
+    changes = told.changes
+    if told.seen.run.mode == "validate-only" and not told.is_last_build:
         _print(console, "changed", "a validation does not keep which cells were changed, a dry-run or an import does")
-    elif changes and before and changes == before.about.changes:
+    elif changes and before and changes == before.changes:
         _print(console, "changed", _SAME)
     else:
         for change in changes:
@@ -88,8 +88,8 @@ def _print_changes(console: Console, told: Told, before: Told | None) -> None:
 
 
 def _print_payload(console: Console, told: Told, before: Told | None) -> None:
-    payload = told.about.payload
-    if payload and before and payload == before.about.payload:
+    payload = told.payload
+    if payload and before and payload == before.payload:
         _print(console, "payload", _SAME)
         return
     for name, value in (payload or {}).items():
