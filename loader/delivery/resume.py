@@ -240,7 +240,7 @@ def _dead(warehouse: Warehouse, opened: OpenedRun, other_host_hours: int) -> tup
     try:
         details = json.loads(opened.details or "")
         kept = details.pop(PROCESS, None)
-        process = None if kept is None else Process.kept(kept)
+        process = None if kept is None else Process(**kept)
         began = datetime.fromisoformat(details["start_time"])
         # A run of an earlier version has not kept what was added since.
         names = dict.fromkeys(column.name for column in fields(RunStart))

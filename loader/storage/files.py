@@ -41,13 +41,7 @@ Written = TypeVar("Written")
 def write_file(path: Path, write: Callable[[BufferedRandom], Written]) -> Written:
     """Let `write` fill a temporary file, flush it to the disk and rename it, so that no reader sees half of it.
 
-    Args:
-        path: where it stands in the end; only its owner may read it.
-        write: fills the opened file; what it returns is returned.
-
-    Raises:
-        OSError: the folder or the disk does not take it.
-
+    Only its owner may read it. Returns what `write` returns; raises OSError where the folder or the disk fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")

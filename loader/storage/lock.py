@@ -30,11 +30,9 @@ class Lock:
         self._keep_open()
 
     def check(self) -> None:
-        """Look that both files are still those that the run began with; its dbt makes a database that is not there.
+        """Raise StoppedEarly where one of both was removed or replaced since the run began: another may have begun.
 
-        Raises:
-            StoppedEarly: one was removed or replaced: another run may have begun, or the data is elsewhere.
-
+        A database that was not there is the one that the run's dbt has made.
         """
         for path, descriptor in self._descriptors.items():
             if not _is_at(path, descriptor):
@@ -72,7 +70,14 @@ def run_lock(database: Path, wait_seconds: float, notify: Callable[[str], None])
     descriptor = _acquired(database, wait_seconds, notify)
     lock = Lock(database, descriptor)
     try:
-        _name_this_process(descriptor, lock_path(database))
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        except OSError as error:
+            raise StoppedEarly(
+                f"{lock_path(database)}: cannot be written ({error.strerror}); free the disk, "
+                "then run the same command again"
+            ) from error
         yield lock
     finally:
         lock.close()
@@ -84,13 +89,9 @@ def lock_path(database: Path) -> Path:
 
 
 def refuse_other_names(database: Path) -> None:
-    """Refuse a file that has another name too: a run by that name would not see this one's lock, nor DuckDB's log.
+    """Raise Refused for a file that has another name too: a run by that one would see neither this lock nor the log.
 
     A folder that is mounted elsewhere is no harm: lock and log are in it.
-
-    Raises:
-        Refused: it has; says how to make one of it.
-
     """
     try:
         status = database.stat()
@@ -138,8 +139,8 @@ def _acquired(database: Path, wait_seconds: float, notify: Callable[[str], None]
     """Return a descriptor of the lock file, locked; the file is opened each time, because it may have been replaced."""
     path, deadline, told = lock_path(database), time.monotonic() + wait_seconds, False
     while True:
-        descriptor = _opened(path)
-        if _took(path, descriptor) and _is_at(path, descriptor):
+        descriptor, is_locked = _tried(path)
+        if is_locked and _is_at(path, descriptor):
             return descriptor
         holder = os.pread(descriptor, 20, 0).decode() or "unknown"
         os.close(descriptor)
@@ -154,32 +155,20 @@ def _acquired(database: Path, wait_seconds: float, notify: Callable[[str], None]
         time.sleep(_POLL_SECONDS)
 
 
-def _took(path: Path, descriptor: int) -> bool:
+def _tried(path: Path) -> tuple[int, bool]:
+    """Return a descriptor of the lock file, and whether it could be locked."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(f"{path}: cannot be written ({error.strerror}); correct ETL_DATABASE") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return descriptor, False
     except OSError as error:
         raise Refused(f"{path}: cannot be locked ({error.strerror}); put the database on a local disk") from error
-    return True
-
-
-def _opened(path: Path) -> int:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Refused(f"{path}: cannot be written ({error.strerror}); correct ETL_DATABASE") from error
-
-
-def _name_this_process(descriptor: int, path: Path) -> None:
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    except OSError as error:
-        raise StoppedEarly(
-            f"{path}: cannot be written ({error.strerror}); free the disk, then run the same command again"
-        ) from error
+    return descriptor, True
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

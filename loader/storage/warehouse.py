@@ -5,13 +5,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import duckdb
 
-from loader.errors import DatabaseLocked, GateClosed, Refused, StoppedEarly
+from loader.errors import DatabaseLocked, EtlError, GateClosed, Refused, StoppedEarly
 from loader.storage.files import tighten_database
 from loader.storage.lock import Lock, refuse_other_names, run_lock
 
@@ -81,18 +81,9 @@ class Warehouse:
         self._notify = notify
         self._lock: Lock | None = None
 
-    def exists(self) -> bool:
-        """Tell whether the database file is there."""
-        return self.path.exists()
-
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run lock. Whatever is opened or committed meanwhile, the lock is looked at before.
-
-        Raises:
-            EtlError: as `run_lock` says.
-
-        """
+        """Hold the run lock, or raise as `run_lock` says; it is looked at before each opening and commit meanwhile."""
         with run_lock(self.path, self._wait, self._notify) as lock:
             self._lock = lock
             try:
@@ -100,21 +91,17 @@ class Warehouse:
             finally:
                 self._lock = None
 
-    @contextmanager
-    def connection(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connection(self, *, read_only: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Yield a connection inside a transaction: committed at the end, rolled back on an exception."""
-        opened = self._connect(lambda: _opened(self.path, read_only=read_only))
-        with self._transaction(opened) as connection:
-            yield connection
+        return self._transaction(lambda: _opened(self.path, read_only=read_only))
+
+    def apart(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Yield a connection to a database in memory that reads the tables of `audit`, as `attached` says."""
+        return self._transaction(lambda: attached(_opened(), self.path))
 
     @contextmanager
-    def apart(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a connection that reads the tables of `audit`, as the module `apart` says."""
-        with self._transaction(self._connect(lambda: attached(_opened(), self.path))) as connection:
-            yield connection
-
-    @contextmanager
-    def _transaction(self, connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _transaction(self, opened: Callable[[], duckdb.DuckDBPyConnection]) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = self._connect(opened)
         try:
             connection.execute("set timezone = 'UTC'")
             connection.execute("begin")
@@ -123,18 +110,9 @@ class Warehouse:
                 self._lock.check()
             connection.execute("commit")
         except duckdb.Error as error:
-            if _is_damaged(error):
-                raise Refused(_damaged(self.path, error)) from error
-            if isinstance(error, duckdb.CatalogException):
-                raise GateClosed(f"{self.path}: a table is missing; run: dbt build") from error
-            if isinstance(error, duckdb.BinderException):
-                raise GateClosed(f"{self.path}: the tables are of another version; run: dbt build") from error
-            if not isinstance(error, _DISK_FAILS):
-                raise
-            raise StoppedEarly(
-                f"{self.path}: cannot be read or written ({_reason(error)}); what was committed stands: "
-                "free its disk, then run the same command again"
-            ) from error
+            if failure := _failure(self.path, error):
+                raise failure from error
+            raise
         finally:
             connection.close()
 
@@ -146,7 +124,7 @@ class Warehouse:
     def tuples(self, query: str, parameters: Parameters = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query one by one; the file is held until the last one is taken."""
         with self.connection(read_only=True) as connection:
-            result = connection.execute(query, parameters if isinstance(parameters, dict) else list(parameters))
+            result = connection.execute(query, parameters)
             while batch := result.fetchmany(_BATCH_ROWS):
                 yield from batch
 
@@ -166,7 +144,7 @@ class Warehouse:
 
     def wait_until_free(self) -> None:
         """Wait until no other process holds the file."""
-        if self.exists():
+        if self.path.exists():
             self._connect(lambda: _opened(self.path)).close()
 
     def _connect(self, opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
@@ -176,7 +154,7 @@ class Warehouse:
             refuse_other_names(self.path)
         tighten_database(self.path)
         deadline, told = time.monotonic() + self._wait, False
-        if not self.exists():
+        if not self.path.exists():
             raise GateClosed(f"{self.path}: there is no database yet; run: dbt build")
         while True:
             try:
@@ -184,7 +162,7 @@ class Warehouse:
             except duckdb.Error as error:
                 holder = _HOLDER.search(str(error))
                 if holder is None:
-                    raise Refused(_cannot_be_opened(self.path, error)) from error
+                    raise _refusal(self.path, error) from error
                 if time.monotonic() >= deadline:
                     raise DatabaseLocked(
                         f"{self.path}: held by process {holder[1]} for over {self._wait:g} s; "
@@ -200,21 +178,34 @@ def _opened(path: Path | str = ":memory:", *, read_only: bool = False) -> duckdb
     return duckdb.connect(str(path), read_only=read_only, config={"memory_limit": MEMORY_LIMIT})
 
 
-def _cannot_be_opened(path: Path, error: duckdb.Error) -> str:
+def _failure(path: Path, error: duckdb.Error) -> EtlError | None:
+    """Return the expected failure that an error of a transaction is; None for one of ours."""
     if _is_damaged(error):
-        return _damaged(path, error)
-    foreign = any(words in str(error) for words in ("not a valid DuckDB", "newer version of DuckDB"))
-    fix = "correct ETL_DATABASE or move the file away" if foreign else "check its permissions and its disk"
-    return f"{path}: cannot be opened ({_reason(error)}); {fix}"
+        return _refusal(path, error)
+    if isinstance(error, duckdb.CatalogException):
+        return GateClosed(f"{path}: a table is missing; run: dbt build")
+    if isinstance(error, duckdb.BinderException):
+        return GateClosed(f"{path}: the tables are of another version; run: dbt build")
+    if not isinstance(error, _DISK_FAILS):
+        return None
+    return StoppedEarly(
+        f"{path}: cannot be read or written ({_reason(error)}); what was committed stands: "
+        "free its disk, then run the same command again"
+    )
+
+
+def _refusal(path: Path, error: duckdb.Error) -> Refused:
+    what, fix = "cannot be opened", "check its permissions and its disk"
+    if _is_damaged(error):
+        what, fix = "is damaged", "keep it as it is, and put a good copy and its .seal in its place"
+    elif any(words in str(error) for words in ("not a valid DuckDB", "newer version of DuckDB")):
+        fix = "correct ETL_DATABASE or move the file away"
+    return Refused(f"{path}: {what} ({_reason(error)}); {fix}")
 
 
 def _is_damaged(error: duckdb.Error) -> bool:
     """Tell a file that was cut or changed as bytes; DuckDB has no class of its own for that."""
     return any(words in str(error) for words in ("Could not read enough bytes", "Corrupt ", "replaying WAL"))
-
-
-def _damaged(path: Path, error: duckdb.Error) -> str:
-    return f"{path}: is damaged ({_reason(error)}); keep it as it is, and put a good copy and its .seal in its place"
 
 
 def _reason(error: duckdb.Error) -> str:
@@ -223,7 +214,7 @@ def _reason(error: duckdb.Error) -> str:
 
 def fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Parameters = ()) -> list[Row]:
     """Return the rows of a query as dictionaries, on a connection that is open already."""
-    result = connection.execute(query, parameters if isinstance(parameters, dict) else list(parameters))
+    result = connection.execute(query, parameters)
     names = [column[0] for column in result.description or []]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
@@ -253,10 +244,7 @@ def copy_csv(
     """Replace the contents of an opened file with the rows of a query as CSV without a header; return their number.
 
     The columns are texts without nulls. A table of one column needs `quote_all`: an empty cell is no blank line then.
-
-    Raises:
-        OSError: the disk does not take it.
-
+    Raises OSError where the disk does not take it.
     """
     options = "format csv, header false, nullstr '\x01no such text\x01', compression none"
     return copy_rows(connection, query, parameters, file, options + (", force_quote *" if quote_all else ""))
@@ -267,11 +255,7 @@ def copy_rows(
 ) -> int:
     """Replace the contents of an opened file with the rows of a query in a format of DuckDB's; return their number.
 
-    The file is named by its descriptor, so that no path is ever part of SQL.
-
-    Raises:
-        OSError: the disk does not take it.
-
+    The file is named by its descriptor, so that no path is ever part of SQL. Raises OSError as `copy_csv`.
     """
     target = f"'/dev/fd/{file.fileno()}' ({options}, use_tmp_file false)"
     try:
