@@ -1,4 +1,4 @@
-"""What the rows of `audit` belong to: a run, a dbt invocation or a receipt; and what exactly stands there of each."""
+"""What the rows of `audit` belong to: a run, a dbt invocation or a receipt; and the fingerprint of the rows of each."""
 
 import hashlib
 import tempfile
@@ -76,11 +76,6 @@ class Table(NamedTuple):
         """Return its name in SQL."""
         return f"audit.{quoted(self.name)}"
 
-    @property
-    def kind(self) -> str:
-        """Return the kind of subject that its rows belong to."""
-        return ID_COLUMNS[self.id_column or ""]
-
 
 # For each table with rows of a subject: {"rows": their number, "sha256": of the sorted SHA-256 of each}.
 Content = dict[str, dict[str, Any]]
@@ -112,39 +107,57 @@ def contents(
     advance: Callable[[int], None] = lambda _rows: None,
     rows_in_memory: int = _ROWS_IN_MEMORY,
 ) -> dict[Subject, Content]:
-    """Return what stands in `tables` of every subject, or of those in `only`; `advance` is called with rows done."""
+    """Return what `tables` have of every subject, or of those in `only`; `advance` is called with rows done.
+
+    A table that does not say what its rows belong to has nothing.
+    """
     found: dict[Subject, Content] = {}
     for table in tables:
-        ids = None if only is None else [subject.id for subject in only if subject.kind == table.kind]
-        for subject, content in _of_table(connection, table, ids, advance, rows_in_memory):
-            found.setdefault(subject, {})[table.name] = content
+        if table.id_column:
+            kind = ID_COLUMNS[table.id_column]
+            ids = None if only is None else [subject.id for subject in only if subject.kind == kind]
+            for row in _of_table(connection, table, ids, advance, rows_in_memory):
+                content = {"rows": row["rows"], "sha256": row["sha256"]}
+                found.setdefault(Subject(kind, row["id"]), {})[table.name] = content
     return found
 
 
 def _of_table(
     connection: Any, table: Table, ids: Sequence[str | None] | None, advance: Callable[[int], None], rows_in_memory: int
-) -> Iterator[tuple[Subject, dict[str, Any]]]:
-    """Yield each subject of a table with the number and the fingerprint of its rows.
+) -> Iterator[Row]:
+    """Yield the id, the number of rows and the fingerprint of each subject of a table.
 
     DuckDB hashes and sorts. Few hashes it puts together itself; many it writes to a file, sorted on all cores, and on
     the disk where the memory does not do. One digest after the other is taken of that file here.
+
+    A row is hashed as its columns that are not null, by name: a column that a later version adds changes no hash.
     """
-    parameters = [] if ids is None else [in_bulk(ids)]
-    counted = fetch(connection, _counts(table, ids), parameters)
+    cells = ", ".join(
+        f"if({cell} is null, '', {literal(f'{name}:')}), strlen({cell}::varchar), "
+        f"if({cell} is null, '', ':'), {cell}::varchar"
+        for name, cell in zip(table.columns, map(quoted, table.columns), strict=True)
+    )
+    condition, parameters = "", []
+    if ids is not None:
+        condition, parameters = f"where {table.id_column} in (select unnest({TEXTS}))", [in_bulk(ids)]
+    rows = f"from {table.relation} {condition}"
+    hashes = f"(select {table.id_column} as id, sha256(concat({cells})) as row_hash {rows})"
+    counts = f"select {table.id_column} as id, count(*) as rows {rows} group by id order by id"
+    counted = fetch(connection, counts, parameters)
     if sum(row["rows"] for row in counted) <= rows_in_memory:
-        for row in fetch(connection, _digests(table, ids), parameters):
-            yield Subject(table.kind, row["id"]), {"rows": row["rows"], "sha256": row["sha256"]}
+        digest = "count(*) as rows, sha256(string_agg(row_hash, '' order by row_hash)) as sha256"
+        for row in fetch(connection, f"select id, {digest} from {hashes} group by id order by id", parameters):  # noqa: S608
+            yield row
             advance(row["rows"])
         return
     try:
         with tempfile.TemporaryFile() as file:
             order = "row_hash" if len(counted) == 1 else "id, row_hash"
-            query = f"select row_hash from ({_hashes(table, ids)}) order by {order}"  # noqa: S608 - our own names
-            copy_rows(connection, query, parameters, file, "format csv, header false")
+            sorted_hashes = f"select row_hash from {hashes} order by {order}"  # noqa: S608
+            copy_rows(connection, sorted_hashes, parameters, file, "format csv, header false")
             file.seek(0)
             for row in counted:
-                sha256 = _digest(file, row["rows"], advance)
-                yield Subject(table.kind, row["id"]), {"rows": row["rows"], "sha256": sha256}
+                yield row | {"sha256": _digest(file, row["rows"], advance)}
     except OSError as error:
         raise StoppedEarly(
             f"{tempfile.gettempdir()}: cannot be written ({error.strerror or error}); free it, or set TMPDIR, "
@@ -161,39 +174,3 @@ def _digest(file: BinaryIO, rows: int, advance: Callable[[int], None]) -> str:
         rows -= piece
         advance(piece)
     return digest.hexdigest()
-
-
-def _hashes(table: Table, ids: Sequence[str | None] | None) -> str:
-    """Return the query of the id and the SHA-256 of every row; with `ids`, of theirs: its parameter.
-
-    A row is hashed as its columns that are not null, by name: a column that a later version adds changes no hash.
-    """
-    cells = ", ".join(
-        f"if({cell} is null, '', {literal(f'{name}:')}), strlen({cell}::varchar), "
-        f"if({cell} is null, '', ':'), {cell}::varchar"
-        for name, cell in zip(table.columns, map(quoted, table.columns), strict=True)
-    )
-    return (
-        f'select "{table.id_column}" as id, sha256(concat({cells})) as row_hash '  # noqa: S608 - names of the catalogue
-        f"from {table.relation} {_condition(table, ids)}"
-    )
-
-
-def _counts(table: Table, ids: Sequence[str | None] | None) -> str:
-    """Return the query of the id and the number of its rows, in the order of the ids."""
-    return (
-        f'select "{table.id_column}" as id, count(*) as rows '  # noqa: S608 - names of the catalogue
-        f"from {table.relation} {_condition(table, ids)} group by id order by id"
-    )
-
-
-def _digests(table: Table, ids: Sequence[str | None] | None) -> str:
-    """Return the query of the id, the number of rows and the SHA-256 of their sorted hashes."""
-    return (
-        "select id, count(*) as rows, sha256(string_agg(row_hash, '' order by row_hash)) as sha256 "  # noqa: S608
-        f"from ({_hashes(table, ids)}) group by id order by id"
-    )
-
-
-def _condition(table: Table, ids: Sequence[str | None] | None) -> str:
-    return "" if ids is None else f'where "{table.id_column}" in (select unnest({TEXTS}))'

@@ -63,27 +63,18 @@ def _main(options: argparse.Namespace) -> int:
         raise
     last = latest(story.sightings, story.at.seen if story.at else None)
     step = next_step(story.sightings, last)
-    left_out = _left_out(len(story.sightings) - len(story.told), of_other_runs=options.run is not None)
+    others, left_out = len(story.sightings) - len(story.told), ""
+    if others and options.run is not None:
+        left_out = f"{counted(others, 'sighting')} by other runs left out; the last line goes by all of them"
+    elif others:
+        left_out = f"{counted(others, 'earlier sighting')} left out; --all shows them"
     print_story(console, options.record + line_note, story.told, last, left_out, step)
     console.summary(_document(options.record, warehouse, story, last) | {"next": str(step)})
     return OK
 
 
-def _left_out(sightings: int, *, of_other_runs: bool) -> str:
-    if not sightings:
-        return ""
-    if of_other_runs:
-        return f"{counted(sightings, 'sighting')} by other runs left out; the last line goes by all of them"
-    return f"{counted(sightings, 'earlier sighting')} left out; --all shows them"
-
-
 def _line_note(asked: str, at: Told) -> str:
-    """Return a note where the line that was asked for may be a blank one; empty otherwise.
-
-    Raises:
-        NotFound: it is blank, or beyond the end of the file.
-
-    """
+    """Return a note where the line asked for may be a blank one; raise NotFound where it is, or is beyond the end."""
     line, begins, raw = int(asked.rpartition(":")[2]), at.seen.line_number, at.raw
     if raw.text is None or raw.found_in == "landing":
         return "" if line == begins else ", unless that line is a blank one after the record"

@@ -12,12 +12,9 @@ from loader.errors import NotFound, Refused
 from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk
 
 LAST_BUILD = "the last dbt build"
+_TOTALS = re.compile(r"validation\.int_(\w+)_totals")
 _LINE = re.compile(r"(?s)(.+):([0-9]{1,15})\Z")
-_TABLES = """
-    select schema_name || '.' || table_name as relation from duckdb_tables()
-    union all
-    select schema_name || '.' || view_name from duckdb_views() where not internal
-"""
+_RELATIONS = "select distinct schema_name || '.' || table_name as relation from duckdb_columns() where not internal"
 _NEAREST = """
     select reference_number from ({sources}) as known
     where reference_number is not null
@@ -98,20 +95,19 @@ class Search:
 
 
 def open_search(connection: Any, warehouse: Warehouse, entity: str | None, run_id: str | None) -> Search:
-    """Return where to look.
-
-    Raises:
-        Refused: there is no such run.
-
-    """
-    runs, relations = read_runs(connection), {row["relation"] for row in fetch(connection, _TABLES)}
+    """Return where to look; raise Refused where there is no such run."""
+    runs, relations = read_runs(connection), {row["relation"] for row in fetch(connection, _RELATIONS)}
     if run_id is not None and run_id not in runs:
         newest = f"; the last one is {next(reversed(runs))}" if runs else ""
         raise Refused(f"no run {run_id!r} among the {len(runs)} of {shown(warehouse.path)}{newest}")
     process, running = under_way(runs, warehouse.path)
     if running and running.run_id:
         runs[running.run_id] = replace(running, process=process)
-    builds = _last_builds(connection, relations)
+    builds: dict[str, Row] = {}
+    for name in sorted(relations):
+        if total := _TOTALS.fullmatch(name):
+            query = f"select invocation_id, source_file, source_sha256 from {name}"  # noqa: S608 - a name of our own models
+            builds |= [(total[1], row) for row in fetch(connection, query)]
     seen = {run.invocation_id for run in runs.values()}
     unread = {
         of: KnownRun(None, LAST_BUILD, of, None, build["source_file"], build["source_sha256"], build["invocation_id"])
@@ -119,18 +115,6 @@ def open_search(connection: Any, warehouse: Warehouse, entity: str | None, run_i
         if build["invocation_id"] not in seen and entity in (None, of)
     }
     return Search(connection, warehouse, runs, builds, unread, relations, entity, run_id)
-
-
-def _last_builds(connection: Any, relations: set[str]) -> dict[str, Row]:
-    """Return by entity what the last dbt build was made of: invocation, file, SHA-256."""
-    prefix, suffix = "validation.int_", "_totals"
-    totals = sorted(name for name in relations if name.startswith(prefix) and name.endswith(suffix))
-    query = "select invocation_id, source_file, source_sha256 from "
-    return {
-        name.removeprefix(prefix).removesuffix(suffix): row
-        for name in totals
-        for row in fetch(connection, query + name)
-    }
 
 
 def find(search: Search, asked: str) -> tuple[Record, bool]:

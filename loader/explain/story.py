@@ -15,7 +15,7 @@ from loader.errors import SourceRefused
 from loader.explain.find import Record, Search, find, open_search
 from loader.landing.dialect import Dialect
 from loader.landing.source import open_source
-from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk
+from loader.storage.warehouse import NUMBERS, TEXTS, Row, Warehouse, fetch, in_bulk
 
 EARLIER_RUN = "earlier_run"
 
@@ -155,16 +155,11 @@ class Story:
 
 
 def read_story(warehouse: Warehouse, asked: str, entity: str | None, run_id: str | None, newest: int | None) -> Story:
-    """Return the story of a record.
+    """Return the story of a record, `asked` for as a reference or `FILE:LINE`.
 
-    The sightings are those of all runs, where the record is looked for in one alone too.
-
-    Args:
-        warehouse: the database; it is closed while a source file is read, which takes seconds when it is large.
-        asked: a reference, or `FILE:LINE`.
-        entity: the kind of record, None for any.
-        run_id: the run to look in and to tell of, None for any.
-        newest: of how many runs to tell, None for all.
+    It is looked for in records of the kind `entity` and in the run `run_id`, None for any; its sightings are those of
+    all runs, and those of `run_id`, or of the `newest` so many runs, are told, None for all. The database is closed
+    while a source file is read, which takes seconds when it is large.
 
     Raises:
         NotFound: there is no such record.
@@ -217,18 +212,19 @@ def _rows(
     search: Search, kind: type[Any], table: str, order: str, records: Sequence[Record]
 ) -> Callable[[Record], tuple[Any, ...]]:
     """Read what an audit table has of these records; return the function that gives the rows of one of them."""
-    of_runs = [record for record in records if record.run_id]
     query = (
         f"select run_id, record_number, {_columns(kind)} from audit.{table} "  # noqa: S608 - our own names
-        f"where list_contains(from_json($runs, '[\"varchar\"]'), run_id) "
-        f"and list_contains(from_json($numbers, '[\"bigint\"]'), record_number) order by {order}"
+        f"where list_contains({TEXTS}, run_id) and list_contains({NUMBERS}, record_number) order by {order}"
     )
-    runs = in_bulk(sorted({str(record.run_id) for record in of_runs}))
-    numbers = in_bulk(sorted({record.record_number for record in of_runs}))
+    runs, numbers = _runs(records), in_bulk(sorted({record.record_number for record in records if record.run_id}))
     found: defaultdict[tuple[str | None, int], list[Any]] = defaultdict(list)
-    for row in fetch(search.connection, query, {"runs": runs, "numbers": numbers}) if of_runs else ():
+    for row in fetch(search.connection, query, [runs, numbers]):
         found[row.pop("run_id"), row.pop("record_number")].append(kind(**row))
     return lambda record: tuple(found[record.run_id, record.record_number])
+
+
+def _runs(records: Sequence[Record]) -> str:
+    return in_bulk(sorted({record.run_id for record in records if record.run_id}))
 
 
 def _sightings(search: Search, records: Sequence[Record]) -> list[Sighting]:
@@ -236,7 +232,11 @@ def _sightings(search: Search, records: Sequence[Record]) -> list[Sighting]:
     outcomes = _rows(search, Result, "fct_import_records", "attempted_at", records)
     intents = _rows(search, Intent, "fct_intents", "intended_at", records)
     readback = _rows(search, ReadBack, "fct_readback", "verified_at", records)
-    rejected = _rejected_files(search, records)
+    query = (
+        f"select run_id, path from audit.fct_output_files where kind = 'rejected' and list_contains({TEXTS}, run_id)"  # noqa: S608
+    )
+    files = fetch(search.connection, query, [_runs(records)])
+    rejected = {row["run_id"]: row["path"] for row in files if Path(row["path"]).is_file()}
     seen: list[Sighting] = []
     for record in records:
         outcome, run = next(iter(outcomes(record)), None), search.run_of(record)
@@ -265,16 +265,6 @@ def _settled_by(record: Record, run: KnownRun, before: Sequence[Sighting]) -> st
         and (seen.run.address, seen.record_hash) == (run.address, record.record_hash)
     )
     return next(sent, None)
-
-
-def _rejected_files(search: Search, records: Sequence[Record]) -> dict[str | None, str]:
-    """Return by run the path of its file of rejected records, where it is still there."""
-    query = (
-        "select run_id, path from audit.fct_output_files "  # noqa: S608 - our own text
-        f"where kind = 'rejected' and list_contains({TEXTS}, run_id)"
-    )
-    found = fetch(search.connection, query, [in_bulk(sorted({record.run_id for record in records if record.run_id}))])
-    return {row["run_id"]: row["path"] for row in found if Path(row["path"]).is_file()}
 
 
 def _held(search: Search, sightings: Sequence[Sighting]) -> list[Told]:

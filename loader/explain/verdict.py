@@ -64,19 +64,12 @@ def latest(sightings: Sequence[Sighting], at: Sighting | None = None) -> Sightin
     last = sightings[-1] if at is None or at.run_id != sightings[-1].run_id else at
     if last.status != "duplicate":
         return last
-    return next((seen for seen in sightings if _is_twin(seen, last)), last)
-
-
-def _is_twin(seen: Sighting, last: Sighting) -> bool:
-    same = (seen.run_id, seen.record_hash) == (last.run_id, last.record_hash)
-    return same and seen.status == "valid"
+    sent = (last.run_id, last.record_hash, "valid")
+    return next((seen for seen in sightings if (seen.run_id, seen.record_hash, seen.status) == sent), last)
 
 
 def next_step(sightings: Sequence[Sighting], last: Sighting) -> Step:
-    """Return what to do next about the record.
-
-    The sightings are of all runs, oldest first; `last` is the `latest` of them.
-    """
+    """Return what to do about the record; the sightings are of all runs, oldest first, `last` is their `latest`."""
     word, run = fate(last), last.run
     if word in ("invalid", "parse_error"):
         return correct(run, last.rejected_file, last.line_number)
@@ -91,15 +84,10 @@ def next_step(sightings: Sequence[Sighting], last: Sighting) -> Step:
         return Step(f"the gate is closed for the whole file: {gate.words}", gate.command)
     if word == _UNDER_WAY:
         return Step(f"wait, process {run.process} is at work on this database")
-    imported = _imported(sightings, last)
+    # The last import that dealt with the record in the environment where `last` is about to send it.
+    here = [seen for seen in reversed(sightings) if run.environment in (None, seen.run.environment)]
+    imported = next((seen for seen in here if fate(seen) in (*_THERE, "failed", *_OPEN)), None)
     return _after_import(sightings, imported, last) if imported else _onwards(last)
-
-
-def _imported(sightings: Sequence[Sighting], last: Sighting) -> Sighting | None:
-    """Return the last sighting by an import that dealt with the record, where `last` is about to send it."""
-    words, environment = (*_THERE, "failed", *_OPEN), last.run.environment
-    imports = [seen for seen in sightings if environment in (None, seen.run.environment)]
-    return next((seen for seen in reversed(imports) if fate(seen) in words), None)
 
 
 def _after_import(sightings: Sequence[Sighting], imported: Sighting, last: Sighting) -> Step:
