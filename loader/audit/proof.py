@@ -56,15 +56,15 @@ def read_trail(
 ) -> Trail:
     """Return the trail; `advance` is called with the rows done.
 
-    `reading` opens a connection apart from what the file defines; it is used for one table at a time, so that runs may
-    go on meanwhile. Seals are read first: what has one is at rest.
+    `reading` opens a connection as `Warehouse.apart`, for one table at a time, so that runs may go on meanwhile. Seals
+    are read first: what has one is at rest.
     """
     with reading() as connection:
         seals, tables = chain(connection), audit_tables(connection)
     held: dict[Subject, Content] = {}
     for table in tables:
         with reading() as connection:
-            for subject, content in contents(connection, [table] if table.id_column else [], advance=advance).items():
+            for subject, content in contents(connection, [table], advance=advance).items():
                 held.setdefault(subject, {}).update(content)
     with reading() as connection:
         states, removed, functions = subjects(connection), removed_before(connection), shadowing(connection)
@@ -77,11 +77,12 @@ def problems(trail: Trail) -> Iterator[Problem]:
     """Yield what is not as it was sealed: first along the chain, then its end, then what no seal knows."""
     before, seen = None, set()
     for seal in trail.seals:
-        yield from _link(before, seal)
+        if what := _link(before, seal):
+            yield Problem(what, seal.number, seal.subject)
         if seal.subject in seen:
             yield Problem("it is sealed twice", seal.number, seal.subject)
         elif seal.seal == seal.computed():
-            yield from row_problems(trail, seal)
+            yield from row_problems(seal, trail.held.get(seal.subject, {}), trail.removed.get(seal.subject, {}))
         seen.add(seal.subject)
         before = seal
     yield from _end(trail)
@@ -94,21 +95,20 @@ def problems(trail: Trail) -> Iterator[Problem]:
         yield from _never_sealed(trail, subject)
 
 
-def _link(before: Seal | None, seal: Seal) -> Iterator[Problem]:
+def _link(before: Seal | None, seal: Seal) -> str:
+    """Return what is wrong between a seal and the one before it; empty for nothing."""
     number, previous = (before.number or 0, before.seal) if before else (0, "")
     if seal.seal != seal.computed():
-        yield Problem("its row of audit.fct_seals was changed", seal.number, seal.subject)
-    elif seal.number != number + 1:
-        missing = f"seals {number + 1} to {(seal.number or 0) - 1} are missing before it"
-        what = missing if (seal.number or 0) > number else "its number stands twice"
-        yield Problem(what, seal.number, seal.subject)
-    elif seal.previous_seal != previous:
-        yield Problem(f"it does not follow seal {number}", seal.number, seal.subject)
+        return "its row of audit.fct_seals was changed"
+    if (seal.number or 0) > number + 1:
+        return f"seals {number + 1} to {seal.number - 1} are missing before it"
+    if seal.number != number + 1:
+        return "its number stands twice"
+    return "" if seal.previous_seal == previous else f"it does not follow seal {number}"
 
 
-def row_problems(trail: Trail, seal: Seal) -> Iterator[Problem]:
+def row_problems(seal: Seal, held: Content, removed: Content) -> Iterator[Problem]:
     """Compare the tables of one subject; what a receipt says was removed has to be gone, and to be what was sealed."""
-    removed, held = trail.removed.get(seal.subject, {}), trail.held.get(seal.subject, {})
     for table in sorted(seal.tables | held | removed):
         sealed, found = seal.tables.get(table), held.get(table)
         if table in removed and removed[table] != sealed:

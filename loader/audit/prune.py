@@ -1,11 +1,12 @@
 """`python -m loader prune`: removes what is older than the retention, and leaves a sealed receipt."""
 
 import argparse
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from loader.audit.journal import now
-from loader.audit.retention import ALTERED, Fate, Plan, fates, left_over, plan, remove, remove_files
+from loader.audit.retention import ALTERED, Fate, Plan, left_over, plan, remove, remove_files
 from loader.audit.seals import Seal
 from loader.command import OneLineParser, guarded
 from loader.config import Settings, load_settings
@@ -31,13 +32,13 @@ _SHOWN = 20
 
 @dataclass
 class Pruned:
-    """What was found, and with `--yes` what was done: the receipt, its seal, files that could not be removed."""
+    """What goes and its report files, and with `--yes` the receipt, its seal, and files that could not be removed."""
 
     plan: Plan
-    files: dict[Fate, list[str]]
+    files: list[str]
     receipt_id: str | None = None
     seal: Seal | None = None
-    failed: list[str] = field(default_factory=list)
+    failed: Sequence[str] = ()
 
 
 def parser(prog: str) -> OneLineParser:
@@ -60,32 +61,22 @@ def main(arguments: list[str], prog: str) -> int:
 def _main(options: argparse.Namespace) -> int:
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
-    warehouse.rows("select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
     with warehouse.apart() as connection:
         if functions := shadowing(connection):
             raise Refused(
                 f"{warehouse.path}: the function main.{functions[0]} was added; run: python -m loader audit-verify"
             )
-    pruned = _prune(warehouse, settings, console) if options.yes else _look(warehouse, settings)
+    if options.yes:
+        with warehouse.locked():
+            found, receipt_id, seal = remove(warehouse, now(), settings.retention_days, console.notice)
+            pruned = Pruned(found, found.files(Fate.REMOVED), receipt_id, seal, remove_files(warehouse))
+    else:
+        with warehouse.connection(read_only=True) as connection:
+            found = plan(connection, now(), settings.retention_days)
+            pruned = Pruned(found, found.files(Fate.REMOVED) + left_over(connection))
     _print(console, settings, pruned, done=options.yes)
     console.summary(_object(settings, pruned, done=options.yes))
     return SOME_RECORDS if pruned.failed or ALTERED in pruned.plan.kept.values() else OK
-
-
-def _look(warehouse: Warehouse, settings: Settings) -> Pruned:
-    with warehouse.connection(read_only=True) as connection:
-        found = plan(connection, now(), settings.retention_days)
-        files = fates(found)
-        files[Fate.REMOVED] += left_over(connection)
-    return Pruned(found, files)
-
-
-def _prune(warehouse: Warehouse, settings: Settings, console: Console) -> Pruned:
-    with warehouse.locked():
-        found, receipt_id, seal = remove(warehouse, now(), settings.retention_days, console.notice)
-        pruned = Pruned(found, fates(found), receipt_id, seal)
-        pruned.failed = remove_files(warehouse)
-    return pruned
 
 
 def _print(console: Console, settings: Settings, pruned: Pruned, *, done: bool) -> None:
@@ -97,8 +88,8 @@ def _print(console: Console, settings: Settings, pruned: Pruned, *, done: bool) 
         console.line(f"{kind}s {len(ids):,}, {span}, {ids[0].subject.id} to {ids[-1].subject.id}")
     for table, rows in found.rows().items():
         console.line(f"  {table:<22} {rows:>12,} rows")
-    _list(console, "report files" if done else "report files that would go", pruned.files[Fate.REMOVED])
-    _list(console, "report files left: they are not what the run wrote any more", pruned.files[Fate.LEFT])
+    _list(console, "report files" if done else "report files that would go", pruned.files)
+    _list(console, "report files left: they are not what the run wrote any more", pruned.plan.files(Fate.LEFT))
     _list(console, "kept though older", [f"{subject}: {reason}" for subject, reason in found.kept.items()])
     _list(console, "files that could not be removed", pruned.failed)
     if not found.removals:
@@ -110,7 +101,7 @@ def _print(console: Console, settings: Settings, pruned: Pruned, *, done: bool) 
         console.line(f"seal {pruned.seal.number}: {pruned.seal.seal}" if pruned.seal else "")
 
 
-def _list(console: Console, title: str, entries: list[str]) -> None:
+def _list(console: Console, title: str, entries: Sequence[str]) -> None:
     if entries:
         console.line(f"{title}: {len(entries):,}")
         for entry in entries[:_SHOWN]:
@@ -129,8 +120,8 @@ def _object(settings: Settings, pruned: Pruned, *, done: bool) -> dict[str, Any]
             for gone in pruned.plan.removals
         ],
         "rows": pruned.plan.rows(),
-        "files": pruned.files[Fate.REMOVED],
-        "files_left": pruned.files[Fate.LEFT],
+        "files": pruned.files,
+        "files_left": pruned.plan.files(Fate.LEFT),
         "files_failed": pruned.failed,
         "kept": [{"kind": kept.kind, "id": kept.id, "reason": why} for kept, why in pruned.plan.kept.items()],
         "receipt_id": pruned.receipt_id,

@@ -3,17 +3,18 @@
 import hashlib
 import json
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from loader.audit.digests import INVOCATION, RECEIPT, RUN, Content, Subject, Table, audit_tables, contents, subjects
+from loader.audit.digests import INVOCATION, RECEIPT, RUN, Content, Subject, audit_tables, contents, subjects
 from loader.audit.journal import new_run_id
-from loader.audit.proof import Trail, removed_before, row_problems
-from loader.audit.seals import Seal, add_seals, chain, known, note, read_anchor, seal_finished
+from loader.audit.proof import removed_before, row_problems
+from loader.audit.seals import Seal, add_seals, chain, noted, seal_finished
 from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk, insert
 
 SEALED_LATER = "sealed after that day"
@@ -63,18 +64,37 @@ _INVOCATIONS = """
     from audit.fct_dbt_results inner join audit.fct_dbt_invocations using (invocation_id)
     where status <> 'not_run' group by entity_type, name
 """
-# Tables whose last row for these columns outlives its run: the next run begins with it.
-_LAST_OF = {"fct_pacing": ("address", "endpoint"), "fct_contracts": ("address", "entity_type")}
+# The runs whose rows in a table outlive them, because the next run begins with the last one there.
+_LAST = {
+    "fct_pacing": "select arg_max(run_id, rowid) from audit.fct_pacing group by address, endpoint",
+    "fct_contracts": "select arg_max(run_id, rowid) from audit.fct_contracts group by address, entity_type",
+}
+
+
+class Fate(Enum):
+    """What becomes of a report file: it goes, it is not what was written any more, or it is not there."""
+
+    REMOVED = "removed"
+    LEFT = "left"
+    GONE = "gone"
+
+
+class ReportFile(NamedTuple):
+    """A report file that a run wrote: its path, its SHA-256 then, and what becomes of it."""
+
+    path: str
+    sha256: str
+    fate: Fate
 
 
 @dataclass(frozen=True)
 class Removal:
-    """The rows of one subject that go, table by table, and its report files: path and recorded SHA-256."""
+    """The rows of one subject that go, table by table, and its report files."""
 
     subject: Subject
     began: datetime
     tables: Content
-    files: tuple[tuple[str, str], ...]
+    files: tuple[ReportFile, ...]
 
     @property
     def rows(self) -> int:
@@ -92,54 +112,60 @@ class Plan:
 
     def rows(self) -> dict[str, int]:
         """Return how many rows go, by table."""
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for removal in self.removals:
-            for table, content in removal.tables.items():
-                counts[table] = counts.get(table, 0) + content["rows"]
+            counts.update({table: content["rows"] for table, content in removal.tables.items()})
         return dict(sorted(counts.items()))
+
+    def files(self, fate: Fate) -> list[str]:
+        """Return the paths of the report files of this fate."""
+        return [file.path for removal in self.removals for file in removal.files if file.fate is fate]
 
 
 def plan(connection: Any, moment: datetime, days: int) -> Plan:
-    """Return what goes of an open connection's audit trail when it is kept for `days` days.
+    """Return what goes of the audit trail when `days` days before `moment`, UTC without a zone, are kept.
 
-    Args:
-        connection: a connection within a transaction.
-        moment: the time from which the days count back, in UTC without a zone; a subject is as old as its beginning.
-        days: the retention.
-
+    The connection is within a transaction. A subject is as old as its beginning.
     """
-    before = moment - timedelta(days=days)
-    states = subjects(connection)
+    before, states = moment - timedelta(days=days), subjects(connection)
     began = {
         Subject(row["kind"], row["subject_id"]): row["began_at"]
         for row in fetch(connection, "select kind, subject_id, began_at from audit.fct_receipts")
     } | {subject: state["began"] for subject, state in states.items()}
     old = {subject for subject in began if subject.kind != RECEIPT and began[subject] and began[subject] < before}
-    kept = _kept(connection, states, old, before)
-    tables = [table for table in audit_tables(connection) if table.id_column]
+    seals = chain(connection)
+    kept = _kept(
+        connection, states, old, {seal.subject for seal in seals if seal.sealed_at and seal.sealed_at <= before}
+    )
+    tables = audit_tables(connection)
     chosen = sorted(old - set(kept), key=lambda subject: (began[subject], subject))
-    held = contents(connection, tables, chosen)
-    for subject in _altered(connection, held):
-        kept[subject] = ALTERED
-        del held[subject]
-    alone, files = _last_rows(connection, tables), _files(connection, chosen)
+    held, gone = contents(connection, tables, chosen), removed_before(connection)
+    for seal in seals:
+        # To remove what is not as it was sealed would remove what shows it.
+        rows, subject = held.get(seal.subject), seal.subject
+        if rows and (seal.seal != seal.computed() or any(row_problems(seal, rows, gone.get(subject, {})))):
+            kept[subject] = ALTERED
+            del held[subject]
+    staying = {table: {run for (run,) in connection.execute(query).fetchall()} for table, query in _LAST.items()}
+    files = _files(connection, chosen)
     removals = []
     for subject in (subject for subject in chosen if subject in held):
-        going = {name: content for name, content in held[subject].items() if subject.id not in alone.get(name, ())}
+        going = {name: content for name, content in held[subject].items() if subject.id not in staying.get(name, ())}
         if going:
-            removals.append(Removal(subject, began[subject], going, tuple(files.get(subject.id or "", ()))))
+            removals.append(Removal(subject, began[subject], going, tuple(files[subject.id or ""])))
     return Plan(before, removals, {subject: reason for subject, reason in sorted(kept.items()) if subject in old})
 
 
-def _kept(connection: Any, states: dict[Subject, Row], old: set[Subject], before: datetime) -> dict[Subject, str]:
+def _kept(
+    connection: Any, states: dict[Subject, Row], old: set[Subject], sealed_in_time: set[Subject]
+) -> dict[Subject, str]:
     """Return what is kept whatever its age, and what that needs; what is younger needs older ones as well."""
     kept = {subject: UNFINISHED for subject, state in states.items() if state["is_open"]}
     for reason, query in _KEPT_RUNS.items():
         for row in fetch(connection, query):
             kept.setdefault(Subject(RUN, row["run_id"]), reason)
     # What a receipt says of an age is held against the seal: that alone nobody can make older.
-    in_time = {seal.subject for seal in chain(connection) if seal.sealed_at and seal.sealed_at <= before}
-    for subject in old - in_time:
+    for subject in old - sealed_in_time:
         kept.setdefault(subject, SEALED_LATER)
     young = {subject.id for subject in states if subject.kind == RUN and subject not in old}
 
@@ -152,45 +178,15 @@ def _kept(connection: Any, states: dict[Subject, Row], old: set[Subject], before
     return kept | {Subject(INVOCATION, invocation): NEEDED for (invocation,) in named if invocation}
 
 
-def _altered(connection: Any, held: dict[Subject, Content]) -> list[Subject]:
-    """Return which of these are not as they were sealed: to remove them would remove what shows it."""
-    seals: dict[Subject, Seal] = {seal.subject: seal for seal in chain(connection) if seal.subject in held}
-    trail = Trail(list(seals.values()), None, held, {}, removed_before(connection), [])
-    return [
-        subject
-        for subject, seal in seals.items()
-        if seal.seal != seal.computed() or any(True for _ in row_problems(trail, seal))
-    ]
-
-
-def _last_rows(connection: Any, tables: list[Table]) -> dict[str, set[str]]:
-    """Return, by table, the runs whose rows there stay because one of them is the last of its kind."""
-    found: dict[str, set[str]] = {}
-    for table in tables:
-        columns = _LAST_OF.get(table.name, ())
-        if columns and set(columns) <= set(table.columns):
-            query = f"select arg_max(run_id, rowid) as run_id from {table.relation} group by {', '.join(columns)}"  # noqa: S608
-            found[table.name] = {row["run_id"] for row in fetch(connection, query)}
-    return found
-
-
-def _files(connection: Any, chosen: list[Subject]) -> dict[str, list[tuple[str, str]]]:
+def _files(connection: Any, chosen: list[Subject]) -> dict[str, list[ReportFile]]:
     query = (
         "select run_id, path, sha256 from audit.fct_output_files "  # noqa: S608 - our own text
         f"where run_id in (select unnest({TEXTS})) order by path"
     )
-    files: dict[str, list[tuple[str, str]]] = {}
+    files: defaultdict[str, list[ReportFile]] = defaultdict(list)
     for row in fetch(connection, query, [in_bulk([subject.id for subject in chosen if subject.kind == RUN])]):
-        files.setdefault(row["run_id"], []).append((row["path"], row["sha256"]))
+        files[row["run_id"]].append(ReportFile(row["path"], row["sha256"], _fate(row["path"], row["sha256"])))
     return files
-
-
-class Fate(Enum):
-    """What becomes of a report file: it goes, it is not what was written any more, or it is not there."""
-
-    REMOVED = "removed"
-    LEFT = "left"
-    GONE = "gone"
 
 
 def remove(
@@ -200,19 +196,16 @@ def remove(
 
     The caller holds the run lock. What is not sealed yet is sealed first.
     """
-    anchor = read_anchor(warehouse.path)
-    with warehouse.connection() as connection:
+    with noted(warehouse, notify) as connection:
         last = seal_finished(connection, notify)
         found = plan(connection, moment, days)
-        receipt_id = new_run_id() if found.removals else None
-        if receipt_id:
-            _delete(connection, found)
-            row = {"receipt_id": receipt_id, "pruned_at": moment, "retention_days": days}
-            insert(connection, "fct_receipts", [row | _receipt(removal) for removal in found.removals])
-            last = add_seals(connection, [Subject(RECEIPT, receipt_id)])
-        before = known(connection, anchor)
-    if last:
-        note(warehouse, last, notify, before=before)
+        if not found.removals:
+            return found, None, last
+        _delete(connection, found)
+        receipt_id = new_run_id()
+        row = {"receipt_id": receipt_id, "pruned_at": moment, "retention_days": days}
+        insert(connection, "fct_receipts", [row | _receipt(removal) for removal in found.removals])
+        last = add_seals(connection, [Subject(RECEIPT, receipt_id)])
     return found, receipt_id, last
 
 
@@ -244,7 +237,7 @@ def left_over(connection: Any) -> list[str]:
     for row in fetch(connection, "select receipt_id, subject_id, files from audit.fct_receipts order by pruned_at"):
         name = re.compile(rf"[a-z0-9_]+_{re.escape(row['subject_id'] or '')}\.(csv|json)")
         for path, sha256 in _named(row["files"]) if row["receipt_id"] in proven else []:
-            if name.fullmatch(Path(path).name) and file_fate(path, sha256) is Fate.REMOVED:
+            if name.fullmatch(Path(path).name) and _fate(path, sha256) is Fate.REMOVED:
                 found.append(path)
     return found
 
@@ -257,16 +250,7 @@ def _named(files: str | None) -> list[tuple[str, str]]:
         return []
 
 
-def fates(found: Plan) -> dict[Fate, list[str]]:
-    """Return the paths of the report files of a plan by what becomes of them."""
-    paths: dict[Fate, list[str]] = {fate: [] for fate in Fate}
-    for removal in found.removals:
-        for path, sha256 in removal.files:
-            paths[file_fate(path, sha256)].append(path)
-    return paths
-
-
-def file_fate(path: str, sha256: str) -> Fate:
+def _fate(path: str, sha256: str) -> Fate:
     """Tell what becomes of a report file; one that cannot be read is left."""
     try:
         with Path(path).open("rb") as file:
@@ -289,15 +273,13 @@ def _delete(connection: Any, found: Plan) -> None:
 
 
 def _receipt(removal: Removal) -> Row:
-    by_fate = [(path, sha256, file_fate(path, sha256)) for path, sha256 in removal.files]
+    going = [{"path": file.path, "sha256": file.sha256} for file in removal.files if file.fate is Fate.REMOVED]
     return {
         "kind": removal.subject.kind,
         "subject_id": removal.subject.id,
         "began_at": removal.began,
         "rows": removal.rows,
         "content": json.dumps(removal.tables, sort_keys=True),
-        "files": json.dumps(
-            [{"path": path, "sha256": sha256} for path, sha256, fate in by_fate if fate is Fate.REMOVED]
-        ),
-        "files_left": json.dumps([path for path, _, fate in by_fate if fate is Fate.LEFT]),
+        "files": json.dumps(going),
+        "files_left": json.dumps([file.path for file in removal.files if file.fate is Fate.LEFT]),
     }

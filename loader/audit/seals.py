@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,7 @@ def anchor_path(database: Path) -> Path:
 
 
 def read_anchor(database: Path) -> Anchor | None:
-    """Return what was noted; None when there is no such file. What is no seal is on no chain: its number is 0.
-
-    Raises:
-        Refused: the file cannot be read.
-
-    """
+    """Return what was noted; None when there is no such file. What is no seal is on no chain: its number is 0."""
     path = anchor_path(database)
     try:
         noted = json.loads(path.read_bytes())
@@ -48,12 +44,7 @@ def read_anchor(database: Path) -> Anchor | None:
 
 
 def write_anchor(database: Path, anchor: Anchor) -> None:
-    """Write the file whole.
-
-    Raises:
-        StoppedEarly: the folder or the disk does not take it.
-
-    """
+    """Write the file whole, or raise StoppedEarly."""
     path, text = anchor_path(database), json.dumps(asdict(anchor)) + "\n"
     try:
         write_file(path, lambda file: file.write(text.encode()))
@@ -63,9 +54,6 @@ def write_anchor(database: Path, anchor: Anchor) -> None:
         ) from error
 
 
-_CHAIN = "select {} from audit.fct_seals order by number, rowid"
-_LAST = "select {} from audit.fct_seals order by number desc nulls last limit 1"
-_SEALED = "select kind, subject_id from audit.fct_seals"
 # A probe is settling for a while, the file or a long hashing is waited for, and clocks are corrected: what ended this
 # long before a seal may still have missed it.
 _OVERTAKES = timedelta(minutes=30)
@@ -106,27 +94,38 @@ class Seal:
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
-_COLUMNS = ", ".join(field.name for field in fields(Seal))
+_SEALS = f"select {', '.join(field.name for field in fields(Seal))} from audit.fct_seals"  # noqa: S608 - our own names
 
 
 def seal_audit(warehouse: Warehouse, notify: Callable[[str], None]) -> Seal | None:
     """Seal all that is finished and has no seal yet, and note the last seal beside the database; return that seal.
 
     The caller holds the run lock. A kill before the commit leaves what the next call seals; one after it leaves a note
-    that is behind the chain, which the next call writes anew.
-
-    Raises:
-        GateClosed: the database is older than the table, and `dbt build` adds it.
-        EtlError: the database or the note cannot be written.
-
+    that is behind the chain, which the next call writes anew. Raises EtlError where `dbt build` has not made the tables
+    yet, or where the database or the note cannot be written.
     """
-    warehouse.rows("select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
+    with noted(warehouse, notify) as connection:
+        return seal_finished(connection, notify)
+
+
+@contextmanager
+def noted(warehouse: Warehouse, notify: Callable[[str], None]) -> Iterator[Any]:
+    """Yield a connection, and note the last seal beside the database once what was done with it is committed.
+
+    A note that is not of this chain stays as it is: it shows that an old copy was put back.
+    """
     with warehouse.connection() as connection:
-        last = seal_finished(connection, notify)
-        before = known(connection, read_anchor(warehouse.path))
-    if last:
-        note(warehouse, last, notify, before=before)
-    return last
+        yield connection
+        last, anchor = _last(connection), read_anchor(warehouse.path)
+        query = "select 1 from audit.fct_seals where number = ? and seal = ?"
+        is_known = anchor is None or bool(fetch(connection, query, [anchor.number, anchor.seal]))
+    if last and is_known:
+        write_anchor(warehouse.path, Anchor(last.number, last.seal))
+    elif last:
+        notify(
+            f"{warehouse.path}: its audit trail lacks the seal noted beside it, as after an old copy was put back; "
+            "run: python -m loader audit-verify"
+        )
 
 
 def seal_or_tell(warehouse: Warehouse, notify: Callable[[str], None]) -> Seal | None:
@@ -146,20 +145,24 @@ def seal_finished(connection: Any, notify: Callable[[str], None]) -> Seal | None
     A run that stands open is noted, once, with a seal of its own kind. What should have been sealed long ago was put in
     since, so it is left as it is and `notify` is called.
     """
-    sealed = {Subject(row["kind"], row["subject_id"]) for row in fetch(connection, _SEALED)}
+    sealed = {
+        (row["kind"], row["subject_id"]) for row in fetch(connection, "select kind, subject_id from audit.fct_seals")
+    }
     last, moment = _last(connection), now()
     chosen, late = [], []
     for subject, state in sorted(
         subjects(connection).items(), key=lambda found: (str(found[1]["ended"]), str(found[0]))
     ):
-        if subject not in sealed and _is_whole(subject, state):
-            known_open = _opened(subject) in sealed
-            if last and last.sealed_at <= moment and is_late(state, last, known_open=known_open):
+        # What is still to get rows, and what no run of ours can have left so, no run may seal.
+        is_whole = subject.id is not None and state["ended"] is not None and not state["is_settling"]
+        if is_whole and subject.kind != RECEIPT and subject not in sealed:
+            opened = Subject(OPEN_RUN, subject.id)
+            if last and last.sealed_at <= moment and is_late(state, last, known_open=opened in sealed):
                 late.append(subject)
             elif not state["is_open"]:
                 chosen.append(subject)
-            elif not known_open:
-                chosen.append(_opened(subject))
+            elif opened not in sealed:
+                chosen.append(opened)
     if late:
         notify(
             f"{late[0]} has no seal, though it ended before seal {last.number if last else 0} was made "
@@ -184,10 +187,19 @@ def add_seals(connection: Any, chosen: Sequence[Subject]) -> Seal | None:
     last = _last(connection)
     if not chosen:
         return last
-    tables = [table for table in audit_tables(connection) if table.id_column]
-    held, added = contents(connection, tables, chosen), []
+    held, added = contents(connection, audit_tables(connection), chosen), []
     for subject in chosen:
-        last = _next(last, subject, held.get(subject, {}))
+        content = held.get(subject, {})
+        unsealed = Seal(
+            number=last.number + 1 if last else 1,
+            kind=subject.kind,
+            subject_id=subject.id or "",
+            rows=sum(table["rows"] for table in content.values()),
+            content=json.dumps(content, sort_keys=True),
+            previous_seal=last.seal if last else "",
+            sealed_at=now(),
+        )
+        last = replace(unsealed, seal=unsealed.computed())
         added.append(asdict(last))
     insert(connection, SEALS, added)
     return last
@@ -195,52 +207,9 @@ def add_seals(connection: Any, chosen: Sequence[Subject]) -> Seal | None:
 
 def chain(connection: Any) -> list[Seal]:
     """Return every seal, by number."""
-    return [Seal(**row) for row in fetch(connection, _CHAIN.format(_COLUMNS))]
-
-
-def known(connection: Any, anchor: Anchor | None) -> bool | None:
-    """Tell whether the seal that was noted stands in the chain; None when none was noted."""
-    if anchor is None:
-        return None
-    query = "select 1 from audit.fct_seals where number = ? and seal = ?"
-    return bool(fetch(connection, query, [anchor.number, anchor.seal]))
-
-
-def note(warehouse: Warehouse, last: Seal, notify: Callable[[str], None], *, before: bool | None) -> None:
-    """Note the last seal beside the database, unless what was noted there `before` is not of this chain."""
-    if before is False:
-        notify(
-            f"{warehouse.path}: its audit trail lacks the seal noted beside it, as after an old copy was put back; "
-            "run: python -m loader audit-verify"
-        )
-        return
-    write_anchor(warehouse.path, Anchor(last.number, last.seal))
-
-
-def _is_whole(subject: Subject, state: Row) -> bool:
-    """Tell whether a run may seal it: not what is still to get rows, nor what no run of ours can have left so."""
-    return (
-        subject.id is not None and state["ended"] is not None and not state["is_settling"] and subject.kind != RECEIPT
-    )
-
-
-def _opened(subject: Subject) -> Subject:
-    return Subject(OPEN_RUN, subject.id)
+    return [Seal(**row) for row in fetch(connection, f"{_SEALS} order by number, rowid")]
 
 
 def _last(connection: Any) -> Seal | None:
-    found = fetch(connection, _LAST.format(_COLUMNS))
+    found = fetch(connection, f"{_SEALS} order by number desc nulls last limit 1")
     return Seal(**found[0]) if found else None
-
-
-def _next(last: Seal | None, subject: Subject, content: Content) -> Seal:
-    unsealed = Seal(
-        number=last.number + 1 if last else 1,
-        kind=subject.kind,
-        subject_id=subject.id or "",
-        rows=sum(table["rows"] for table in content.values()),
-        content=json.dumps(content, sort_keys=True),
-        previous_seal=last.seal if last else "",
-        sealed_at=now(),
-    )
-    return Seal(**asdict(unsealed) | {"seal": unsealed.computed()})

@@ -56,14 +56,20 @@ def main(arguments: list[str], prog: str) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
-    expected = _expected(options.expect)
+    expected = options.expect.strip().lower() if options.expect is not None else None
+    if expected is not None and not _EXPECTED.fullmatch(expected):
+        raise Refused(f"--expect takes a seal, 16 to 64 hexadecimal digits, not {options.expect!r}")
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
-    with warehouse.apart() as connection:
-        fetch(connection, "select number, receipt_id from audit.fct_seals, audit.fct_receipts limit 0")
-    trail, found = _compared(console, warehouse)
-    while found and _goes_on(warehouse, trail):
-        trail, found = _compared(console, warehouse)
+    while True:
+        with _progress(console, warehouse) as advance:
+            trail = read_trail(warehouse.apart, read_anchor(warehouse.path), advance)
+        found = list(problems(trail))
+        # What was removed while the trail was read is no problem; then something was sealed since.
+        with warehouse.apart() as connection:
+            last = fetch(connection, "select coalesce(max(number), 0) as number from audit.fct_seals")[0]["number"]
+        if not found or last <= max((seal.number or 0 for seal in trail.seals), default=0):
+            break
     if expected and not any(_is(seal, expected) for seal in trail.seals):
         found.append(Problem(f"the expected seal {expected} is not on the chain of this database"))
     if not trail.seals and not found:
@@ -71,27 +77,6 @@ def _main(options: argparse.Namespace) -> int:
     _print(console, trail, found, expected)
     console.summary(_object(trail, found, expected))
     return SOME_RECORDS if found else OK
-
-
-def _compared(console: Console, warehouse: Warehouse) -> tuple[Trail, list[Problem]]:
-    anchor = read_anchor(warehouse.path)
-    with _progress(console, warehouse) as advance:
-        trail = read_trail(warehouse.apart, anchor, advance)
-    return trail, list(problems(trail))
-
-
-def _goes_on(warehouse: Warehouse, trail: Trail) -> bool:
-    """Tell whether something was sealed since the trail was read: what was removed meanwhile is no problem."""
-    with warehouse.apart() as connection:
-        last = fetch(connection, "select max(number) as number from audit.fct_seals")[0]["number"]
-    return bool(last and last > max((seal.number or 0 for seal in trail.seals), default=0))
-
-
-def _expected(given: str | None) -> str | None:
-    seal = given.strip().lower() if given is not None else None
-    if seal is not None and not _EXPECTED.fullmatch(seal):
-        raise Refused(f"--expect takes a seal, 16 to 64 hexadecimal digits, not {given!r}")
-    return seal
 
 
 @contextmanager
@@ -135,12 +120,14 @@ def _print(console: Console, trail: Trail, found: list[Problem], expected: str |
 def _print_counts(console: Console, trail: Trail) -> None:
     if sealed := Counter(seal.kind for seal in trail.seals):
         console.line(f"sealed: {_counted(sealed)}, {sum(seal.rows or 0 for seal in trail.seals):,} rows")
-    if trail.removed:
-        console.line(f"removed with a receipt: {_counted(Counter(subject.kind for subject in trail.removed))}")
-    if unsealed := _counted(_waiting(trail, is_open=False)):
-        console.line(f"not sealed yet, the next run does it: {unsealed}")
-    if unfinished := _counted(_waiting(trail, is_open=True)):
-        console.line(f"unfinished, the next import closes and seals it: {unfinished}")
+    others = {
+        "removed with a receipt": Counter(subject.kind for subject in trail.removed),
+        "not sealed yet, the next run does it": _waiting(trail, is_open=False),
+        "unfinished, the next import closes and seals it": _waiting(trail, is_open=True),
+    }
+    for what, kinds in others.items():
+        if kinds:
+            console.line(f"{what}: {_counted(kinds)}")
 
 
 def _object(trail: Trail, found: list[Problem], expected: str | None) -> dict[str, Any]:
