@@ -13,20 +13,8 @@ from typing import Any
 from loader.errors import StoppedEarly
 from loader.storage.warehouse import Row, Warehouse, fetch, insert
 
-FILE_COUNTS = (
-    "parse_error_records",
-    "invalid_records",
-    "duplicate_records",
-    "excepted_records",
-    "ready_records",
-)
-DELIVERY_COUNTS = (
-    "created_records",
-    "exists_records",
-    "failed_records",
-    "unknown_records",
-    "not_attempted_records",
-)
+FILE_COUNTS = ("parse_error_records", "invalid_records", "duplicate_records", "excepted_records", "ready_records")
+DELIVERY_COUNTS = ("created_records", "exists_records", "failed_records", "unknown_records", "not_attempted_records")
 STATS_COUNTS = ("total_records", *FILE_COUNTS, *DELIVERY_COUNTS)
 
 
@@ -134,18 +122,12 @@ def operator() -> str:
 def event_details(warehouse: Warehouse, run_id: str, action: str) -> dict[str, Any] | None:
     """Return the details of a step of a run as JSON has them; None when the run has not done it."""
     query = "select details from audit.fct_run_events where run_id = ? and action = ? order by event_time limit 1"
-    events = warehouse.rows(query, [run_id, action])
-    details: dict[str, Any] | None = json.loads(events[0]["details"]) if events else None
-    return details
+    details: list[dict[str, Any]] = [json.loads(row["details"]) for row in warehouse.rows(query, [run_id, action])]
+    return details[0] if details else None
 
 
 def insert_run(connection: Any, database: Path, row: RunRow) -> None:
-    """Append a row to `fct_runs`, on a connection that is open already.
-
-    Raises:
-        StoppedEarly: the run has a row already; the transaction is rolled back with it.
-
-    """
+    """Append a row to `fct_runs` on an open connection, or raise StoppedEarly where the run has one already."""
     if fetch(connection, "select 1 from audit.fct_runs where run_id = ?", [row.run_id]):
         raise closed_by_another(database, f"run {row.run_id} has a row in audit.fct_runs already")
     insert(connection, "fct_runs", [vars(row)])

@@ -10,8 +10,6 @@ from loader.errors import Refused
 from loader.storage.lock import lock_path, running_process
 from loader.storage.warehouse import Warehouse, fetch
 
-LAST = "last"
-_NAMED = 3
 # The order in which runs were written, which a clock that is set back does not change.
 _RUN = f"""
     select {", ".join(column.name for column in fields(RunRow))}
@@ -26,14 +24,8 @@ _TRACE = """
 
 
 def find_run(warehouse: Warehouse, run_id: str) -> RunRow:
-    """Return the row of a finished run; of the last one for `last`.
-
-    Raises:
-        Refused: there is no such run, or it has not come to an end.
-
-    """
-    found = warehouse.rows(_RUN, {"run_id": run_id})
-    if found:
+    """Return the row of a finished run, of the last one for `last`; raise Refused where there is no such run."""
+    if found := warehouse.rows(_RUN, {"run_id": run_id}):
         return RunRow(**found[0])
     traces = warehouse.rows(_TRACE, [run_id])
     if not traces:
@@ -45,12 +37,7 @@ def find_run(warehouse: Warehouse, run_id: str) -> RunRow:
 
 
 def known_run_id(warehouse: Warehouse, run_id: str) -> str:
-    """Return the id of a run that has left anything in `audit`, finished or not; `last` is the last finished one.
-
-    Raises:
-        Refused: there is none.
-
-    """
+    """Return the id of a run that has left anything in `audit`, or raise Refused; `last` is the last finished one."""
     if found := warehouse.rows(_RUN, {"run_id": run_id}):
         return str(found[0]["run_id"])
     if not warehouse.rows(_TRACE, [run_id]):
@@ -63,11 +50,11 @@ def _unknown(warehouse: Warehouse, run_id: str) -> Refused:
         return Refused(
             f"run {run_id} was a contract probe whose document was not kept; audit.fct_probe_checks has its checks"
         )
-    runs = warehouse.rows("select run_id from audit.fct_runs order by rowid desc limit ?", [_NAMED])
+    runs = warehouse.rows("select run_id from audit.fct_runs order by rowid desc limit 3")
     if not runs:
         return Refused(f"{warehouse.path}: there is no run yet; run: python -m loader --validate-only")
     names = ", ".join(row["run_id"] for row in runs)
-    return Refused(f"{warehouse.path}: no run {run_id[:80]!r}; the last ones are {names}; or say: {LAST}")
+    return Refused(f"{warehouse.path}: no run {run_id[:80]!r}; the last ones are {names}; or say: last")
 
 
 # In the order in which they began to write, which a clock that is set back does not change.

@@ -11,17 +11,10 @@ ENCODING_VARIABLE = "ETL_ENCODING"
 _NAMED = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 SIGNS = frozenset(",;|:!#$%&*/^~\t")
 # By Python's name of the codec. Each of them maps text to bytes and back without loss.
-_ENCODINGS: tuple[str, ...] = (
-    "utf-8",
-    "utf-16",
-    "utf-16-le",
-    "utf-16-be",
-    "iso8859-1",
-    "iso8859-2",
-    "iso8859-15",
-    "mac-roman",
+_ENCODINGS = (
+    *("utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "iso8859-2", "iso8859-15", "mac-roman"),
+    *(f"cp{page}" for page in (437, 850, 852, *range(1250, 1259))),
 )
-_ENCODINGS += tuple(f"cp{page}" for page in (437, 850, 852, *range(1250, 1259)))
 
 
 @dataclass(frozen=True)
@@ -39,16 +32,16 @@ def read_dialect(delimiter: str | None, encoding: str | None) -> Dialect:
         Refused: the delimiter is not one sign that can separate cells, or the encoding is not a known one.
 
     """
-    return Dialect(_delimiter(delimiter) if delimiter else ",", _encoding(encoding) if encoding else None)
+    sign = _NAMED.get(delimiter.lower(), delimiter) if delimiter else ","
+    if sign not in SIGNS:
+        raise Refused(
+            f"--delimiter {delimiter!r} cannot separate cells; use one of: comma, semicolon, tab, pipe or a sign"
+        )
+    return Dialect(sign, _encoding(encoding) if encoding else None)
 
 
 def dialect_of_environment() -> Dialect:
-    """Return the dialect that `ETL_DELIMITER` and `ETL_ENCODING` name.
-
-    Raises:
-        Refused: as `read_dialect`.
-
-    """
+    """Return the dialect that `ETL_DELIMITER` and `ETL_ENCODING` name, or raise as `read_dialect`."""
     return read_dialect(os.environ.get(DELIMITER_VARIABLE), os.environ.get(ENCODING_VARIABLE))
 
 
@@ -57,20 +50,12 @@ def dialect_variables(dialect: Dialect) -> dict[str, str]:
     return {DELIMITER_VARIABLE: dialect.delimiter, ENCODING_VARIABLE: dialect.encoding or ""}
 
 
-def _delimiter(word: str) -> str:
-    sign = _NAMED.get(word.lower(), word)
-    if sign not in SIGNS:
-        raise Refused(f"--delimiter {word!r} cannot separate cells; use one of: comma, semicolon, tab, pipe or a sign")
-    return sign
-
-
 def _encoding(word: str) -> str:
     try:
         name = codecs.lookup(word).name
     except (LookupError, ValueError):
         name = ""
-    if name == "utf-8-sig":
-        name = "utf-8"
+    name = name.removesuffix("-sig")
     if name not in _ENCODINGS:
         raise Refused(f"--encoding {word!r} is not known; use one of: {', '.join(_ENCODINGS)}")
     return name

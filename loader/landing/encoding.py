@@ -27,12 +27,7 @@ _NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 
 def refuse_foreign(path: Path, beginning: bytes, encoding: str | None) -> None:
-    """Refuse a file whose first bytes show that it is no text, or text in an encoding that nobody named.
-
-    Raises:
-        SourceRefused: says what it is and what reads it.
-
-    """
+    """Raise SourceRefused where the first bytes show no text, or text in an encoding that nobody named."""
     for magic, (name, remedy) in _FOREIGN.items():
         if beginning.startswith(magic) and not (encoding and "encoding" in remedy):
             raise SourceRefused(f"{path}: is {name}, not UTF-8 CSV; {remedy}, then run again")
@@ -43,23 +38,16 @@ def refuse_foreign(path: Path, beginning: bytes, encoding: str | None) -> None:
 
 
 def refuse_other_encoding(path: Path, data: bytes | mmap, line: int) -> None:
-    """Refuse a file that reads as cp1252; return when it is UTF-8 with damaged records.
+    """Raise SourceRefused for a file that reads as cp1252; return when it is UTF-8 with damaged records.
 
     It is cp1252 when nothing in it is a character of several bytes in UTF-8, and every byte has a meaning in cp1252.
-
-    Raises:
-        SourceRefused: names the first line, and the flag that reads the file.
-
+    `line` is the first one that is not UTF-8.
     """
     if not _UTF8_SEQUENCE.search(data) and not _NOT_CP1252.search(data):
         raise SourceRefused(
             f"{path}:{line}: is not UTF-8 but reads as cp1252; add --encoding cp1252 and look at the result, "
             "or --encoding utf-8 to have each damaged record reported"
         )
-
-
-def _of_single_bytes(encoding: str | None) -> bool:
-    return bool(encoding) and not str(encoding).startswith("utf")
 
 
 class Recoder:
@@ -79,7 +67,8 @@ class Recoder:
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding or "utf-8")()
         # Text in UTF-8 can be decoded as any encoding of single bytes too, to nonsense: it is looked for.
-        self._looks_utf8 = codecs.getincrementaldecoder("utf-8")() if _of_single_bytes(encoding) else None
+        single_bytes = encoding and not encoding.startswith("utf")
+        self._looks_utf8 = codecs.getincrementaldecoder("utf-8")() if single_bytes else None
         self._has_accents = False
         self._line = 1
         self._first = True

@@ -28,7 +28,10 @@ def read_columns(
     required = {name for name, needed in wanted.items() if needed}
     cells, start = read_header(data, delimiter.encode())
     if cells is None:
-        remedy = _elsewhere(data, required, delimiter) or _old_line_ends(data) or "export it again"
+        beginning, old = bytes(data[:_LOOKED_AT]), ""
+        if b"\r" in beginning and b"\n" not in beginning:
+            old = "its lines end in carriage returns alone: save it with the line ends of Windows or Unix"
+        remedy = _elsewhere(data, required, delimiter) or old or "export it again"
         raise SourceRefused(f"{path}:1: the header is not RFC 4180 (a stray quote or a lone carriage return); {remedy}")
     if len(cells) > max_columns:
         raise SourceRefused(
@@ -47,17 +50,12 @@ def read_columns(
         raise SourceRefused(
             f"{path}:1: the header lacks {_shown(missing)}{hint and f' ({hint})'}; it has {_shown(names)}"
         )
-    _refuse_twice(path, names)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SourceRefused(f"{path}:1: the header has {_shown(twice)} more than once; rename or remove one")
     # Taken as unknown, it would be left out, and every record would get the default of the column that was meant.
     if renamed := _renamed(names, sorted(set(wanted) - set(names))):
         raise SourceRefused(f"{path}:1: the header has other spellings of known columns: {renamed}")
     return names, start
-
-
-def _refuse_twice(path: Path, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SourceRefused(f"{path}:1: the header has {_shown(twice)} more than once; rename or remove one")
 
 
 def _elsewhere(data: bytes | mmap, required: set[str], delimiter: str) -> str:
@@ -80,15 +78,7 @@ def _names(data: bytes | mmap, delimiter: str) -> set[str]:
     """Return the names this delimiter makes of the header, without case and white space; none where two are one."""
     cells, _ = read_header(data, delimiter.encode())
     names = [cell.decode(errors="replace").strip().casefold() for cell in cells or []]
-    if len(names) > 1 and not any(names[1::2]):
-        return set()
-    return set(names)
-
-
-def _old_line_ends(data: bytes | mmap) -> str:
-    beginning = bytes(data[:_LOOKED_AT])
-    only = b"\r" in beginning and b"\n" not in beginning
-    return "its lines end in carriage returns alone: save it with the line ends of Windows or Unix" if only else ""
+    return set() if len(names) > 1 and not any(names[1::2]) else set(names)
 
 
 def _renamed(names: list[str], missing: list[str]) -> str:

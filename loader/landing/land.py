@@ -33,10 +33,7 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     It is read from `ETL_SOURCE` where `ETL_ENTITY` is this entity, or is not set and there is a single one; otherwise
     from the entity's default source.
 
-    Args:
-        session: the DuckDB connection that dbt hands to a Python model.
-        fields: relation of `contract.dim_payload_fields`.
-        identifier: name of the landing model, which names the entity.
+    `session` is the DuckDB connection that dbt hands to a Python model, `fields` is `contract.dim_payload_fields`.
 
     Raises:
         SourceRefused: the file cannot be trusted at all, or the two counts differ.
@@ -90,7 +87,7 @@ def _spooled(
 
 
 def _keep_source(session: Any, spooled: Spooled) -> None:
-    """Keep what there is to know of the file as a whole in `landed_source`."""
+    """Keep what is known of the file as a whole in `landed_source`."""
     names = [name for name in meant_names(spooled.columns) if name not in EXPORT_COLUMNS]
     session.execute(
         "create or replace temp table landed_source as select ? as source_file, ? as source_sha256, "

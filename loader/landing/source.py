@@ -64,13 +64,7 @@ def open_source(path: Path, dialect: Dialect, limits: Limits) -> Iterator[Source
 
 
 def check_source(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Limits) -> None:
-    """Refuse at once what the beginning shows, before dbt is started; `landing` reads and judges the whole file.
-
-    Raises:
-        SourceRefused: not a readable regular file, too large, no header, a name twice in it, or a required column
-            missing.
-
-    """
+    """Raise SourceRefused for what the beginning shows, before dbt is started; landing judges the whole file."""
     with _open_regular(path, limits) as file:
         try:
             beginning = file.read(CHUNK_BYTES)
@@ -110,11 +104,17 @@ def _open_regular(path: Path, limits: Limits) -> BinaryIO:
             f"{str(path)[:200]!r}: cannot be opened ({getattr(error, 'strerror', error)}); check --source"
         ) from error
     status = os.fstat(descriptor)
-    refusal = _not_a_file(path, status) or _too_large(path, status, limits)
-    if refusal:
-        os.close(descriptor)
-        raise refusal
-    return os.fdopen(descriptor, "rb")
+    is_file = stat.S_ISREG(status.st_mode)
+    if is_file and status.st_size <= limits.max_file_bytes:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if is_file:
+        raise SourceRefused(
+            f"{path}: has {status.st_size} bytes, the limit is {limits.max_file_bytes}; "
+            "split it, or raise [source] max_file_bytes in etl.toml"
+        )
+    kind = "is a folder, " if stat.S_ISDIR(status.st_mode) else "is not a regular file; "
+    raise SourceRefused(f"{path}: {kind}--source takes one CSV file")
 
 
 def _why_not_there(path: Path) -> str:
@@ -123,22 +123,6 @@ def _why_not_there(path: Path) -> str:
     if any(sign in path.name for sign in "*?["):
         return "patterns are not expanded: --source takes one CSV file"
     return "check --source"
-
-
-def _not_a_file(path: Path, status: os.stat_result) -> SourceRefused | None:
-    if stat.S_ISREG(status.st_mode):
-        return None
-    kind = "is a folder, " if stat.S_ISDIR(status.st_mode) else "is not a regular file; "
-    return SourceRefused(f"{path}: {kind}--source takes one CSV file")
-
-
-def _too_large(path: Path, status: os.stat_result, limits: Limits) -> SourceRefused | None:
-    if status.st_size <= limits.max_file_bytes:
-        return None
-    return SourceRefused(
-        f"{path}: has {status.st_size} bytes, the limit is {limits.max_file_bytes}; "
-        "split it, or raise [source] max_file_bytes in etl.toml"
-    )
 
 
 def _copy(file: BinaryIO, size: int, spool: BinaryIO, recoder: Recoder) -> str | None:

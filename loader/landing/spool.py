@@ -26,7 +26,7 @@ ROW_GROUP = 122_880
 
 @dataclass(frozen=True)
 class Spooled:
-    """What there is to know of a spooled file as a whole.
+    """What is known of a spooled file as a whole.
 
     `columns` are the header's names in its order; `records` counts malformed ones too; `export_with_bom` is as in
     `Source`.
@@ -87,18 +87,23 @@ def spool_file(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Li
 
 def _spool(source: Source, start: int, grammar: Grammar, limits: Limits, spools: Spools) -> tuple[int, int]:
     """Return the number of records and of blank lines."""
-    last, blank_lines = 0, 0
+    last, blank_lines, held = 0, 0, 0
     shares = _Shares(spools.records, max(_LEAST_BYTES, -(-len(source.data) // _FILES)), grammar.delimiter)
-    for piece in _released(source, scan(source.data, start, grammar, limits.max_record_bytes, is_utf8=source.is_utf8)):
+    for piece in scan(source.data, start, grammar, limits.max_record_bytes, is_utf8=source.is_utf8):
+        _check_sizes(source, piece, grammar, limits)
+        last += piece.records
         if not piece.records:
             blank_lines += piece.lines
-            continue
-        _check_sizes(source, piece, grammar, limits)
-        last = piece.number + piece.records - 1
-        if piece.error:
-            spools.errors.write(_malformed(piece, piece.error))
+        elif piece.error:
+            # Bytes that are not UTF-8 are shown as Python shows them, as a backslash and hex.
+            text = piece.text.decode("utf-8", "backslashreplace").replace('"', '""')
+            spools.errors.write(f'{piece.number},{piece.line},{piece.error},{piece.cells},"{text}"\n'.encode())
         else:
             shares.write(piece)
+        held += len(piece.text)
+        if held > _HELD_BYTES:
+            source.data.madvise(MADV_DONTNEED)
+            held = 0
     return last, blank_lines
 
 
@@ -143,17 +148,6 @@ def _cut(piece: Piece, records: int) -> tuple[Piece, Piece]:
     )
 
 
-def _released(source: Source, pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Pass the pieces on, and give back the memory of the mapped file that has been read."""
-    held = 0
-    for piece in pieces:
-        yield piece
-        held += len(piece.text)
-        if held > _HELD_BYTES:
-            source.data.madvise(MADV_DONTNEED)
-            held = 0
-
-
 def _numbered(piece: Piece, delimiter: bytes) -> bytes:
     """Return the lines of the spool: each record after its number and by how much its line is ahead of that."""
     ahead = piece.line - piece.number
@@ -163,12 +157,6 @@ def _numbered(piece: Piece, delimiter: bytes) -> bytes:
     lines = [run.replace(b"\n", b"\n%%d%b%d%b" % (signs, at, signs)) for at, run in enumerate(runs, ahead)]
     template = b"%%d%b%d%b" % (signs, ahead, signs) + b"\n".join(lines) + b"\n"
     return template % tuple(range(piece.number, piece.number + piece.records))
-
-
-def _malformed(piece: Piece, error: str) -> bytes:
-    """Return the line of the spool; bytes that are not UTF-8 are shown as Python shows them, as a backslash and hex."""
-    text = piece.text.decode("utf-8", "backslashreplace").replace('"', '""')
-    return f'{piece.number},{piece.line},{error},{piece.cells},"{text}"\n'.encode()
 
 
 def _check_sizes(source: Source, piece: Piece, grammar: Grammar, limits: Limits) -> None:

@@ -18,13 +18,6 @@ GUARDED = FORMULA.replace("*", "+", 1)
 # so that neither their order in the file, nor the quoting, nor the card matters; of a malformed record, that of its
 # text. The number is that of this rule, because hashes by another one cannot be compared with these.
 _HASH = "'v2:' || sha256({})"
-_READ_CSV = """
-read_csv(
-    [{files}], auto_detect = false, header = false, delim = '{delimiter}', quote = '"', escape = '"',
-    comment = '', strict_mode = true, null_padding = false, parallel = false, new_line = '\\n',
-    force_not_null = [{texts}], max_line_size = {max_line}, buffer_size = {buffer}, columns = {{{columns}}}
-)
-"""
 
 
 @dataclass(frozen=True)
@@ -121,11 +114,14 @@ def _read_csv(spools: Sequence[IO[bytes]], delimiter: str, types: dict[str, str]
     numbers = [number for number, size in sizes.items() if size] or list(sizes)[:1]
     # A buffer holds several records.
     max_line = min(most, max(sizes.values())) + 1024
-    return _READ_CSV.format(
-        files=", ".join(f"'/dev/fd/{number}'" for number in numbers),
-        delimiter=delimiter,
-        max_line=max_line,
-        buffer=4 * max_line,
-        columns=", ".join(f"'{name}': '{type_}'" for name, type_ in types.items()),
-        texts=", ".join(f"'{name}'" for name, type_ in types.items() if type_ == "VARCHAR"),
-    )
+    files = ", ".join(f"'/dev/fd/{number}'" for number in numbers)
+    columns = ", ".join(f"'{name}': '{type_}'" for name, type_ in types.items())
+    texts = ", ".join(f"'{name}'" for name, type_ in types.items() if type_ == "VARCHAR")
+    return f"""
+        read_csv(
+            [{files}], auto_detect = false, header = false, delim = '{delimiter}', quote = '"', escape = '"',
+            comment = '', strict_mode = true, null_padding = false, parallel = false, new_line = '\\n',
+            force_not_null = [{texts}], max_line_size = {max_line}, buffer_size = {4 * max_line},
+            columns = {{{columns}}}
+        )
+    """
