@@ -15,24 +15,19 @@ _RUN = f"""
     select {", ".join(column.name for column in fields(RunRow))}
     from audit.fct_runs where run_id = $run_id or $run_id = 'last' order by rowid desc limit 1
 """  # noqa: S608 - our own names
-_TRACE = """
-    select
-        coalesce(max(details ->> 'reason') filter (where action = 'run_refused'), '') as reason,
-        bool_or(action = 'posting_started') as has_posted
-    from audit.fct_run_events where run_id = ? having count(*) > 0
-"""
 
 
 def find_run(warehouse: Warehouse, run_id: str) -> RunRow:
     """Return the row of a finished run, of the last one for `last`; raise Refused where there is no such run."""
     if found := warehouse.rows(_RUN, {"run_id": run_id}):
         return RunRow(**found[0])
-    traces = warehouse.rows(_TRACE, [run_id])
-    if not traces:
+    with warehouse.connection(read_only=True) as connection:
+        run = read_runs(connection).get(run_id)
+    if not run:
         raise _unknown(warehouse, run_id)
-    if traces[0]["reason"]:
-        raise Refused(f"run {run_id} was refused and wrote no file: {traces[0]['reason']}")
-    then = "the next import accounts for it" if traces[0]["has_posted"] else "then run the same command again"
+    if run.refused:
+        raise Refused(f"run {run_id} was refused and wrote no file: {run.refused}")
+    then = "the next import accounts for it" if run.has_posted else "then run the same command again"
     raise Refused(f"run {run_id} did not end: it is under way, or was killed; {then}")
 
 
@@ -40,7 +35,7 @@ def known_run_id(warehouse: Warehouse, run_id: str) -> str:
     """Return the id of a run that has left anything in `audit`, or raise Refused; `last` is the last finished one."""
     if found := warehouse.rows(_RUN, {"run_id": run_id}):
         return str(found[0]["run_id"])
-    if not warehouse.rows(_TRACE, [run_id]):
+    if not warehouse.rows("select 1 from audit.fct_run_events where run_id = ? limit 1", [run_id]):
         raise _unknown(warehouse, run_id)
     return run_id
 

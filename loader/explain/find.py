@@ -49,8 +49,8 @@ _OF_BUILD = ", ".join(field.name for field in fields(Record)[2:])
 class Search:
     """Where a record is looked for: in all that `entity` and `run_id` do not leave out; None leaves nothing out.
 
-    `last_builds` are the rows of the totals of the last dbt builds, by entity. `unread` are those of them that no run
-    has read. `relations` are the tables and views of the database, each as `schema.name`.
+    By entity, `last_builds` are the rows of the totals of the last dbt builds, `unread` those of them that no run has
+    read, and `payloads` the relations of the payload. `relations` are all of the database, each as `schema.name`.
     """
 
     connection: Any
@@ -58,6 +58,7 @@ class Search:
     runs: dict[str, KnownRun]
     last_builds: dict[str, Row]
     unread: dict[str, KnownRun]
+    payloads: dict[str, str]
     relations: set[str]
     entity: str | None
     run_id: str | None
@@ -114,7 +115,9 @@ def open_search(connection: Any, warehouse: Warehouse, entity: str | None, run_i
         for of, build in builds.items()
         if build["invocation_id"] not in seen and entity in (None, of)
     }
-    return Search(connection, warehouse, runs, builds, unread, relations, entity, run_id)
+    entities = "select entity, payload_relation from contract.dim_entities"
+    payloads = dict(connection.execute(entities).fetchall()) if "contract.dim_entities" in relations else {}
+    return Search(connection, warehouse, runs, builds, unread, payloads, relations, entity, run_id)
 
 
 def find(search: Search, asked: str) -> tuple[Record, bool]:

@@ -299,20 +299,13 @@ def _of_last_build(search: Search, told: Told, landed: Row) -> Told:
     if not changes:
         changes = tuple(Change(**row) for row in _of_build(search, f"{name}_changes", _columns(Change), number))
     sent = (seen.run.source_sha256, seen.record_hash, seen.run.invocation_id)
-    for row in _of_build(search, _payload_relation(search, seen.entity_type), "*", number):
+    for row in _of_build(search, search.payloads.get(seen.entity_type, ""), "*", number):
         if (row["source_sha256"], row["record_hash"], row["invocation_id"]) == sent:
             payload = {name: value for name, value in row.items() if name not in _LINEAGE}
     names, text = list(landed), landed["raw_record"]
     cells = None if text else {name: landed[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}
     raw = Raw(text, cells, "landing", 0, None)
     return replace(told, raw=raw, changes=changes, issues=issues, is_last_build=True, payload=payload)
-
-
-def _payload_relation(search: Search, entity: str) -> str:
-    if "contract.dim_entities" not in search.relations:
-        return ""
-    found = fetch(search.connection, "select payload_relation from contract.dim_entities where entity = ?", [entity])
-    return str(found[0]["payload_relation"]) if found else ""
 
 
 def _of_build(search: Search, relation: str, columns: str, number: int) -> list[Row]:

@@ -1,6 +1,6 @@
 """Prints the story of a record, run by run, oldest first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from loader.console import Console, shown
@@ -10,7 +10,8 @@ from loader.reports.advice import Step
 
 # A description may have 20,000 characters; a person wants to know which one it is.
 _SHOWN_CHARACTERS = 300
-_LABEL = 10
+# Labels and texts of a sighting.
+Lines = Iterator[tuple[str, str]]
 _SAME = "the same as before"
 _NOTABLE_MS = 100
 _MEANING = {
@@ -32,89 +33,84 @@ def print_story(console: Console, asked: str, told: Sequence[Told], last: Sighti
         console.line(f"found as {asked}")
     if left_out:
         console.line(left_out)
-    before = None
-    for one in told:
-        _print_sighting(console, one, before)
-        before = one
+    for one, before in zip(told, (None, *told), strict=False):
+        run = one.seen.run
+        began = f" of {_moment(run.start_time)}" if run.start_time else ""
+        environment = f" to {run.environment}" if run.mode == "import" else ""
+        by = f" by {run.operator}" if run.operator else ""
+        console.line()
+        console.line(f"{one.seen.run_id or run.invocation_id}: {run.mode}{environment}{began}{by}")
+        for label, text in _lines(one, before):
+            _print(console, label, text)
     console.line()
     console.line(str(step))
 
 
-def _print_sighting(console: Console, told: Told, before: Told | None) -> None:
-    """Write one sighting; what did not change since the one before it is not repeated."""
-    seen, run = told.seen, told.seen.run
-    began = f" of {_moment(run.start_time)}" if run.start_time else ""
-    environment = f" to {run.environment}" if run.mode == "import" else ""
-    by = f" by {run.operator}" if run.operator else ""
-    console.line()
-    console.line(f"{seen.run_id or run.invocation_id}: {run.mode}{environment}{began}{by}")
-    file = shown(run.source_file) if run.source_file else "not noted"
-    _print(console, "file", f"{file}, line {seen.line_number}, record {seen.record_number}")
+def _lines(told: Told, before: Told | None) -> Lines:
+    """Yield the labelled texts of a sighting; what did not change since the one before it is not repeated."""
+    seen, file = told.seen, told.seen.run.source_file
+    yield "file", f"{shown(file) if file else 'not noted'}, line {seen.line_number}, record {seen.record_number}"
     if before and (before.raw, before.seen.record_hash) == (told.raw, seen.record_hash):
-        _print(console, "raw", _SAME)
+        yield "raw", _SAME
     else:
-        _print_raw(console, told.raw)
-    _print_changes(console, told, before)
+        yield from _raw(told.raw)
+    yield from _changes(told, before)
     for issue in told.issues:
-        _print(console, issue.severity, f"{issue.code}: {issue.message}")
-        suggestion = f"; suggested: {issue.suggestion}" if issue.suggestion else ""
-        _print(console, "", f"fix: {issue.how_to_fix}{suggestion}")
+        yield issue.severity, f"{issue.code}: {issue.message}"
+        yield "", f"fix: {issue.how_to_fix}" + (f"; suggested: {issue.suggestion}" if issue.suggestion else "")
     if seen.exception_reason:
-        _print(console, "exception", seen.exception_reason)
-    _print_payload(console, told, before)
-    _print_delivery(console, seen, told.attempts)
-    _print(console, "verdict", verdict(seen))
+        yield "exception", seen.exception_reason
+    yield from _payload(told, before)
+    yield from _delivery(seen, told.attempts)
+    yield "verdict", verdict(seen)
 
 
-def _print_raw(console: Console, raw: Raw) -> None:
+def _raw(raw: Raw) -> Lines:
     if raw.note:
-        landed = "; from landing" if raw.found_in == "landing" else ""
-        _print(console, "source", f"{raw.note}{landed}")
+        yield "source", raw.note + ("; from landing" if raw.found_in == "landing" else "")
     if raw.text is not None:
-        _print(console, "raw", raw.text)
+        yield "raw", raw.text
     for name, cell in (raw.cells or {}).items():
-        _print(console, "cell", f"{name}: {cell!r}")
+        yield "cell", f"{name}: {cell!r}"
 
 
-def _print_changes(console: Console, told: Told, before: Told | None) -> None:
-    changes = told.changes
+def _changes(told: Told, before: Told | None) -> Lines:
     if told.seen.run.mode == "validate-only" and not told.is_last_build:
-        _print(console, "changed", "a validation does not keep which cells were changed, a dry-run or an import does")
-    elif changes and before and changes == before.changes:
-        _print(console, "changed", _SAME)
+        yield "changed", "a validation does not keep which cells were changed, a dry-run or an import does"
+    elif told.changes and before and told.changes == before.changes:
+        yield "changed", _SAME
     else:
-        for change in changes:
-            _print(console, "changed", f"{change.field}, {change.rule}: {change.before!r} -> {change.after!r}")
+        for change in told.changes:
+            yield "changed", f"{change.field}, {change.rule}: {change.before!r} -> {change.after!r}"
 
 
-def _print_payload(console: Console, told: Told, before: Told | None) -> None:
-    payload = told.payload
-    if payload and before and payload == before.payload:
-        _print(console, "payload", _SAME)
-        return
-    for name, value in (payload or {}).items():
-        _print(console, "payload", f"{name}: {value!r}")
-    if told.seen.status == "valid" and not payload:
-        _print(console, "payload", "it is not there any more: a later dbt build has replaced it")
+def _payload(told: Told, before: Told | None) -> Lines:
+    if told.payload and before and told.payload == before.payload:
+        yield "payload", _SAME
+    elif told.payload:
+        for name, value in told.payload.items():
+            yield "payload", f"{name}: {value!r}"
+    elif told.seen.status == "valid":
+        yield "payload", "it is not there any more: a later dbt build has replaced it"
 
 
-def _print_delivery(console: Console, seen: Sighting, attempts: Sequence[Attempt]) -> None:
+def _delivery(seen: Sighting, attempts: Sequence[Attempt]) -> Lines:
     outcome = seen.outcome
     requests = outcome.attempts if outcome else 0
     if seen.intents and not attempts and not requests:
         about = _moment(seen.intents[0].intended_at)
-        _print(console, "intent", f"it was about to be sent at {about}; what came of it was not written")
+        yield "intent", f"it was about to be sent at {about}; what came of it was not written"
     for attempt in attempts:
-        _print(console, f"attempt {attempt.attempt}", _attempt(attempt))
+        yield f"attempt {attempt.attempt}", _attempt(attempt)
     if requests and not attempts:
-        _print(console, "attempts", f"{requests} requests, written before each of them was kept")
+        yield "attempts", f"{requests} requests, written before each of them was kept"
     if outcome and outcome.api_id:
-        _print(console, "id", f"{outcome.api_id} on the platform")
+        yield "id", f"{outcome.api_id} on the platform"
     if outcome and outcome.error_message and not attempts:
-        _print(console, "answer", outcome.error_message)
+        yield "answer", outcome.error_message
     for check in seen.readback:
         fields = f": {check.differing_fields}" if check.differing_fields else ""
-        _print(console, "read back", f"{check.verdict}{fields}, at {_moment(check.verified_at)}")
+        yield "read back", f"{check.verdict}{fields}, at {_moment(check.verified_at)}"
 
 
 def _attempt(attempt: Attempt) -> str:
@@ -135,6 +131,6 @@ def _print(console: Console, label: str, text: str) -> None:
     if rest > 0:
         text = f"{text[:_SHOWN_CHARACTERS]}... ({rest:,} more characters; --json has them)"
     first, *more = text.splitlines() or [""]
-    console.line(f"  {label:<{_LABEL}} {first}")
+    console.line(f"  {label:<10} {first}")
     for line in more:
-        console.line(f"  {'':<{_LABEL}} | {line}")
+        console.line(f"  {'':<10} | {line}")
