@@ -111,12 +111,12 @@ def copied(home: Home, folder: Path) -> Home:
 
 def found_problems(connection: Any, database: Path) -> list[Problem]:
     """Return what is not as it was sealed, as `audit-verify` finds it, on an open connection."""
-    return list(problems(read_trail(lambda: nullcontext(connection), read_anchor(database), lambda _rows: None)))
+    return list(problems(read_trail(lambda: nullcontext(connection), read_anchor(database))))
 
 
 def verified(home: Home) -> list[Problem]:
     apart = Warehouse(home.database, 1, print).apart
-    return list(problems(read_trail(apart, read_anchor(home.database), lambda _rows: None)))
+    return list(problems(read_trail(apart, read_anchor(home.database))))
 
 
 def sealed(home: Home) -> None:

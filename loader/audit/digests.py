@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from loader.audit.journal import now
@@ -104,27 +104,21 @@ def contents(
     connection: Any,
     tables: Sequence[Table],
     only: Sequence[Subject] | None = None,
-    advance: Callable[[int], None] = lambda _rows: None,
     rows_in_memory: int = _ROWS_IN_MEMORY,
 ) -> dict[Subject, Content]:
-    """Return what `tables` have of every subject, or of those in `only`; `advance` is called with rows done.
-
-    A table that does not say what its rows belong to has nothing.
-    """
+    """Return what `tables` that say what their rows belong to have of every subject, or of those in `only`."""
     found: dict[Subject, Content] = {}
     for table in tables:
         if table.id_column:
             kind = ID_COLUMNS[table.id_column]
             ids = None if only is None else [subject.id for subject in only if subject.kind == kind]
-            for row in _of_table(connection, table, ids, advance, rows_in_memory):
+            for row in _of_table(connection, table, ids, rows_in_memory):
                 content = {"rows": row["rows"], "sha256": row["sha256"]}
                 found.setdefault(Subject(kind, row["id"]), {})[table.name] = content
     return found
 
 
-def _of_table(
-    connection: Any, table: Table, ids: Sequence[str | None] | None, advance: Callable[[int], None], rows_in_memory: int
-) -> Iterator[Row]:
+def _of_table(connection: Any, table: Table, ids: Sequence[str | None] | None, rows_in_memory: int) -> Iterator[Row]:
     """Yield the id, the number of rows and the fingerprint of each subject of a table.
 
     DuckDB hashes and sorts. Few hashes it puts together itself; many it writes to a file, sorted on all cores, and on
@@ -146,9 +140,7 @@ def _of_table(
     counted = fetch(connection, counts, parameters)
     if sum(row["rows"] for row in counted) <= rows_in_memory:
         digest = "count(*) as rows, sha256(string_agg(row_hash, '' order by row_hash)) as sha256"
-        for row in fetch(connection, f"select id, {digest} from {hashes} group by id order by id", parameters):  # noqa: S608
-            yield row
-            advance(row["rows"])
+        yield from fetch(connection, f"select id, {digest} from {hashes} group by id order by id", parameters)  # noqa: S608
         return
     try:
         with tempfile.TemporaryFile() as file:
@@ -157,7 +149,7 @@ def _of_table(
             copy_rows(connection, sorted_hashes, parameters, file, "format csv, header false")
             file.seek(0)
             for row in counted:
-                yield row | {"sha256": _digest(file, row["rows"], advance)}
+                yield row | {"sha256": _digest(file, row["rows"])}
     except OSError as error:
         raise StoppedEarly(
             f"{tempfile.gettempdir()}: cannot be written ({error.strerror or error}); free it, or set TMPDIR, "
@@ -165,12 +157,11 @@ def _of_table(
         ) from error
 
 
-def _digest(file: BinaryIO, rows: int, advance: Callable[[int], None]) -> str:
+def _digest(file: BinaryIO, rows: int) -> str:
     """Return the SHA-256 of the next hashes in a file, each on a line of its own."""
     digest = hashlib.sha256()
     while rows:
         piece = min(rows, _PIECE)
         digest.update(file.read(piece * _LINE_BYTES).replace(b"\n", b""))
         rows -= piece
-        advance(piece)
     return digest.hexdigest()

@@ -51,20 +51,17 @@ class Problem:
         return where + self.what
 
 
-def read_trail(
-    reading: Callable[[], AbstractContextManager[Any]], anchor: Anchor | None, advance: Callable[[int], None]
-) -> Trail:
-    """Return the trail; `advance` is called with the rows done.
+def read_trail(reading: Callable[[], AbstractContextManager[Any]], anchor: Anchor | None) -> Trail:
+    """Return the trail. `reading` opens a connection as `Warehouse.apart`.
 
-    `reading` opens a connection as `Warehouse.apart`, for one table at a time, so that runs may go on meanwhile. Seals
-    are read first: what has one is at rest.
+    It is open for one table at a time, so that runs may go on meanwhile. Seals are read first: what has one is at rest.
     """
     with reading() as connection:
         seals, tables = chain(connection), audit_tables(connection)
     held: dict[Subject, Content] = {}
     for table in tables:
         with reading() as connection:
-            for subject, content in contents(connection, [table], advance=advance).items():
+            for subject, content in contents(connection, [table]).items():
                 held.setdefault(subject, {}).update(content)
     with reading() as connection:
         states, removed, functions = subjects(connection), removed_before(connection), shadowing(connection)

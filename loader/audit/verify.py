@@ -3,10 +3,8 @@
 import argparse
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict
-from math import ceil
 from typing import Any
 
 from loader.audit.digests import RECEIPT
@@ -31,8 +29,8 @@ exit codes:
 """
 _SHOWN = 20
 _EXPECTED = re.compile(r"[0-9a-f]{16,64}")
-# Below this, it is over before a bar could be read.
-_BAR_ROWS, _PIECE = 500_000, 50_000
+# Fewer are hashed before a word about it could be read.
+_MANY_ROWS = 500_000
 _ROWS = "select coalesce(sum(estimated_size), 0)::bigint as rows from duckdb_tables() where schema_name = 'audit'"
 
 
@@ -61,9 +59,11 @@ def _main(options: argparse.Namespace) -> int:
         raise Refused(f"--expect takes a seal, 16 to 64 hexadecimal digits, not {options.expect!r}")
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
+    with warehouse.apart() as connection:
+        rows = fetch(connection, _ROWS)[0]["rows"]
     while True:
-        with _progress(console, warehouse) as advance:
-            trail = read_trail(warehouse.apart, read_anchor(warehouse.path), advance)
+        with console.busy(f"hashing {rows:,} audit rows") if rows >= _MANY_ROWS else nullcontext():
+            trail = read_trail(warehouse.apart, read_anchor(warehouse.path))
         found = list(problems(trail))
         # What was removed while the trail was read is no problem; then something was sealed since.
         with warehouse.apart() as connection:
@@ -77,26 +77,6 @@ def _main(options: argparse.Namespace) -> int:
     _print(console, trail, found, expected)
     console.summary(_object(trail, found, expected))
     return SOME_RECORDS if found else OK
-
-
-@contextmanager
-def _progress(console: Console, warehouse: Warehouse) -> Iterator[Any]:
-    """Yield a function to call with the rows that are done; long work shows a bar."""
-    with warehouse.apart() as connection:
-        total = fetch(connection, _ROWS)[0]["rows"]
-    if total < _BAR_ROWS:
-        yield lambda _rows: None
-        return
-    with console.progress("hashing audit rows", ceil(total / _PIECE)) as advance:
-        done = 0
-
-        def advance_rows(rows: int) -> None:
-            nonlocal done
-            before, done = done, done + rows
-            for _ in range(done // _PIECE - before // _PIECE):
-                advance(f"{done:,} rows")
-
-        yield advance_rows
 
 
 def _print(console: Console, trail: Trail, found: list[Problem], expected: str | None) -> None:
