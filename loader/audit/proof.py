@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -25,8 +25,8 @@ class Trail:
     states: dict[Subject, Row]
     removed: dict[Subject, Content]
     uncovered: list[str]
-    shadowing: list[str] = field(default_factory=list)
-    receipts: list[Row] = field(default_factory=list)
+    shadowing: list[str]
+    receipts: list[Row]
 
     @property
     def unsealed(self) -> list[Subject]:

@@ -138,28 +138,27 @@ def find(search: Search, asked: str) -> tuple[Record, bool]:
 
 def _at_line(search: Search, given: str, line: int) -> Record:
     runs = search.runs | {f"build {entity}": build for entity, build in search.unread.items()}
-    paths = _of_file(runs, given)
-    if len(paths) > 1 and len({shown(path) for path in paths}) > 1:
-        listed = ", ".join(shown(path) for path in paths)
-        raise Refused(f"{given} is the name of {len(paths)} files that were read: {listed}; give the path of one")
+    known = sorted({run.source_file for run in runs.values() if run.source_file})
+    # Path.resolve raises for a link that leads to itself.
+    same = (given, str(Path(given).absolute()), os.path.realpath(given))
+    # That path, or else those of its name where it names no folder.
+    paths = [path for path in known if path in same] or [path for path in known if Path(path).name == given]
     if not paths:
         raise _not_found(search, f"{given}:{line}", given)
+    if len({shown(path) for path in paths}) > 1:
+        listed = ", ".join(shown(path) for path in paths)
+        raise Refused(f"{given} is the name of {len(paths)} files that were read: {listed}; give the path of one")
     of_path = {run.run_id for run in runs.values() if run.source_file in paths}
     if search.run_id is not None and search.run_id not in of_path:
         raise NotFound(f"run {search.run_id} has not read {given}: it read {search.runs[search.run_id].source_file}")
-    newest = search.run_id or _newest(search, of_path)
+    newest = search.run_id
+    # A build that no run has seen is newer than every run, and has no id.
+    if newest is None and None not in of_path:
+        query = f"select run_id from audit.fct_records where list_contains({TEXTS}, run_id) order by rowid desc limit 1"  # noqa: S608
+        (newest,) = search.connection.execute(query, [in_bulk(list(of_path))]).fetchone() or ("",)
     if begun := search.records(_BEGUN_LAST, line=line, of=newest):
         return begun[0]
     raise NotFound(f"{given}:{line} is the header, or a blank line below it; the records begin after it")
-
-
-def _newest(search: Search, of_path: set[str | None]) -> str | None:
-    """Return the run that was written last of these; None for a build that no run has seen."""
-    if None in of_path:
-        return None
-    query = f"select run_id from audit.fct_records where run_id in (select unnest({TEXTS})) order by rowid desc limit 1"  # noqa: S608
-    newest = fetch(search.connection, query, [in_bulk(sorted(filter(None, of_path)))])
-    return newest[0]["run_id"] if newest else ""
 
 
 def _not_found(search: Search, asked: str, unread: str | None = None) -> NotFound:
@@ -173,23 +172,10 @@ def _not_found(search: Search, asked: str, unread: str | None = None) -> NotFoun
         where += f", and through validation.int_{entity}_records of the last dbt build, on {file}"
     narrowed = "" if search.run_id is None else f", of run {search.run_id} alone"
     what = f"no run has read {unread}, and no record has the reference" if unread else "no record"
-    nearest = _nearest(search, asked)
+    sources = " union all ".join(f"select reference_number from ({source}) as records" for source in search.sources())  # noqa: S608
+    parameters = {"asked": asked} | ({} if search.run_id is None else {"run_id": search.run_id})
+    nearest = [
+        row["reference_number"] for row in fetch(search.connection, _NEAREST.format(sources=sources), parameters)
+    ]
     hint = f"the nearest: {', '.join(repr(name) for name in nearest)}" if nearest else "no reference is like it"
     return NotFound(f"{what} {asked!r}: {where}{narrowed} ({shown(search.warehouse.path)}); {hint}")
-
-
-def _nearest(search: Search, asked: str) -> list[str]:
-    sources = " union all ".join(f"select reference_number from ({source}) as records" for source in search.sources())  # noqa: S608
-    query = _NEAREST.format(sources=sources)
-    parameters = {"asked": asked} | ({} if search.run_id is None else {"run_id": search.run_id})
-    return [row["reference_number"] for row in fetch(search.connection, query, parameters)]
-
-
-def _of_file(runs: dict[str, KnownRun], given: str) -> list[str]:
-    """Return the files that `given` can mean: that path, or else those of its name where it names no folder."""
-    known = [run.source_file for run in runs.values() if run.source_file]
-    # Path.resolve raises for a link that leads to itself.
-    same = {given, str(Path(given).absolute()), os.path.realpath(given)}
-    if exact := sorted({path for path in known if path in same}):
-        return exact
-    return sorted({path for path in known if Path(path).name == given})

@@ -83,12 +83,18 @@ class Recoder:
             self.had_bom = text.startswith(codecs.BOM_UTF8)
             text = text.removeprefix(codecs.BOM_UTF8)
         if b"\0" in text:
-            raise self._nul(text)
+            line = self._line + text[: text.index(b"\0")].count(b"\n")
+            what = "has a NUL byte, so it is not a text file; export it again as UTF-8 CSV"
+            if not self.recodes and self._line == 1 and b"\0" in (text[:1], text[1:2]):
+                order = "le" if text[1:2] == b"\0" else "be"
+                what = f"has NUL bytes and reads as UTF-16; add --encoding utf-16-{order}"
+            raise SourceRefused(f"{self._path}:{line}: {what}, then run again")
         self._line += text.count(b"\n")
         return text
 
     def _decoded(self, chunk: bytes, *, final: bool) -> bytes:
-        self._look_for_utf8(chunk, final=final)
+        if self._looks_utf8:
+            self._look_for_utf8(self._looks_utf8, chunk, final=final)
         try:
             return self._decoder.decode(chunk, final=final).encode()
         except UnicodeError as error:
@@ -97,15 +103,14 @@ class Recoder:
                 "name the encoding that it was written in"
             ) from error
 
-    def _look_for_utf8(self, chunk: bytes, *, final: bool) -> None:
-        if self._looks_utf8 is None:
-            return
+    def _look_for_utf8(self, decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool) -> None:
         self._has_accents = self._has_accents or not chunk.isascii()
         try:
-            self._looks_utf8.decode(chunk, final=final)
+            decoder.decode(chunk, final=final)
         except UnicodeDecodeError:
             self._looks_utf8 = None
-        if final and self._looks_utf8 and self._has_accents:
+            return
+        if final and self._has_accents:
             raise SourceRefused(f"{self._path}: is UTF-8; give --encoding utf-8 in place of {self._encoding}")
 
     def _checked(self, chunk: bytes, *, final: bool) -> bytes:
@@ -116,11 +121,3 @@ class Recoder:
                 self.is_utf8 = False
                 self.first_bad_line = self._line + error.object[: error.start].count(b"\n")
         return chunk
-
-    def _nul(self, text: bytes) -> SourceRefused:
-        line = self._line + text[: text.index(b"\0")].count(b"\n")
-        what = "has a NUL byte, so it is not a text file; export it again as UTF-8 CSV"
-        if not self.recodes and self._line == 1 and (text[1:2] == b"\0" or text[:1] == b"\0"):
-            order = "le" if text[1:2] == b"\0" else "be"
-            what = f"has NUL bytes and reads as UTF-16; add --encoding utf-16-{order}"
-        return SourceRefused(f"{self._path}:{line}: {what}, then run again")

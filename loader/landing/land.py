@@ -78,12 +78,8 @@ def _spooled(
     path: Path, dialect: Dialect, settings: Settings, wanted: dict[str, bool]
 ) -> Iterator[tuple[Spooled, Spools]]:
     """Yield the spools of the file: those that were handed over, or else its own."""
-    with received() as handed:
-        if handed:
-            yield handed
-            return
-        with new_spools() as spools:
-            yield spool_file(path, wanted, dialect, settings.limits, spools), spools
+    with received() as handed, new_spools() as spools:
+        yield handed or (spool_file(path, wanted, dialect, settings.limits, spools), spools)
 
 
 def _keep_source(session: Any, spooled: Spooled) -> None:

@@ -66,9 +66,7 @@ def spool_file(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Li
     A well-formed record goes to `records` as it stands, after its record number and by how much its line number is
     ahead of that; a malformed one to `errors`, as record number, line number, code, count of cells and text.
 
-    Raises:
-        SourceRefused: the file cannot be trusted at all, is over a limit, has no record, or cannot be spooled.
-
+    Raises SourceRefused where the file cannot be trusted at all, is over a limit, has no record or cannot be spooled.
     """
     try:
         with open_source(path, dialect, limits) as source:
