@@ -123,10 +123,7 @@ def open_search(connection: Any, warehouse: Warehouse, entity: str | None, run_i
 def find(search: Search, asked: str) -> tuple[Record, bool]:
     """Return a record with this reference; or that of `FILE:LINE` in the last run that read the file, and True.
 
-    Raises:
-        NotFound: there is none; says where it was looked for, and names the nearest references.
-        Refused: several files have that name.
-
+    Raises NotFound, which names the nearest references, or Refused where several files have that name.
     """
     for reference in dict.fromkeys((asked, asked.strip())):
         if found := search.records("reference_number = $reference", reference=reference):

@@ -26,12 +26,7 @@ class Dialect:
 
 
 def read_dialect(delimiter: str | None, encoding: str | None) -> Dialect:
-    """Return the dialect that these words name; an absent or empty word names the default.
-
-    Raises:
-        Refused: the delimiter is not one sign that can separate cells, or the encoding is not a known one.
-
-    """
+    """Return the dialect that these words name, or raise Refused; an absent or empty word names the default."""
     sign = _NAMED.get(delimiter.lower(), delimiter) if delimiter else ","
     if sign not in SIGNS:
         raise Refused(

@@ -49,9 +49,7 @@ class Handover:
 def received() -> Iterator[tuple[Spooled, Spools] | None]:
     """Yield what was handed over and the spools, once they are complete; None when nobody hands anything over.
 
-    Raises:
-        SourceRefused: the sender gave up.
-
+    Raises SourceRefused where the sender gave up.
     """
     numbers = os.environ.pop(SPOOL_VARIABLE, "")
     if not numbers:

@@ -20,10 +20,8 @@ def read_columns(
 ) -> tuple[list[str], int]:
     """Return the header's names and the offset of the first record.
 
-    Raises:
-        SourceRefused: the header is malformed, has too many names, a name twice, lacks a required column of `wanted`,
-            or spells one otherwise.
-
+    Raises SourceRefused where the header is malformed, has too many names or a name twice, or lacks a required column
+    of `wanted` or spells one otherwise.
     """
     required = {name for name, needed in wanted.items() if needed}
     cells, start = read_header(data, delimiter.encode())

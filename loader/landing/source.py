@@ -43,10 +43,8 @@ class Source:
 def open_source(path: Path, dialect: Dialect, limits: Limits) -> Iterator[Source]:
     """Yield the file as a `Source`.
 
-    Raises:
-        SourceRefused: not a readable regular file, too large, empty, in another encoding, NUL bytes, or changed while
-            it was read.
-
+    Raises SourceRefused for what is no readable regular file, is too large or empty, has another encoding or NUL bytes,
+    or changed while it was read.
     """
     with _open_regular(path, limits) as file, tempfile.TemporaryFile() as spool:
         before = os.fstat(file.fileno())
