@@ -10,7 +10,7 @@ from loader.errors import StoppedEarly
 from loader.storage.warehouse import ATTACHED, TEXTS, Row, copy_rows, fetch, in_bulk, literal, quoted
 
 RUN, INVOCATION, RECEIPT = "run", "invocation", "receipt"
-# That a run stood open when others were sealed; what it holds is sealed when it is closed.
+# Notes that a run was open when others were sealed; its rows are sealed when it is closed.
 OPEN_RUN = "open run"
 SEALS = "fct_seals"
 # The column that says what a row belongs to: the first of these that its table has.

@@ -1,4 +1,4 @@
-"""Compares what stands in `audit` with its seals, and names what is not as it was sealed."""
+"""Compares the rows of `audit` with their seals, and names those that are not as they were sealed."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ _LEAST = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Trail:
-    """The audit trail as it stands: what is sealed, what is there, and what receipts say was removed."""
+    """The audit trail: its seals, the rows that are there, and those that receipts say were removed."""
 
     seals: list[Seal]
     anchor: Anchor | None
@@ -71,7 +71,7 @@ def read_trail(reading: Callable[[], AbstractContextManager[Any]], anchor: Ancho
 
 
 def problems(trail: Trail) -> Iterator[Problem]:
-    """Yield what is not as it was sealed: first along the chain, then its end, then what no seal knows."""
+    """Yield the problems: first along the chain, then at its end, then of what no seal knows."""
     before, seen = None, set()
     for seal in trail.seals:
         if what := _link(before, seal):

@@ -104,7 +104,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes, oldest first, and what is kept though it is older, with the reason."""
+    """The subjects that go, oldest first, and those that are kept though they are older, with the reason."""
 
     before: datetime
     removals: list[Removal]
@@ -141,7 +141,7 @@ def plan(connection: Any, moment: datetime, days: int) -> Plan:
     chosen = sorted(old - set(kept), key=lambda subject: (began[subject], subject))
     held, gone = contents(connection, tables, chosen), removed_before(connection)
     for seal in seals:
-        # To remove what is not as it was sealed would remove what shows it.
+        # Rows that were changed are kept: they are the evidence.
         rows, subject = held.get(seal.subject), seal.subject
         if rows and (seal.seal != seal.computed() or any(row_problems(seal, rows, gone.get(subject, {})))):
             kept[subject] = ALTERED
@@ -159,7 +159,7 @@ def plan(connection: Any, moment: datetime, days: int) -> Plan:
 def _kept(
     connection: Any, states: dict[Subject, Row], old: set[Subject], sealed_in_time: set[Subject]
 ) -> dict[Subject, str]:
-    """Return what is kept whatever its age, and what that needs; what is younger needs older ones as well."""
+    """Return what is kept whatever its age, and what that and the younger runs need."""
     kept = {subject: UNFINISHED for subject, state in states.items() if state["is_open"]}
     for reason, query in _KEPT_RUNS.items():
         for row in fetch(connection, query):

@@ -74,7 +74,7 @@ class Seal:
 
     @property
     def subject(self) -> Subject:
-        """Return what is sealed."""
+        """Return the subject of the seal."""
         return Subject(self.kind, self.subject_id)
 
     @property
@@ -142,8 +142,8 @@ def seal_or_tell(warehouse: Warehouse, notify: Callable[[str], None]) -> Seal | 
 def seal_finished(connection: Any, notify: Callable[[str], None]) -> Seal | None:
     """Seal, on an open connection, every run and invocation that is at rest and has none; return the last seal.
 
-    A run that stands open is noted, once, with a seal of its own kind. What should have been sealed long ago was put in
-    since, so it is left as it is and `notify` is called.
+    An open run is noted, once, with a seal of its own kind. What should have been sealed long ago was put in since: it
+    is left as it is, and `notify` is called.
     """
     sealed = {
         (row["kind"], row["subject_id"]) for row in fetch(connection, "select kind, subject_id from audit.fct_seals")
@@ -153,7 +153,7 @@ def seal_finished(connection: Any, notify: Callable[[str], None]) -> Seal | None
     for subject, state in sorted(
         subjects(connection).items(), key=lambda found: (str(found[1]["ended"]), str(found[0]))
     ):
-        # What is still to get rows, and what no run of ours can have left so, no run may seal.
+        # Neither what may still get rows nor what no run of ours can have left so is sealed.
         is_whole = subject.id is not None and state["ended"] is not None and not state["is_settling"]
         if is_whole and subject.kind != RECEIPT and subject not in sealed:
             opened = Subject(OPEN_RUN, subject.id)

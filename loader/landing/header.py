@@ -1,4 +1,4 @@
-"""The header of a source file: its names as they stand there, checked against the columns that are needed."""
+"""The header of a source file: its names as they are there, checked against the columns that are needed."""
 
 import re
 from mmap import mmap
@@ -11,7 +11,7 @@ from loader.landing.scan import read_header
 _WORDS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma"}
 _SHOWN, _MOST_SIGNS = 20, 40
 _LOOKED_AT = 1 << 16
-# How many lines above the header are looked past, to say on which line it stands.
+# How many lines are looked past for a header that is not on the first line.
 _PREAMBLE = 20
 
 

@@ -46,7 +46,7 @@ def split_cells(text: bytes, grammar: Grammar) -> list[bytes]:
     return cells
 
 
-# A line break within a cell, where records stand as one text. No text in UTF-8 has this byte.
+# A line break within a cell, where records are one text. No text in UTF-8 has this byte.
 CELL_BREAK = b"\xff"
 # The most of one piece, but for a record that is longer.
 PIECE_BYTES = 1 << 14
@@ -63,7 +63,7 @@ def joined_records(text: bytes) -> bytes:
 
 
 def separate_records(joined: bytes) -> list[bytes]:
-    """Return the records of `joined_records` one by one, as they stand in the file, without their line ends."""
+    """Return the records of `joined_records` one by one, as they are in the file, without their line ends."""
     return [record.replace(CELL_BREAK, b"\n") for record in joined.split(b"\n")[:-1]]
 
 
@@ -79,7 +79,7 @@ class Piece(NamedTuple):
     """Consecutive records from record `number` and `line` on, both from 1, or blank lines, which are no record.
 
     `text` has the records as `joined_records` has them, `records` is how many, `lines` how many line ends there are. A
-    malformed record stands alone, as it is but for its line end: `error` is its code of issue_codes. `cells` is the
+    malformed record is alone, as it is but for its line end: `error` is its code of issue_codes. `cells` is the
     count of one record.
     """
 

@@ -63,7 +63,7 @@ def new_spools() -> Iterator[Spools]:
 def spool_file(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Limits, spools: Spools) -> Spooled:
     """Scan a file and write every record of it into the spools.
 
-    A well-formed record goes to `records` as it stands, after its record number and by how much its line number is
+    A well-formed record goes to `records` as it is, after its record number and by how much its line number is
     ahead of that; a malformed one to `errors`, as record number, line number, code, count of cells and text.
 
     Raises SourceRefused where the file cannot be trusted at all, is over a limit, has no record or cannot be spooled.

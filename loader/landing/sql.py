@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
-# The columns that our CSV files add to the original ones, the first to both, the others to the rejected records; by any
-# of them a file that is given back is known.
+# The columns that our CSV files add to the original ones, the first to both, the others to the rejected records. A
+# source file with any of them is one of ours.
 FROM_EXPORT = "_line"
 EXPORT_COLUMNS = (FROM_EXPORT, "_codes", "_how_to_fix", "_suggestion")
 # What a spreadsheet would run. Such a text gets one more apostrophe in front in our CSV files; one is taken away when
-# such a file is given back. The apostrophes that stand in front already are counted in, so this is reversible.
+# such a file is the source. The apostrophes that are in front already are counted in, so this is reversible.
 FORMULA = "^'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]"
 GUARDED = FORMULA.replace("*", "+", 1)
 # The identity of a record: the SHA-256 of its header's names and its cells, both as JSON and in the order of the names,
@@ -44,7 +44,7 @@ class Columns:
 
 
 def is_export(names: Sequence[str]) -> bool:
-    """Tell whether a file with these columns is one of our CSV files, given back."""
+    """Tell whether a file with these columns is one of our CSV files."""
     return any(name in EXPORT_COLUMNS for name in names)
 
 
