@@ -17,7 +17,6 @@ from loader.landing.handover import received
 from loader.landing.spool import Spooled, Spools, new_spools, spool_file
 from loader.landing.sql import (
     EXPORT_COLUMNS,
-    Columns,
     errors_query,
     is_export,
     lines_query,
@@ -48,11 +47,12 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     limit = settings.limits.max_record_bytes
     with ExitStack() as files:
         spooled, spools = files.enter_context(_spooled(path, dialect, settings, wanted))
-        columns = Columns.matched(meant_names(spooled.columns), list(wanted), dialect.delimiter)
-        lines, errors = lines_query(spools.records, columns, limit), errors_query(spools.errors, limit)
+        names = meant_names(spooled.columns)
+        lines = lines_query(spools.records, len(names), dialect.delimiter, limit)
+        errors = errors_query(spools.errors, limit)
         _keep_source(session, spooled)
         _compare(session, spooled, numbers_query(lines, errors))
-        relation = session.sql(records_query(columns, lines, errors))
+        relation = session.sql(records_query(names, list(wanted), lines, errors))
         # dbt reads the relation after `land` has returned it: the spools stay open as long as it is there.
         weakref.finalize(relation, files.pop_all().close)
     return relation

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import IO
 
 # The columns that our CSV files add to the original ones, the first to both, the others to the rejected records. A
@@ -20,29 +19,6 @@ GUARDED = FORMULA.replace("*", "+", 1)
 _HASH = "'v2:' || sha256({})"
 
 
-@dataclass(frozen=True)
-class Columns:
-    """How the file's columns meet the card's: 0-based positions in the file, by source column and for the others.
-
-    `hashed` are those of all columns but what our exports have added, in the order of their names.
-    """
-
-    names: list[str]
-    known: dict[str, int | None]
-    others: list[int]
-    hashed: list[int]
-    delimiter: str
-
-    @classmethod
-    def matched(cls, names: list[str], wanted: list[str], delimiter: str) -> "Columns":
-        """Return the columns of a file with these names; `wanted` are the card's source columns."""
-        positions = {name: position for position, name in enumerate(names)}
-        given = sorted(name for name in names if name not in EXPORT_COLUMNS)
-        known = {name: positions.get(name) for name in wanted}
-        others, hashed = [positions[name] for name in given if name not in wanted], [positions[name] for name in given]
-        return cls(names, known, others, hashed, delimiter)
-
-
 def is_export(names: Sequence[str]) -> bool:
     """Tell whether a file with these columns is one of our CSV files."""
     return any(name in EXPORT_COLUMNS for name in names)
@@ -54,12 +30,12 @@ def meant_names(names: list[str]) -> list[str]:
     return restored if is_export(names) and len(set(restored)) == len(names) else names
 
 
-def lines_query(spools: Sequence[IO[bytes]], columns: Columns, max_record: int) -> str:
-    """Return the query over the spools of well-formed records, in their order."""
+def lines_query(spools: Sequence[IO[bytes]], width: int, delimiter: str, max_record: int) -> str:
+    """Return the query over the spools of well-formed records of so many cells, in their order."""
     types = {"record_number": "BIGINT", "lines_ahead": "BIGINT"}
-    types |= {f"cell_{at}": "VARCHAR" for at in range(len(columns.names))}
+    types |= {f"cell_{at}": "VARCHAR" for at in range(width)}
     # Quotes are doubled in the spool.
-    return f"select * from {_read_csv(spools, columns.delimiter, types, 2 * max_record)}"  # noqa: S608 - our own text
+    return f"select * from {_read_csv(spools, delimiter, types, 2 * max_record)}"  # noqa: S608 - our own text
 
 
 def errors_query(spool: IO[bytes], max_record: int) -> str:
@@ -78,18 +54,22 @@ def numbers_query(lines: str, errors: str) -> str:
     )
 
 
-def records_query(columns: Columns, lines: str, errors: str) -> str:
-    """Return the query of the landing model over these two: one row per record, malformed ones last."""
-    cells = {name: "null::varchar" if at is None else f"cell_{at}" for name, at in columns.known.items()}
-    others = "[" + ", ".join(f"cell_{at}" for at in columns.others) + "]::varchar[]"
-    landed = "".join(f', {cell} as "{name}"' for name, cell in cells.items())
-    blank = "".join(", null::varchar" for _ in cells)
-    texts = ", ".join(_given(f"cell_{at}", columns) for at in columns.hashed)
+def records_query(names: Sequence[str], wanted: Sequence[str], lines: str, errors: str) -> str:
+    """Return the query of the landing model over these two: one row per record, malformed ones last.
+
+    `names` are the columns of the file, `wanted` the source columns of the card.
+    """
+    cells = {name: f"cell_{at}" for at, name in enumerate(names)}
+    given = sorted(cells.keys() - {*EXPORT_COLUMNS})
+    texts = ", ".join(_given(cells[name], names) for name in given)
+    others = "[" + ", ".join(cells[name] for name in given if name not in wanted) + "]::varchar[]"
+    landed = "".join(f', {cells.get(name, "null::varchar")} as "{name}"' for name in wanted)
+    blank = "".join(", null::varchar" for _ in wanted)
     return f"""
         select
             landed_source.* exclude (hashed_names), record_number, record_number + lines_ahead as line_number,
             {_HASH.format(f"hashed_names || json_array({texts})::varchar")} as record_hash,
-            null::varchar as parse_error, {len(columns.names)}::bigint as cell_count, null::varchar as raw_record,
+            null::varchar as parse_error, {len(names)}::bigint as cell_count, null::varchar as raw_record,
             {others} as other_cells {landed}
         from ({lines}) cross join landed_source
         union all
@@ -100,9 +80,9 @@ def records_query(columns: Columns, lines: str, errors: str) -> str:
     """  # noqa: S608 - only our own names and numbers
 
 
-def _given(cell: str, columns: Columns) -> str:
+def _given(cell: str, names: Sequence[str]) -> str:
     """Return a cell as the source had it: one of our own files without our apostrophe."""
-    if not is_export(columns.names):
+    if not is_export(names):
         return cell
     guarded = GUARDED.replace("'", "''")
     return f"if(regexp_matches({cell}, '{guarded}'), substring({cell}, 2), {cell})"
