@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from sandbox.process import Sandbox
@@ -14,6 +15,9 @@ from tests.history import Once, long_history, old, sealed_history, trail  # noqa
 from tests.support import Home, new_home
 from tests.warm import running_sandbox
 
+# A busy machine is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 # The files that take longest; begun first, they leave no worker alone with one of them at the end.
 SLOWEST = (
     "test_runbook",

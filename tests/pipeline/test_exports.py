@@ -51,7 +51,7 @@ def assert_together_the_input(export: Export) -> None:
 
 
 @given(TABLES, st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @example([["only"], [""], [""], ["x"], [""]], False)
 @example([["=a", "'=a", "title", "a"], ["=1", "'=1", "", "\n"], ["", "", "=x", "'"]], True)
 def test_any_table_comes_out_as_it_went_in(table: Table, known: bool):

@@ -46,7 +46,7 @@ def written(rows: list[list[str]], line_end: str = "\n") -> bytes:
     return text.getvalue().encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TABLES, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
 @example([["\\x01no such text\\x01", "NULL", "\x01no such text\x01"]], "\n", False, False)
 def test_cells_land_byte_for_byte(table: list[list[str]], line_end: str, mark: bool, last_line_end: bool):
@@ -59,21 +59,21 @@ def test_cells_land_byte_for_byte(table: list[list[str]], line_end: str, mark: b
     assert {(row["source_records"], row["cell_count"]) for row in rows} == {(len(table), 3)}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(CELLS.filter(lambda cell: not set(cell) & set('",\r\n') and cell), min_size=3, max_size=3))
 def test_unquoted_cells_land_byte_for_byte(record: list[str]):
     (row,) = landed(",".join(NAMES) + "\n" + ",".join(record))
     assert cells(row) == record
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(TABLES, st.permutations([0, 1, 2]))
 def test_the_order_of_the_columns_and_the_quoting_do_not_change_the_cells(table: list[list[str]], order: list[int]):
     rows = landed(written([[row[at] for at in order] for row in [NAMES, *table]], "\r\n"), "another name.csv")
     assert [cells(row) for row in rows] == table
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(TABLES, st.lists(st.tuples(st.integers(0, 5), st.sampled_from(BAD)), min_size=1, max_size=3))
 def test_a_malformed_record_is_a_row_and_the_others_land(table: list[list[str]], damages: list[tuple[int, str]]):
     lines = [written([row], "\n").decode() for row in table]

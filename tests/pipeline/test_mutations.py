@@ -158,7 +158,7 @@ def drawn_by(data: st.DataObject) -> Draw:
     return lambda choices: data.draw(st.sampled_from(choices))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_what_csv_wrote_lands_whatever_the_dialect(landed: Land, data: st.DataObject):
     draw = drawn_by(data)
@@ -171,7 +171,7 @@ def test_what_csv_wrote_lands_whatever_the_dialect(landed: Land, data: st.DataOb
     assert {row["parse_error"] for row in rows} == {None}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_mutation_is_never_silently_wrong_and_the_smallest_that_is_gets_shown(landed: Land, data: st.DataObject):
     draw = drawn_by(data)

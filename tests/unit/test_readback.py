@@ -83,7 +83,7 @@ def test_what_cleaning_changes_is_the_same(sent: str, stored: str):
 
 @given(TEXTS)
 @example("<b>&amp;\0\r\n\xa0")
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_text_that_the_server_has_cleaned_is_the_same(text: str):
     stored = SCHEMA.parse("application/json", _body(SENT | {"description": text}), frozenset())
     assert differing(stored, description=text) == []
@@ -91,7 +91,7 @@ def test_any_text_that_the_server_has_cleaned_is_the_same(text: str):
 
 @given(TEXTS)
 @example("&#32;<b>\x1f x\x85\n</b>&nbsp;")
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_title_that_the_server_has_cleaned_is_the_same(text: str):
     assume(0 < len(sanitised(text).strip()) <= 300)
     stored = SCHEMA.parse("application/json", _body(SENT | {"title": text}), frozenset())
@@ -115,7 +115,7 @@ def test_a_title_is_compared_stripped_and_other_texts_are_not(sent: str):
 @given(
     TEXTS, st.integers(0, 50), st.characters(exclude_categories=["Cs"]), st.sampled_from(["insert", "drop", "replace"])
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_other_change_of_a_cleaned_text_differs(text: str, at: int, sign: str, kind: str):
     stored = sanitised(text)
     at %= len(stored) + 1
