@@ -14,7 +14,7 @@ from loader.audit.seals import seal_or_tell
 from loader.card import entities, read_card
 from loader.command import OneLineParser, asked_entity, entity_option, guarded, tell
 from loader.commands import COMMANDS
-from loader.config import Settings, load_settings
+from loader.config import Environment, Settings, load_settings
 from loader.console import Console
 from loader.errors import OK, Refused
 from loader.landing.dialect import DELIMITER_VARIABLE, ENCODING_VARIABLE, read_dialect
@@ -44,82 +44,39 @@ exit codes:
 """
 
 
+_MODES = {
+    VALIDATE_ONLY: "report what is wrong with the records; needs no network and no token",
+    DRY_RUN: "report what would be posted; needs no network and no token",
+    IMPORT: "post the records that passed their tests",
+}
+
+
 def parser(prog: str) -> argparse.ArgumentParser:
     """Return the parser of the pipeline command."""
-    command = OneLineParser(
-        prog=prog,
-        description="Validate a CSV of records, and import what passed its tests into the staging API.",
-        epilog=_EPILOG.format(commands="\n".join(f"  {name:<13} {command.text}" for name, command in COMMANDS.items())),
-    )
-    _add_modes(command)
-    command.add_argument(
-        "--environment",
-        metavar="NAME",
-        default=os.environ.get("ETL_ENVIRONMENT"),
-        help="staging or development, as in etl.toml (default: $ETL_ENVIRONMENT)",
-    )
-    command.add_argument(
-        "--source",
-        metavar="FILE",
-        type=Path,
-        help="CSV to land and test first (default: what the last `dbt build` built)",
-    )
-    command.add_argument(
-        "--delimiter",
-        metavar="SIGN",
-        default=os.environ.get(DELIMITER_VARIABLE),
-        help="what stands between two cells: comma, semicolon, tab, pipe or a sign (default: $ETL_DELIMITER, or comma)",
-    )
-    command.add_argument(
-        "--encoding",
-        metavar="NAME",
-        default=os.environ.get(ENCODING_VARIABLE),
-        help="encoding of the file, as cp1252 or utf-16 (default: $ETL_ENCODING, or utf-8)",
-    )
+    what = "Validate a CSV of records, and import what passed its tests into the staging API."
+    listed = "\n".join(f"  {name:<13} {command.text}" for name, command in COMMANDS.items())
+    command = OneLineParser(prog, what, _EPILOG.format(commands=listed))
+    mode, add = command.add_mutually_exclusive_group(required=True), command.add_argument
+    for name, text in _MODES.items():
+        mode.add_argument(f"--{name}", dest="mode", action="store_const", const=name, help=text)
+    where = "staging or development, as in etl.toml (default: $ETL_ENVIRONMENT)"
+    add("--environment", metavar="NAME", default=os.environ.get("ETL_ENVIRONMENT"), help=where)
+    source = "CSV to land and test first (default: what the last `dbt build` built)"
+    add("--source", metavar="FILE", type=Path, help=source)
+    delimiter = "sign between two cells: comma, semicolon, tab, pipe or another (default: $ETL_DELIMITER, or comma)"
+    add("--delimiter", metavar="SIGN", default=os.environ.get(DELIMITER_VARIABLE), help=delimiter)
+    encoding = "encoding of the file, as cp1252 or utf-16 (default: $ETL_ENCODING, or utf-8)"
+    add("--encoding", metavar="NAME", default=os.environ.get(ENCODING_VARIABLE), help=encoding)
     entity_option(command, entities())
-    command.add_argument(
-        "--batch-size", metavar="N", type=int, help="records between two commits to audit (default: etl.toml)"
-    )
-    command.add_argument(
-        "--retry-failed",
-        action="store_true",
-        help="with --import: send only what the last run left unknown or not attempted, not what the API refused",
-    )
-    command.add_argument(
-        "--verify",
-        action="store_true",
-        help="with --import: read the created and existing records back and compare them with what was sent",
-    )
-    command.add_argument(
-        "--verify-sample", metavar="N", type=int, help="with --import: read only N of them back, chosen at random"
-    )
-    command.add_argument("--json", action="store_true", help="print the summary object alone")
+    add("--batch-size", metavar="N", type=int, help="records between two commits to audit (default: etl.toml)")
+    retry = "with --import: send only what the last run left unknown or not attempted, not what the API refused"
+    add("--retry-failed", action="store_true", help=retry)
+    verify = "with --import: read the created and existing records back and compare them with what was sent"
+    add("--verify", action="store_true", help=verify)
+    sample = "with --import: read only N of them back, chosen at random"
+    add("--verify-sample", metavar="N", type=int, help=sample)
+    add("--json", action="store_true", help="print the summary object alone")
     return command
-
-
-def _add_modes(command: OneLineParser) -> None:
-    mode = command.add_mutually_exclusive_group(required=True)
-    mode.add_argument(
-        "--validate-only",
-        dest="mode",
-        action="store_const",
-        const=VALIDATE_ONLY,
-        help="report what is wrong with the records; needs no network and no token",
-    )
-    mode.add_argument(
-        "--dry-run",
-        dest="mode",
-        action="store_const",
-        const=DRY_RUN,
-        help="report what would be posted; needs no network and no token",
-    )
-    mode.add_argument(
-        "--import",
-        dest="mode",
-        action="store_const",
-        const=IMPORT,
-        help="post the records that passed their tests",
-    )
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader") -> int:
@@ -155,11 +112,18 @@ def _job(options: argparse.Namespace, settings: Settings, console: Console, clos
     if batch_size < 1:
         raise Refused(f"--batch-size must be at least 1, not {batch_size}")
     verify = _verify(options)
-    target = _target(settings, options.environment, console, closing) if options.mode == IMPORT else None
-    source = options.source.absolute() if options.source else None
-    dialect = read_dialect(options.delimiter, options.encoding)
-    retry, sample = options.retry_failed, options.verify_sample
-    return Job(options.mode, environment.name, card, source, batch_size, dialect, target, retry, verify, sample)
+    return Job(
+        mode=options.mode,
+        environment=environment.name,
+        card=card,
+        source=options.source.absolute() if options.source else None,
+        batch_size=batch_size,
+        dialect=read_dialect(options.delimiter, options.encoding),
+        target=_target(settings, environment, console, closing) if options.mode == IMPORT else None,
+        retry_failed=options.retry_failed,
+        verify=verify,
+        verify_sample=options.verify_sample,
+    )
 
 
 def _verify(options: argparse.Namespace) -> bool:
@@ -172,10 +136,8 @@ def _verify(options: argparse.Namespace) -> bool:
     return True
 
 
-def _target(settings: Settings, name: str, console: Console, closing: ExitStack) -> Target:
-    environment = settings.environment(name)
-    address = safe_address(settings, environment)
-    delivery, tokens = settings.delivery, run_tokens(console.notice)
+def _target(settings: Settings, environment: Environment, console: Console, closing: ExitStack) -> Target:
+    address, delivery, tokens = safe_address(settings, environment), settings.delivery, run_tokens(console.notice)
     api = Api(
         address,
         tokens,

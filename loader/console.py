@@ -6,112 +6,81 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-)
-from rich.text import Text
+from rich.console import RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from loader.errors import StoppedEarly
 
 LINE_SECONDS = 5.0
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-
-
-class Advance(Protocol):
-    """Notes an answer, the records that it settles, and the latest counts.
-
-    `answers_left` is how many answers the rest takes, where it is not one for each record.
-    """
-
-    def __call__(self, counts: str, settled: int = 1, answers_left: int | None = None) -> None:
-        """Note it."""
 
 
 class Meter:
     """How far work has come: `done` of `total`, with counts in words; `detail` says where the time goes."""
 
     def __init__(self, total: int, done: int, detail: Callable[[], str]) -> None:
+        self.done = self._before = done
         self._total = total
-        self._done = self._before = done
         self._answers = 0
         self._answers_left = total - done
         self._counts = ""
         self._detail = detail
         self._begun = time.monotonic()
 
-    @property
-    def done(self) -> int:
-        """Return how much is settled."""
-        return self._done
-
     def advance(self, counts: str, settled: int = 1, answers_left: int | None = None) -> None:
-        """Note an answer, as `Advance` says."""
-        self._done += settled
+        """Note an answer, the records that it settles, and the latest counts.
+
+        `answers_left` is how many answers the rest takes, where it is not one for each record.
+        """
+        self.done += settled
         self._answers += 1
-        self._answers_left = self._total - self._done if answers_left is None else answers_left
+        self._answers_left = self._total - self.done if answers_left is None else answers_left
         self._counts = counts
 
     def words(self) -> str:
         """Return the counts, the rate, where the time goes, and the time left."""
         seconds = max(time.monotonic() - self._begun, 1e-3)
-        settled = self._done - self._before
+        settled = self.done - self._before
         rate = f"{settled / seconds:.1f}/s" if settled else ""
         left = ""
-        if self._answers and self._done < self._total:
+        if self._answers and self.done < self._total:
             left = f"{duration(self._answers_left * seconds / self._answers)} left"
         return ", ".join(part for part in (self._counts, rate, self._detail(), left) if part)
 
     def line(self) -> str:
         """Return the state as one line."""
-        return f"{self._done}/{self._total} {self.words()}"
+        return f"{self.done}/{self._total} {self.words()}"
 
 
-class _Words(ProgressColumn):
-    """The words of the meter, worked out anew at every refresh: a wait goes on without any record being settled."""
+class _Bar(Progress):
+    """A bar that asks the meter at every refresh: time passes without any record being settled."""
 
-    def __init__(self, meter: Meter) -> None:
-        super().__init__()
+    def __init__(self, console: RichConsole, text: str, total: int, meter: Meter) -> None:
         self._meter = meter
+        columns = (
+            SpinnerColumn(),
+            TextColumn(text),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[words]}"),
+        )
+        super().__init__(*columns, console=console)
+        self._task = self.add_task(text, total=total, words="")
 
-    def render(self, _task: Task) -> Text:
-        return Text(self._meter.words())
-
-
-@contextmanager
-def bar(console: RichConsole, text: str, total: int, meter: Meter) -> Iterator[Advance]:
-    """Show a bar; yield the function to call after each answer."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn(text),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Words(meter),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(text, total=total, completed=meter.done)
-
-        def advance(counts: str, settled: int = 1, answers_left: int | None = None) -> None:
-            meter.advance(counts, settled, answers_left)
-            progress.update(task, completed=meter.done)
-
-        yield advance
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.task_ids:
+            self.update(self._task, completed=self._meter.done, words=self._meter.words())
+        return super().get_renderables()
 
 
 @contextmanager
-def lines(write: Callable[[str], None], text: str, meter: Meter) -> Iterator[Advance]:
-    """Write a line every few seconds, whether or not a record is settled, and one at the end; yield as `bar` does."""
+def _lines(write: Callable[[str], None], text: str, meter: Meter) -> Iterator[None]:
+    """Write a line every few seconds, whether or not a record is settled, and one at the end."""
     ended = threading.Event()
 
     def tick() -> None:
@@ -121,7 +90,7 @@ def lines(write: Callable[[str], None], text: str, meter: Meter) -> Iterator[Adv
     thread = threading.Thread(target=tick, daemon=True)
     thread.start()
     try:
-        yield meter.advance
+        yield
     finally:
         ended.set()
         thread.join()
@@ -156,11 +125,9 @@ class Console:
         """Write a long text: wrapped to the width of a terminal, one line otherwise."""
         margin = " " * indent
         if self._rich.is_terminal:
-            width = max(self._rich.width, 40)
-            text = textwrap.fill(
-                printable(text), width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
-            )
-            self.line(text)
+            width = max(self._rich.width, 40) - indent
+            text = textwrap.fill(printable(text), width, break_on_hyphens=False)
+            self.line(textwrap.indent(text, margin))
         else:
             self.line(margin + text)
 
@@ -191,23 +158,20 @@ class Console:
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
         """Show that something is under way: a spinner on a terminal, one line otherwise."""
-        if self._is_live():
-            with self._rich.status(text):
-                yield
-        else:
+        if not self._is_live():
             self.line(text)
+        with self._rich.status(text) if self._is_live() else nullcontext():
             yield
 
     @contextmanager
-    def progress(self, text: str, total: int, done: int = 0, detail: Callable[[], str] = str) -> Iterator[Advance]:
-        """Yield a function to call with the latest counts after each answer; `done` records are settled already.
+    def progress(self, text: str, total: int, done: int = 0, detail: Callable[[], str] = str) -> Iterator[Meter]:
+        """Show how far work has come; yield the meter, to be told of each answer; `done` records are settled already.
 
         `detail` says, at any time, where the time goes.
         """
         meter = Meter(total, done, detail)
-        shown = bar(self._rich, text, total, meter) if self._is_live() else lines(self.line, text, meter)
-        with shown as advance:
-            yield advance
+        with _Bar(self._rich, text, total, meter) if self._is_live() else _lines(self.line, text, meter):
+            yield meter
 
     def _is_live(self) -> bool:
         return self._rich.is_terminal and not self._as_json
@@ -255,7 +219,7 @@ def counted(number: int, noun: str) -> str:
 def duration(seconds: float) -> str:
     """Return a time span in words, in its largest unit, rounded down: `12 minutes`."""
     whole = int(abs(seconds))
-    for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
-        if whole >= 2 * unit or (whole >= unit and name == "minute"):
+    for unit, name, least in ((86_400, "day", 2), (3600, "hour", 2), (60, "minute", 1)):
+        if whole >= least * unit:
             return counted(whole // unit, name)
     return counted(whole, "second")

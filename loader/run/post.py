@@ -59,13 +59,13 @@ def _deliver(run: Run, target: Target, left: Plan, route: Route) -> None:
     memory = Memory(run.warehouse, run.pace, run_start(run), route)
     total, done = run.totals.ready_records, run.results.total()
     text = f"posting to {run.job.environment}"
-    with run.console.progress(text, total, done, lambda: run.pace.spent().shares()) as advance:
+    with run.console.progress(text, total, done, lambda: run.pace.spent().shares()) as meter:
 
         def settled(outcome: Outcome) -> None:
             run.results[outcome.result] += 1
             if outcome.result is not Result.NOT_ATTEMPTED:
                 counted = [entry for entry in run.results.items() if entry[0] is not Result.NOT_ATTEMPTED and entry[1]]
-                advance(", ".join(f"{result.value} {count}" for result, count in counted))
+                meter.advance(", ".join(f"{result.value} {count}" for result, count in counted))
 
         with Workers(target.api, route, run.pace) as workers:
             for outcomes in workers.deliver(_intended(run, left), settled):

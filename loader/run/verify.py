@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from loader.audit.journal import now
 from loader.card import LookUpBy
-from loader.console import Advance
+from loader.console import Meter
 from loader.delivery.pace import Pace
 from loader.delivery.readback import (
     PAGE_RECORDS,
@@ -53,7 +53,6 @@ class _Candidate(NamedTuple):
 
 
 Wanted = dict[str, _Candidate]
-
 # Ours is what this run created, or the run that it goes on with: only of those must reading back find what was sent.
 _CANDIDATES = """
     select record_number, reference_number, result,
@@ -78,8 +77,8 @@ def read_back(run: Run, target: Target) -> None:
     verifier = _Verifier(run, target, wanted, pace)
     if wanted:
         text = f"reading back from {run.job.environment}"
-        with run.signals.handled(run.pace), run.console.progress(text, sampled) as advance:
-            verifier.carry_out(advance)
+        with run.signals.handled(run.pace), run.console.progress(text, sampled) as meter:
+            verifier.carry_out(meter)
     if pace.reason:
         run.pace.stop(pace.reason)
     run.readback = ReadBack(
@@ -115,14 +114,14 @@ class _Verifier:
         self.proofs: Counter[Proof] = Counter()
         self.unproven = 0
 
-    def carry_out(self, advance: Advance) -> None:
+    def carry_out(self, meter: Meter) -> None:
         if len(self._wanted) >= _WORTH_A_PAGE:
-            self._walk(advance)
+            self._walk(meter)
         references = iter(list(self._wanted))
         while (batch := list(islice(references, self._run.job.batch_size))) and not self._pace.stopping:
-            self._keep(self._searched(batch, advance))
+            self._keep(self._searched(batch, meter))
 
-    def _walk(self, advance: Advance) -> None:
+    def _walk(self, meter: Meter) -> None:
         """Read the list from its top, as long as that takes fewer requests than to search for each record."""
         key = self._run.job.card.key
         for number in range(1, len(self._wanted) + 1):
@@ -136,33 +135,33 @@ class _Verifier:
             goes_on = wanted > 0 < pages_left and (len(sent) >= _WORTH_A_PAGE or pages_left < wanted)
             # If the pages to come bring as much as this one.
             expected_pages = min(pages_left, ceil(wanted / max(len(sent), 1)))
-            advance(self._counts(), len(sent), expected_pages if goes_on else wanted)
+            meter.advance(self._counts(), len(sent), expected_pages if goes_on else wanted)
             if not goes_on:
                 return
 
-    def _searched(self, batch: Sequence[str], advance: Advance) -> list[Row]:
+    def _searched(self, batch: Sequence[str], meter: Meter) -> list[Row]:
         """Search for each record of the batch; return the verdicts, none of a record that no answer was had for."""
         rows = []
         for record in self._sent(batch):
-            found = self._found(self._wanted[record.reference_number], advance)
+            found = self._found(self._wanted[record.reference_number], meter)
             if found is not None:
                 rows.append(self._verdict(record, next(iter(found), None)))
-                advance(self._counts(), 1, len(self._wanted))
+                meter.advance(self._counts(), 1, len(self._wanted))
         return rows
 
-    def _found(self, wanted: _Candidate, advance: Advance) -> list[Item] | None:
+    def _found(self, wanted: _Candidate, meter: Meter) -> list[Item] | None:
         """Return the record alone; no record when it is not visible, None when that is not known."""
         card = self._run.job.card
         if card.look_up is LookUpBy.SEARCH:
-            return self._listed(wanted.reference_number, search_text(wanted.reference_number), advance)
+            return self._listed(wanted.reference_number, search_text(wanted.reference_number), meter)
         if wanted.api_id is None:
-            return self._listed(wanted.reference_number, None, advance)
+            return self._listed(wanted.reference_number, None, meter)
         answer = self._listing.record(wanted.api_id)
         body = answer.json() if answer else None
         item = with_reference([body] if isinstance(body, dict) else [], card.key, wanted.reference_number)
         return None if answer is None else [item] if item else []
 
-    def _listed(self, reference: str, search: str | None, advance: Advance) -> list[Item] | None:
+    def _listed(self, reference: str, search: str | None, meter: Meter) -> list[Item] | None:
         """Return the record of the list, or of what a search finds, as `_found` does."""
         for number in range(1, _MAX_SEARCH_PAGES + 1):
             page = self._listing.page(number, search)
@@ -171,7 +170,7 @@ class _Verifier:
             item = with_reference(page.items, self._run.job.card.key, reference)
             if item or number >= page.pages:
                 return [item] if item else []
-            advance(self._counts(), 0, len(self._wanted))
+            meter.advance(self._counts(), 0, len(self._wanted))
         self._run.console.notice(
             f"{reference}: not among the first {_MAX_SEARCH_PAGES * PAGE_RECORDS} records that the search finds; "
             "not verified"
@@ -182,7 +181,6 @@ class _Verifier:
         return ", ".join(f"{proof.value} {count}" for proof, count in self.proofs.items())
 
     def _keep(self, rows: Sequence[Row]) -> None:
-        """Commit verdicts."""
         with step(Step.COMMIT_READ_BACK):
             self._run.warehouse.insert("fct_readback", rows)
 
