@@ -1,7 +1,6 @@
 """`python -m loader status`: shows the last runs, what waits for somebody, and what to do next."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -10,11 +9,9 @@ from typing import Any
 
 from loader.audit.journal import now
 from loader.audit.runs import KnownRun, read_runs, under_way
-from loader.card import entities
 from loader.command import OneLineParser, guarded
 from loader.config import load_settings
 from loader.console import Console, Page, counted, shown
-from loader.delivery.resume import opened_runs
 from loader.errors import OK, SOME_RECORDS
 from loader.reports.advice import (
     NOTHING,
@@ -29,19 +26,15 @@ from loader.reports.advice import (
     next_step,
     waiting,
 )
-from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk
+from loader.storage.warehouse import Row, Warehouse, fetch
 
 LAST_RUNS = 5
 _EXAMPLES = 3
-_COUNTS = f"""
+_LEDGER = """
     select
-        run_id, end_time, total_records, ready_records, parse_error_records + invalid_records as invalid_records,
+        run_id, state, end_time, total_records, ready_records, parse_error_records + invalid_records as invalid_records,
         created_records, exists_records, failed_records, unknown_records, not_attempted_records, closes
-    from audit.fct_runs where list_contains({TEXTS}, run_id)
-"""  # noqa: S608 - our own text
-# A run that is unfinished waits in any case.
-_UNCLOSED = """
-    select run_id from audit.rpt_run_ledger where not closes and state <> 'unfinished' order by start_time
+    from audit.rpt_run_ledger order by start_time
 """
 # One row per kind of problem and severity, with a few of its records.
 _PROBLEMS = """
@@ -89,52 +82,48 @@ _KEPT = """
 
 @dataclass(frozen=True)
 class Facts(Situation):
-    """What `status` tells; sizes are in bytes.
-
-    `counts` are those of the runs, `noted` is what the unfinished ones wrote before they posted, both by run id.
-    """
+    """What `status` tells; sizes are in bytes. `counts` has the row of `audit.rpt_run_ledger` of each run."""
 
     database: str
     bytes: int
     wal_bytes: int
     counts: dict[str, Row]
-    noted: dict[str, Row]
     rates: list[Row]
     retention: Row
 
     def document(self) -> Row:
         """Return the facts for `--json`."""
         told = asdict(self)
-        for runs, more in (("runs", "counts"), ("unfinished_runs", "noted")):
-            rows = told.pop(more)
-            told[runs] = [run | rows.get(run["run_id"], {}) for run in told[runs]]
+        counts = told.pop("counts")
+        for runs in ("runs", "unfinished_runs"):
+            told[runs] = [run | counts.get(run["run_id"], {}) for run in told[runs]]
         return told
 
 
 def read_facts(connection: Any, database: Path, retention_days: int) -> Facts:
     """Return what the database holds now."""
     runs = read_runs(connection)
-    last = list(runs.values())[-LAST_RUNS:]
     process, run = under_way(runs, database)
     # What a run has under way is `unknown` until it is answered, and waits for nobody.
     running = run.run_id if run else None
-    noted = _noted(connection, running)
-    counts = {row["run_id"]: row for row in fetch(connection, _COUNTS, [in_bulk([run.run_id for run in last])])}
+    ledger = fetch(connection, _LEDGER)
+    posted = [row["run_id"] for row in ledger if row["state"] == "unfinished" and row["run_id"] != running]
+    (kept,) = fetch(connection, _KEPT, [now() - timedelta(days=retention_days)])
+    wal = database.with_name(database.name + ".wal")
     return Facts(
         process=process,
-        runs=tuple(last),
-        unfinished_runs=(*_interrupted(runs, running), *(runs[run_id] for run_id in noted)),
-        unclosed_runs=tuple(row["run_id"] for row in fetch(connection, _UNCLOSED)),
+        runs=tuple(runs.values())[-LAST_RUNS:],
+        unfinished_runs=(*_interrupted(runs, running), *(runs[run_id] for run_id in posted)),
+        unclosed_runs=tuple(row["run_id"] for row in ledger if row["closes"] is False and row["state"] != "unfinished"),
         open_problems=_problems(connection, runs, running),
         last_probe=next((LastProbe(**_with(FailedCheck, row)) for row in fetch(connection, _PROBE)), None),
         last_build=next((LastBuild(**_with(FailedNode, row)) for row in fetch(connection, _BUILD)), None),
         database=str(database),
-        bytes=_size(database),
-        wal_bytes=_size(database.with_name(database.name + ".wal")),
-        counts=counts,
-        noted=noted,
+        bytes=database.stat().st_size,
+        wal_bytes=wal.stat().st_size if wal.exists() else 0,
+        counts={row.pop("run_id"): row for row in ledger},
         rates=fetch(connection, _RATES),
-        retention=_retention(connection, retention_days, now()),
+        retention={"days": retention_days} | kept,
     )
 
 
@@ -152,32 +141,17 @@ def _interrupted(runs: dict[str, KnownRun], running: str | None) -> list[KnownRu
     return [run for run in last.values() if not run.is_closed and not run.has_posted and run.run_id != running]
 
 
-def _noted(connection: Any, running: str | None) -> dict[str, Row]:
-    """Return by id what the runs noted that began to post and never ended, without the one that is under way."""
-    opened = [run for entity in entities() for run in opened_runs(connection, entity) if run.run_id != running]
-    return {run.run_id: json.loads(run.details or "{}") | {"end_time": run.end_time} for run in opened}
-
-
 def _problems(connection: Any, runs: dict[str, KnownRun], running: str | None) -> tuple[OpenProblem, ...]:
     """Return the kinds of open problems, each with the run and the rejected file of its first record."""
     query = "select path from audit.fct_output_files where run_id = ? and kind = 'rejected'"
     problems = []
     for row in fetch(connection, _PROBLEMS, {"examples": _EXAMPLES, "running": running}):
         examples = tuple(ProblemRecord(**record) for record in row.pop("examples"))
-        paths = [file["path"] for file in fetch(connection, query, [examples[0].last_run_id])]
+        run_id = examples[0].last_run_id
+        paths = [file["path"] for file in fetch(connection, query, [run_id])]
         rejected = next((path for path in paths if Path(path).is_file()), None)
-        run = runs.get(examples[0].last_run_id)
-        problems.append(OpenProblem(**row, examples=examples, run=run, rejected_file=rejected))
+        problems.append(OpenProblem(**row, examples=examples, run=runs.get(run_id), rejected_file=rejected))
     return tuple(problems)
-
-
-def _retention(connection: Any, days: int, moment: datetime) -> Row:
-    (kept,) = fetch(connection, _KEPT, [moment - timedelta(days=days)])
-    return {"days": days} | kept
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 _COLUMNS = {
@@ -190,18 +164,14 @@ _COLUMNS = {
     "unknown": "unknown_records",
     "not sent": "not_attempted_records",
 }
-_MEGABYTE = 1_000_000
-_NAME = 30
 
 
 def print_status(console: Console, facts: Facts, waits: list[str], step: Step) -> None:
     """Write the facts, then what waits, then what to do."""
     kept = facts.retention
-    console.line(
-        f"database {shown(facts.database)}: {facts.bytes / _MEGABYTE:,.1f} MB"
-        f" and {facts.wal_bytes / _MEGABYTE:,.1f} MB of WAL, {counted(kept['runs'], 'run')}"
-        + (f" since {_moment(kept['oldest_run'])}" if kept["oldest_run"] else "")
-    )
+    size = f"{facts.bytes / 1e6:,.1f} MB and {facts.wal_bytes / 1e6:,.1f} MB of WAL"
+    since = f" since {_moment(kept['oldest_run'])}" if kept["oldest_run"] else ""
+    console.line(f"database {shown(facts.database)}: {size}, {counted(kept['runs'], 'run')}{since}")
     if kept["older_runs"]:
         console.line(f"{counted(kept['older_runs'], 'run')} older than {kept['days']} days: python -m loader prune")
     _print_project(console, facts)
@@ -216,15 +186,14 @@ def print_status(console: Console, facts: Facts, waits: list[str], step: Step) -
 
 
 def _print_project(console: Console, facts: Facts) -> None:
-    build, probe = facts.last_build, facts.last_probe
-    if build:
+    if build := facts.last_build:
         failed = ", ".join(f"{node.name} ({node.status})" for node in build.failures)
         passed = f"passed, {counted(build.passed, 'node')} of payloads" if build.passed else "nothing of a payload"
         outcome = f"failed: {failed}" if failed else passed
         console.line(f"last dbt {build.command}, {_moment(build.finished_at)}: {outcome}")
     else:
         console.line("last dbt build: none")
-    if probe:
+    if probe := facts.last_probe:
         failed = "; ".join(f"{check.check_name}: {check.found}" for check in probe.failures)
         outcome = f"failed, {failed}" if failed else f"passed, {probe.checks} checks"
         where = f"{probe.environment} ({probe.address})"
@@ -243,13 +212,12 @@ def _print_runs(console: Console, facts: Facts) -> None:
     if not facts.runs:
         console.line("no run yet")
         return
-    console.line(
-        f"{'run':<24}{'mode':<14}{'exit':>4}  {'closes':<7}" + "".join(f"{name:>9}" for name in _COLUMNS) + "  file"
-    )
+    columns = "".join(f"{name:>9}" for name in _COLUMNS)
+    console.line(f"{'run':<24}{'mode':<14}{'exit':>4}  {'closes':<7}{columns}  file")
     for run in facts.runs:
         code = "-" if run.exit_code is None else run.exit_code
         held = facts.counts.get(run.run_id or "", {})
-        closes = {True: "yes", False: "NO", None: "-"}[held.get("closes")]
+        closes = {True: "yes", False: "NO", None: "-"}[held.get("closes") if run.is_closed else None]
         records = [held.get(name) for name in _COLUMNS.values()]
         counts = "".join(f"{'-':>9}" if number is None else f"{number:>9,}" for number in records)
         file = shown(run.source_file) if run.source_file else ""
@@ -262,15 +230,12 @@ def _print_problems(console: Console, facts: Facts) -> None:
     if facts.open_problems:
         console.line()
     for problem in facts.open_problems:
-        kind = problem.problem.replace("_", " ")
-        of = counted(problem.records, "record")
-        console.line(f"{problem.severity}: {of} {kind}, since {_moment(problem.since)}")
+        what = f"{counted(problem.records, 'record')} {problem.problem.replace('_', ' ')}"
+        console.line(f"{problem.severity}: {what}, since {_moment(problem.since)}")
         for record in problem.examples:
-            where = f"{record.source_name}:{record.line_number}"
+            where, reason = f"{record.source_name}:{record.line_number}", record.reason or "no reason noted"
             name = record.reference_number or where
-            console.line(
-                f"  {name:<{_NAME}} {where}, {counted(record.runs, 'run')}: {record.reason or 'no reason noted'}"
-            )
+            console.line(f"  {name:<30} {where}, {counted(record.runs, 'run')}: {reason}")
         if more := problem.records - len(problem.examples):
             console.line(f"  and {more:,} more in audit.rpt_open_problems")
         console.paragraph(f"fix: {problem.what_to_do}", indent=2)
@@ -298,9 +263,8 @@ exit codes:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    command = OneLineParser(
-        prog, "Show the last runs, what waits for somebody and what to do next.", _EPILOG.format(prog=prog)
-    )
+    what = "Show the last runs, what waits for somebody and what to do next."
+    command = OneLineParser(prog, what, _EPILOG.format(prog=prog))
     command.add_argument("--json", action="store_true", help="print one object")
     return command
 
