@@ -47,19 +47,13 @@ def pipeline_command(run: KnownRun, mode: str, rejected: str | None = None) -> s
     environment, file = run.environment or "staging", rejected or run.source_file
     if not file:
         return f"python -m loader --environment {environment} {mode}"
-    dialect = Dialect(run.delimiter or ",", run.encoding or None)
-    if rejected and dialect != Dialect():
-        dialect = Dialect(encoding="utf-8")
-    given = f"--source {shlex.quote(file)}{_dialect_flags(dialect)} --entity-type {run.entity_type}"
+    dialect, flags = Dialect(run.delimiter or ",", run.encoding or None), ""
+    if dialect != Dialect():
+        told = Dialect(encoding="utf-8") if rejected else dialect
+        encoding = f" --encoding {told.encoding}" if told.encoding else ""
+        flags = f" --delimiter {shlex.quote(told.delimiter)}{encoding}"
+    given = f"--source {shlex.quote(file)}{flags} --entity-type {run.entity_type}"
     return f"python scripts/etl/pipeline.py --environment {environment} {mode} {given}"
-
-
-def _dialect_flags(dialect: Dialect) -> str:
-    """Return the flags that name a dialect; none for plain CSV in UTF-8."""
-    if dialect == Dialect():
-        return ""
-    encoding = f" --encoding {dialect.encoding}" if dialect.encoding else ""
-    return f" --delimiter {shlex.quote(dialect.delimiter)}{encoding}"
 
 
 # About records. `audit.rpt_open_problems` says the same in `what_to_do`; a test compares the two.
@@ -98,7 +92,7 @@ def correct(run: KnownRun, rejected: str | None, line: int | None = None) -> Ste
     """
     command, source = pipeline_command(run, "--validate-only", rejected), run.source_file or "the source"
     if not rejected:
-        return Step(f"correct {source}, then" if line is None else f"correct line {line} of {source}, then", command)
+        return Step(f"correct {source if line is None else f'line {line} of {source}'}, then", command)
     where = rejected if line is None else f"it in {rejected} (line {line} of {source})"
     return Step(f"correct {where} and give it back", command)
 
@@ -119,32 +113,23 @@ def onwards(run: KnownRun) -> Step:
 
 
 def after_run(run: KnownRun, counts: Mapping[str, Any], readback: Mapping[str, Any], rejected: str | None) -> Step:
-    """Return what to do after a run that has ended.
+    """Return what to do after a run that has ended; `rejected` is the path of its file of rejected records.
 
-    Args:
-        run: the run.
-        counts: the records by what became of them, as `audit.fct_runs` names them.
-        readback: the counts of `--verify`; empty where nothing was read back.
-        rejected: the path of its file of rejected records.
-
+    `counts` are the records by what became of them, as `audit.fct_runs` names them, and `readback` those of `--verify`,
+    empty where nothing was read back.
     """
     if run.gate != "open":
         return open_gate(run, rejected)
     if run.mode in _ONWARDS:
         return onwards(run)
-    if run.stopped_because or counts["unknown_records"] or counts["not_attempted_records"]:
-        return import_again(run, "unknown", run.stopped_because)
-    if counts["failed_records"]:
-        return import_again(run, "failed", None)
+    is_unsettled = run.stopped_because or counts["unknown_records"] or counts["not_attempted_records"]
+    if is_unsettled or counts["failed_records"]:
+        return import_again(run, "unknown" if is_unsettled else "failed", run.stopped_because)
     if readback.get("unproven"):
         return Step("ask the platform team about the records that are not proven; audit.fct_readback has them all")
-    return _done(counts["exists_records"], read_back=bool(readback))
-
-
-def _done(existing: int, *, read_back: bool) -> Step:
-    if not existing:
+    if not (existing := counts["exists_records"]):
         return Step("done: every record that is ready is on the platform", is_open=False)
-    how = "not updated" if read_back else "neither compared nor updated"
+    how = "not updated" if readback else "neither compared nor updated"
     return Step(f"done: {existing:,} of the references were there before; those records were {how}", is_open=False)
 
 
