@@ -3,9 +3,8 @@
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,23 +50,14 @@ _REFUSALS = f"""
     from audit.fct_import_records where run_id = ? and result in ('failed', 'unknown')
     group by all order by records desc, result, status_code, code, fields limit ?
 """  # noqa: S608 - our own text
-_READBACK = """
-    select is_ours, verdict, count(*) as records from audit.fct_readback where run_id = ?
-    group by all order by is_ours desc, verdict
-"""
 _LIMIT = "select requests_per_window, window_seconds from audit.fct_pacing where run_id = ? order by rowid desc limit 1"
 _REJECTED_FILE = (
     "select path from audit.fct_output_files where run_id = ? and kind = 'rejected' order by written_at desc"
 )
-_KINDS = {
-    "parse_error": "loss",
-    "invalid": "loss",
-    "failed": "loss",
-    "created": "good",
-    "exists": "there",
-    "unknown": "unknown",
-}
-MEANINGS = {
+# The parts of the ledger by what a bar says of them; every other one is aside.
+_KINDS = {"created": "good", "exists": "there", "unknown": "unknown"}
+_KINDS |= dict.fromkeys(("parse_error", "invalid", "failed"), "loss")
+_MEANINGS = {
     "created": "this run created it on the platform",
     "exists": "the platform had it already; it was not updated",
     "failed": "the API refused it",
@@ -76,57 +66,50 @@ MEANINGS = {
 }
 
 
-def posted(run: Row) -> bool:
-    """Tell whether the run was an import that got as far as posting."""
-    return bool(run["mode"] == IMPORT and run["gate"] == "open")
-
-
-def ledger(run: Row) -> list[Row]:
+def _ledger(run: Row, *, posted: bool) -> list[Row]:
     """Return both lines of the ledger as the steps of a waterfall: label, records and share, and its bar."""
-    steps = [_step("records in the file", run["total_records"], "sum", 0, run["total_records"])]
-    steps += _down(run, FILE_COUNTS[:-1], run["total_records"])
-    steps.append(_step("ready to send", run["ready_records"], "sum", 0, run["total_records"]))
-    if posted(run):
-        steps += _down(run, DELIVERY_COUNTS, run["ready_records"])
+    total, steps = run["total_records"] or 1, []
+
+    def add(label: str, records: int, kind: str, start: int = 0) -> None:
+        part = 100 * records / total
+        width = max(part, 0.5) if records else 0
+        place = min(100 * max(start, 0) / total, 100 - width)
+        share = "" if not records else "< 0.1 %" if part < _LEAST_SHARE else f"{part:.1f} %"
+        bar = {"start": round(place, 2), "width": round(width, 2)}
+        steps.append({"label": label, "records": records, "share": share, "kind": kind} | bar)
+
+    def add_parts(names: Sequence[str], left: int) -> None:
+        for name in names:
+            left -= run[name]
+            label = name.removesuffix("_records")
+            add(label.replace("_", " "), run[name], _KINDS.get(label, "aside"), left)
+
+    add("records in the file", run["total_records"], "sum")
+    add_parts(FILE_COUNTS[:-1], run["total_records"])
+    add("ready to send", run["ready_records"], "sum")
+    if posted:
+        add_parts(DELIVERY_COUNTS, run["ready_records"])
     return steps
 
 
-def _down(run: Row, counts: tuple[str, ...], records: int) -> Iterator[Row]:
-    for name in counts:
-        records -= run[name]
-        label = name.removesuffix("_records")
-        yield _step(label.replace("_", " "), run[name], _KINDS.get(label, "aside"), records, run["total_records"])
-
-
-def _step(label: str, records: int, kind: str, start: int, total: int) -> Row:
-    part = 100 * records / (total or 1)
-    width = max(part, 0.5) if records else 0
-    place = min(100 * max(start, 0) / (total or 1), 100 - width)
-    share = "" if not records else "< 0.1 %" if part < _LEAST_SHARE else f"{part:.1f} %"
-    bar = {"start": round(place, 2), "width": round(width, 2)}
-    return {"label": label, "records": records, "share": share, "kind": kind} | bar
-
-
-def problems(warehouse: Warehouse, run: Row) -> list[Row]:
+def _problems(warehouse: Warehouse, run: Row) -> list[Row]:
     """Return the problems by rule and field, the largest first, at most 60; `share` is in % of the largest."""
     groups = warehouse.rows(_PROBLEMS, [run["run_id"], _MOST_GROUPS])
     largest = max((group["issues"] for group in groups), default=1)
     return [group | {"share": round(100 * group["issues"] / largest, 2)} for group in groups]
 
 
-def delivery(warehouse: Warehouse, run: Row) -> dict[str, Any]:
-    """Return what became of the ready records: by result, by reason, read back; and the API's rate limit."""
+def _delivery(warehouse: Warehouse, run: Row) -> dict[str, Any]:
+    """Return what became of the ready records, by result and by reason, and the API's rate limit."""
     found = {row["result"]: row for row in warehouse.rows(_RESULTS, [run["run_id"]])}
-    limits = warehouse.rows(_LIMIT, [run["run_id"]])
     return {
-        "results": [found[name] | {"meaning": MEANINGS[name]} for name in MEANINGS if name in found],
+        "results": [found[name] | {"meaning": text} for name, text in _MEANINGS.items() if name in found],
         "refusals": warehouse.rows(_REFUSALS, [run["run_id"], _MOST_GROUPS]),
-        "readback": warehouse.rows(_READBACK, [run["run_id"]]),
-        "limit": limits[0] if limits else None,
+        "limit": next(iter(warehouse.rows(_LIMIT, [run["run_id"]])), None),
     }
 
 
-def outcome(run: Row) -> tuple[str, str]:
+def _outcome(run: Row) -> tuple[str, str]:
     """Return how the run ended in a few words, and its kind: good, loss or aside."""
     if run["exit_code"] is None:
         return "Ended without finishing: killed, or the machine stopped", "loss"
@@ -139,15 +122,15 @@ def outcome(run: Row) -> tuple[str, str]:
     return "Stopped early; the same command goes on", "aside"
 
 
-def next_step(warehouse: Warehouse, run: Row, readback: Row) -> Step:
+def _next_step(warehouse: Warehouse, run: Row, readback: Row) -> Step:
     """Return what to do after the run; `readback` has the counts of `--verify`, or nothing.
 
     Whether its file of rejected records is still there is not looked at, so that the page is the same each time.
     """
     told = ("gate", "exit_code", "stopped_because")
     known = replace(known_run(warehouse, run["run_id"]), **{name: run[name] for name in told})
-    paths = [row["path"] for row in warehouse.rows(_REJECTED_FILE, [run["run_id"]])]
-    return after_run(known, run, readback, next(iter(paths), None))
+    files = warehouse.rows(_REJECTED_FILE, [run["run_id"]])
+    return after_run(known, run, readback, files[0]["path"] if files else None)
 
 
 _MOST_ROWS = 2_000
@@ -185,7 +168,7 @@ _TEXTS = ("reference_number", "meaning", "remedy")
 _NARRATIVES = ("message", "value", "suggestion")
 
 
-def needs(warehouse: Warehouse, run: Row, *, include_text: bool) -> tuple[list[Row], int]:
+def _needs(warehouse: Warehouse, run: Row, *, include_text: bool) -> tuple[list[Row], int]:
     """Return the rows of the table, and how many there are in all; narratives are left out unless asked for.
 
     There are at most 2,000 of them, or 600,000 bytes, so that the page can be attached to a ticket. What was sent comes
@@ -197,7 +180,7 @@ def needs(warehouse: Warehouse, run: Row, *, include_text: bool) -> tuple[list[R
     size = 0
     for row in warehouse.rows(_IN_ORDER, of_run):
         row["remedy"] = row["remedy"] or _remedy(run, row)
-        shown = row | {name: shortened(row[name]) for name in (*_TEXTS, *_NARRATIVES)}
+        shown = row | {name: _shortened(row[name]) for name in (*_TEXTS, *_NARRATIVES)}
         if not include_text:
             shown |= dict.fromkeys(_NARRATIVES, "")
         elif shown["message"]:
@@ -215,7 +198,7 @@ def _remedy(run: Row, row: Row) -> str:
     return about_readback(row["problem"], row["field"], is_ours=row["is_ours"])
 
 
-def shortened(text: Any) -> str:
+def _shortened(text: Any) -> str:
     """Return a text of the data for the page: what nobody can see made visible, and not too long."""
     whole = "" if text is None else printable(str(text))
     return whole if len(whole) <= _LONGEST else whole[:_LONGEST] + "\u2026"
@@ -240,8 +223,12 @@ def write_page(warehouse: Warehouse, run: Row, path: Path | None, *, include_tex
         StoppedEarly: the file cannot be written.
 
     """
-    text = page(warehouse, run, include_text=include_text)
-    put(path, partial(_write, text.encode()))
+    text = page(warehouse, run, include_text=include_text).encode()
+
+    def write(file: BinaryIO) -> None:
+        file.write(text)
+
+    put(path, write)
 
 
 def page(warehouse: Warehouse, run: Row, *, include_text: bool) -> str:
@@ -249,9 +236,10 @@ def page(warehouse: Warehouse, run: Row, *, include_text: bool) -> str:
     readback = event_details(warehouse, run["run_id"], READ_BACK) or {}
     stopped_because = run["stopped_because"]
     run = run | {"stopped_because": stopped_because and _QUOTED.sub("", stopped_because)}
-    words, kind = outcome(run)
+    posted = run["mode"] == IMPORT and run["gate"] == "open"
+    words, kind = _outcome(run)
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    rows, total = needs(warehouse, run, include_text=include_text)
+    rows, total = _needs(warehouse, run, include_text=include_text)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -260,11 +248,11 @@ def page(warehouse: Warehouse, run: Row, *, include_text: bool) -> str:
             name=Path(run["source_file"]).name,
             outcome=words,
             kind=kind,
-            next=next_step(warehouse, run, readback),
+            next=_next_step(warehouse, run, readback),
             stopped_because=stopped_because if include_text else run["stopped_because"],
-            ledger=ledger(run),
-            problems=problems(warehouse, run),
-            delivery=delivery(warehouse, run) if posted(run) else None,
+            ledger=_ledger(run, posted=posted),
+            problems=_problems(warehouse, run),
+            delivery=_delivery(warehouse, run) if posted else None,
             readback=readback,
             spent=_spent(warehouse, run),
             series=series(warehouse, run["run_id"]),
@@ -274,8 +262,6 @@ def page(warehouse: Warehouse, run: Row, *, include_text: bool) -> str:
             include_text=include_text,
             style=style,
             script=script,
-            style_hash=_hash(style),
-            script_hash=_hash(script),
         )
     )
 
@@ -289,33 +275,19 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": _number, "text": shortened, "whole": printable, "moment": _moment, "axis": _axis}
+    environment.filters |= {
+        "number": lambda value: "" if value is None else f"{value:,.0f}",
+        "axis": "{:,g}".format,
+        "moment": lambda value: "" if value is None else f"{value:%Y-%m-%d %H:%M:%S}",
+        "text": _shortened,
+        "whole": printable,
+        "hash": lambda text: "sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode(),
+    }
     return environment
 
 
 def _spent(warehouse: Warehouse, run: Row) -> str:
     """Return where the time of posting went, in words; nothing for a run that did not come so far."""
-    posting = event_details(warehouse, run["run_id"], POSTING_ENDED)
-    if not posting:
-        return ""
-    return TimeSpent(**{name: value for name, value in posting.items() if name.endswith("_seconds")}).shares()
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
-def _axis(value: float) -> str:
-    return f"{value:,g}"
-
-
-def _moment(value: Any) -> str:
-    return "" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"
-
-
-def _write(page_bytes: bytes, file: BinaryIO) -> None:
-    file.write(page_bytes)
+    posting = event_details(warehouse, run["run_id"], POSTING_ENDED) or {}
+    seconds = {name: value for name, value in posting.items() if name.endswith("_seconds")}
+    return TimeSpent(**seconds).shares() if seconds else ""
