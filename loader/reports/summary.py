@@ -7,6 +7,7 @@ from loader.audit.journal import DELIVERY_COUNTS, FILE_COUNTS, RunRow
 from loader.audit.runs import known_run
 from loader.console import Console, shown
 from loader.delivery.look_up import CONFIRMED
+from loader.delivery.readback import ReadBack
 from loader.landing.sql import EXPORT_COLUMNS
 from loader.reports.advice import about_readback, after_run, needs_platform_team
 from loader.reports.documents import stats_document
@@ -14,42 +15,17 @@ from loader.reports.files import OutputFile
 from loader.run.job import DRY_RUN, IMPORT, Run
 
 _NAMED = 5
+# What reading back can find: whether it is ours, the verdict, and what that says.
+_READINGS = (
+    (True, "differs", "created records are stored otherwise than they were sent"),
+    (True, "not_visible", "created records are not on the platform"),
+    (False, "differs", "records that were there before differ from this file"),
+    (False, "not_visible", "records that exist cannot be seen"),
+)
 _FOUND = """
-    select result, is_ours, verdict, line_number, reference_number, differing_fields, count(*) over () as records
+    select line_number, reference_number, differing_fields, count(*) over () as records
     from audit.fct_readback where run_id = ? and verdict = ? and is_ours = ? order by record_number limit ?
 """
-
-
-def print_readback(console: Console, run: Run) -> None:
-    """Write the counts, the first records that are not what was sent, and what that means."""
-    found = run.readback
-    if not found:
-        return
-    console.line(
-        f"read back {found.sampled:,} = identical {found.identical:,}, differs {found.differs:,}, "
-        f"not visible {found.not_visible:,}, not verified {found.not_verified:,}"
-    )
-    _print_named(console, run, "differs", "created records are stored otherwise than they were sent", is_ours=True)
-    _print_named(console, run, "not_visible", "created records are not on the platform", is_ours=True)
-    if _print_named(console, run, "differs", "records that were there before differ from this file", is_ours=False):
-        console.line(f"  {about_readback('differs', 'them', is_ours=False)}")
-    if _print_named(console, run, "not_visible", "records that exist cannot be seen", is_ours=False):
-        console.line(f"  {about_readback('not_visible', None, is_ours=False)}")
-
-
-def _print_named(console: Console, run: Run, verdict: str, text: str, *, is_ours: bool) -> bool:
-    records = run.warehouse.rows(_FOUND, [run.run_id, verdict, is_ours, _NAMED])
-    if not records:
-        return False
-    console.line(f"{'NOT PROVEN' if is_ours else 'warning'}: {records[0]['records']:,} {text}")
-    for record in records:
-        fields = f": {record['differing_fields']}" if record["differing_fields"] else ""
-        console.line(f"  line {record['line_number']} ({record['reference_number']}){fields}")
-    if records[0]["records"] > _NAMED:
-        console.line(f"  ... and {records[0]['records'] - _NAMED:,} more, in audit.fct_readback")
-    return True
-
-
 _EXAMPLES = 20
 _GROUPS = 30
 _PROBLEMS = """
@@ -66,6 +42,16 @@ _PROBLEMS = """
         arg_min(message, record_number) as message, arg_min(how_to_fix, record_number) as how_to_fix
     from issues group by kind, code, field
     order by kind = 'excepted', kind, issues desc, code, field limit $most
+"""
+
+
+_CHANGES = """
+    select field, rule, count(*) as cells from audit.fct_changes where run_id = ?
+    group by field, rule order by field, rule
+"""
+_REFUSED = """
+    select result, line_number, reference_number, status_code, error_message from audit.fct_import_records
+    where run_id = ? and result in ('failed', 'unknown') order by record_number limit ?
 """
 
 
@@ -95,11 +81,10 @@ def print_summary(console: Console, run: Run, row: RunRow, files: Sequence[Outpu
     _print_problems(console, run)
     _print_exceptions(console, run)
     if row.mode == DRY_RUN:
-        _print_changes(console, run)
+        for change in run.warehouse.rows(_CHANGES, [run.run_id]):
+            console.line(f"transformed {change['field']}: {change['cells']} {change['rule']}")
     if row.mode == IMPORT:
-        _print_refusals(console, run)
-        _print_posting(console, run)
-        print_readback(console, run)
+        _print_delivery(console, run)
     for file in files:
         console.line(f"wrote {shown(file.path)}")
     rejected = next(file.path for file in files if file.kind == "rejected")
@@ -150,9 +135,8 @@ def _print_problems(console: Console, run: Run) -> None:
     console.line()
     console.line(f"{'problem':<{10 + wide[0]}}  {'field':<{wide[1]}}  {'issues':>9}")
     for group in groups:
-        console.line(
-            f"{group['kind']:<8}  {group['code']:<{wide[0]}}  {group['field']:<{wide[1]}}  {group['issues']:>9,}"
-        )
+        cells = f"{group['code']:<{wide[0]}}  {group['field']:<{wide[1]}}  {group['issues']:>9,}"
+        console.line(f"{group['kind']:<8}  {cells}")
         console.paragraph(f"line {group['line_number']}: {group['message']}", indent=2)
         console.paragraph(f"fix: {group['how_to_fix']}", indent=2)
     if groups[0]["groups"] > _GROUPS:
@@ -161,18 +145,10 @@ def _print_problems(console: Console, run: Run) -> None:
 
 
 def _print_exceptions(console: Console, run: Run) -> None:
-    """Write the documented exceptions that have no effect, where the last build judged them."""
-    table = f"int_{run.job.card.entity}_exceptions"
-    judged = (
-        "select 1 from duckdb_columns() where schema_name = 'validation' and table_name = ? and column_name = 'state'"
-    )
-    if not run.warehouse.rows(judged, [table]):
-        return
-    idle = run.warehouse.rows(
-        f"select * from validation.{table} where state in ('expired', 'unused') order by all limit ?",  # noqa: S608
-        [_EXAMPLES],
-    )
-    for exception in idle:
+    """Write the documented exceptions that have no effect."""
+    query = f"select * from validation.int_{run.job.card.entity}_exceptions"  # noqa: S608 - a card's name
+    idle = f"{query} where state in ('expired', 'unused') order by all limit ?"
+    for exception in run.warehouse.rows(idle, [_EXAMPLES]):
         of = exception["reference_number"] or f"record {exception['record_hash']}"
         console.line(
             f"warning: the exception of {of} from {exception['code']} is {exception['state']}; "
@@ -180,32 +156,35 @@ def _print_exceptions(console: Console, run: Run) -> None:
         )
 
 
-def _print_changes(console: Console, run: Run) -> None:
-    changes = run.warehouse.rows(
-        "select field, rule, count(*) as cells from audit.fct_changes where run_id = ? "
-        "group by field, rule order by field, rule",
-        [run.run_id],
-    )
-    for change in changes:
-        console.line(f"transformed {change['field']}: {change['cells']} {change['rule']}")
-
-
-def _print_posting(console: Console, run: Run) -> None:
-    """Say where the time of posting went, and what the API's limits let through."""
-    posting = run.posting
-    if posting:
+def _print_delivery(console: Console, run: Run) -> None:
+    """Write what was refused, where the time of posting went, what the API's limits let through, and what is proven."""
+    for record in run.warehouse.rows(_REFUSED, [run.run_id, _EXAMPLES]):
+        where = f"line {record['line_number']} ({record['reference_number']})"
+        console.line(f"{record['result']}, {where}: {record['status_code'] or 'no status'}, {record['error_message']}")
+    if posting := run.posting:
         console.line(
             f"posting took {posting.total:,.1f} s ({posting.shares()}): {posting.requests:,} requests, "
             f"{posting.refused_requests:,} of them refused (429), at most {posting.peak_concurrency} at once"
         )
+    if run.readback:
+        _print_readback(console, run, run.readback)
 
 
-def _print_refusals(console: Console, run: Run) -> None:
-    refused = run.warehouse.rows(
-        "select result, line_number, reference_number, status_code, error_message from audit.fct_import_records "
-        "where run_id = ? and result in ('failed', 'unknown') order by record_number limit ?",
-        [run.run_id, _EXAMPLES],
+def _print_readback(console: Console, run: Run, found: ReadBack) -> None:
+    """Write the counts, the first records that are not what was sent, and what that means."""
+    console.line(
+        f"read back {found.sampled:,} = identical {found.identical:,}, differs {found.differs:,}, "
+        f"not visible {found.not_visible:,}, not verified {found.not_verified:,}"
     )
-    for record in refused:
-        where = f"line {record['line_number']} ({record['reference_number']})"
-        console.line(f"{record['result']}, {where}: {record['status_code'] or 'no status'}, {record['error_message']}")
+    for is_ours, verdict, text in _READINGS:
+        records = run.warehouse.rows(_FOUND, [run.run_id, verdict, is_ours, _NAMED])
+        if not records:
+            continue
+        console.line(f"{'NOT PROVEN' if is_ours else 'warning'}: {records[0]['records']:,} {text}")
+        for record in records:
+            fields = f": {record['differing_fields']}" if record["differing_fields"] else ""
+            console.line(f"  line {record['line_number']} ({record['reference_number']}){fields}")
+        if records[0]["records"] > _NAMED:
+            console.line(f"  ... and {records[0]['records'] - _NAMED:,} more, in audit.fct_readback")
+        if not is_ours:
+            console.line(f"  {about_readback(verdict, 'them', is_ours=False)}")
