@@ -5,7 +5,7 @@ from pathlib import Path
 
 from loader.audit.runs import find_run, known_run_id
 from loader.command import OneLineParser, guarded
-from loader.config import Settings, load_settings
+from loader.config import load_settings
 from loader.console import Console, shown
 from loader.errors import OK, SOME_RECORDS, Refused
 from loader.reports.page import page_name, write_page
@@ -39,11 +39,11 @@ def parser(prog: str) -> OneLineParser:
     add("--include-text", action="store_true", help="with --html: show values of cells and the API's own words too")
     add("--format", choices=sorted(FORMATS), help="of a table (default: csv)")
     add("--run", metavar="RUN_ID", help="of a table: the rows of this run alone; `last` for the last one")
+    where = "default: the output folder, for a table standard output"
     add(
         "--output",
         metavar="PATH",
-        help="folder of a run's files, or the file to write; - is standard output "
-        "(default: the output folder, for a table standard output)",
+        help=f"folder of a run's files, or the file to write; - is standard output ({where})",
     )
     add("--json", action="store_true", help="of a run's files: say in JSON what became of each")
     return command
@@ -55,70 +55,54 @@ def main(arguments: list[str], prog: str) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
-    _check(options)
+    is_table = options.subject.startswith("rpt_")
+    _check(options, is_table=is_table)
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
-    if _is_table(options):
+    if not is_table and not options.html:
+        return _files(options.subject, Path(options.output or settings.output), console, warehouse)
+    if is_table:
         run_id = None if options.run is None else known_run_id(warehouse, options.run)
         path = output_path(options.output or STANDARD_OUTPUT)
         write_table(warehouse, options.subject, options.format or "csv", path, run_id)
-        return _wrote(console, path)
-    if options.html:
-        return _page(options, settings, console, warehouse)
-    return _files(options, settings, console, warehouse)
+    else:
+        run = vars(find_run(warehouse, options.subject))
+        folder = Path(settings.output if options.output is None else options.output)
+        inside = options.output is None or folder.is_dir()
+        path = output_path(str(folder / page_name(run)) if inside else options.output)
+        write_page(warehouse, run, path, include_text=options.include_text)
+    if path:
+        console.notice(f"wrote {shown(path)}")
+    return OK
 
 
-def _is_table(options: argparse.Namespace) -> bool:
-    return bool(options.subject.startswith("rpt_"))
-
-
-def _check(options: argparse.Namespace) -> None:
+def _check(options: argparse.Namespace, *, is_table: bool) -> None:
     """Refuse options that do not go together."""
-    if _is_table(options) and (options.html or options.include_text or options.json):
+    if is_table and (options.html or options.include_text or options.json):
         raise Refused(f"{options.subject} is a table: --html, --include-text and --json are for a run; use --format")
-    if not _is_table(options) and (options.format or options.run is not None):
+    if not is_table and (options.format or options.run is not None):
         raise Refused(f"{options.subject} is taken for a run: --format and --run are for a table, as rpt_run_ledger")
     if options.include_text and not options.html:
         raise Refused("--include-text goes with --html: the files of a run hold its texts in any case")
-    if not _is_table(options) and not options.html and options.output == STANDARD_OUTPUT:
+    if not is_table and not options.html and options.output == STANDARD_OUTPUT:
         raise Refused("--output - is for a table or --html: a run has several files; name a folder")
     if options.html and options.json:
         raise Refused("--json says what became of a run's files; leave it out with --html")
 
 
-def _page(options: argparse.Namespace, settings: Settings, console: Console, warehouse: Warehouse) -> int:
-    run = find_run(warehouse, options.subject)
-    folder = settings.output if options.output is None else Path(options.output)
-    inside = options.output is None or folder.is_dir()
-    path = output_path(str(folder / page_name(vars(run))) if inside else options.output)
-    write_page(warehouse, vars(run), path, include_text=options.include_text)
-    return _wrote(console, path)
-
-
-def _files(options: argparse.Namespace, settings: Settings, console: Console, warehouse: Warehouse) -> int:
-    folder = Path(options.output) if options.output else settings.output
+def _files(subject: str, folder: Path, console: Console, warehouse: Warehouse) -> int:
     missing: list[str] = []
     try:
-        run = find_run(warehouse, options.subject)
+        run = find_run(warehouse, subject)
     except Refused:
         # A probe is no run; neither is an import that its probe has refused.
-        run_id, title, files = options.subject, "contract probe", remake_probe(warehouse, options.subject, folder)
+        run_id, title, files = subject, "contract probe", remake_probe(warehouse, subject, folder)
         if not files:
             raise
     else:
         run_id, title = run.run_id, f"{run.mode} of {shown(run.source_file)}"
         files, missing = remake(warehouse, run, folder)
-    for text in (
-        f"run {run_id}: {title}",
-        *(f"{shown(file.path)}: {file.state.value}" for file in files),
-        *missing,
-    ):
+    for text in (f"run {run_id}: {title}", *(f"{shown(file.path)}: {file.state.value}" for file in files), *missing):
         console.line(text)
     console.summary({"run_id": run_id, "files": [file.as_row() for file in files], "missing": missing})
     return OK if all(file.is_fine for file in files) else SOME_RECORDS
-
-
-def _wrote(console: Console, path: Path | None) -> int:
-    if path:
-        console.notice(f"wrote {shown(path)}")
-    return OK

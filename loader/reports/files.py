@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import partial
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,10 +30,8 @@ class OutputFile:
 def write_whole(kind: str, path: Path, write: Callable[[BinaryIO], int | None]) -> OutputFile:
     """Let `write` fill a file that is written whole or not at all, and take its SHA-256.
 
-    Args:
-        kind: what the file is, as `fct_output_files` names it.
-        path: where it stands in the end; only its owner may read it.
-        write: fills the opened file and returns the number of records in it, or None.
+    `kind` is the file's, as `fct_output_files` names it. `write` returns the number of records in the file, or None.
+    Only the owner of the file may read it.
 
     Raises:
         StoppedEarly: the folder or the disk does not take it.
@@ -86,30 +83,33 @@ def write_json(path: Path, document: Document, kind: str = "") -> OutputFile:
         StoppedEarly: the folder or the disk does not take it.
 
     """
-    return write_whole(kind, path, partial(_write, document))
+
+    def write(file: BinaryIO) -> None:
+        for text in _texts(document):
+            file.write(text.encode())
+
+    return write_whole(kind, path, write)
 
 
-def _write(document: Document, file: BinaryIO) -> None:
+def _texts(document: Document) -> Iterator[str]:
     if isinstance(document, Entries):
-        _write_entries(document, file, "")
+        yield from _entries(document, "")
     else:
-        sign = b"{"
+        sign = "{"
         for key, value in document.items():
-            file.write(sign + f"\n  {json.dumps(key)}: ".encode())
+            yield f"{sign}\n  {json.dumps(key)}: "
             if isinstance(value, Entries):
-                _write_entries(value, file, "  ")
+                yield from _entries(value, "  ")
             else:
-                text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-                file.write(text.replace("\n", "\n  ").encode())
-            sign = b","
-        file.write(b"\n}")
-    file.write(b"\n")
+                yield json.dumps(value, indent=2, ensure_ascii=False, default=str).replace("\n", "\n  ")
+            sign = ","
+        yield "\n}"
+    yield "\n"
 
 
-def _write_entries(entries: Entries, file: BinaryIO, indent: str) -> None:
-    between, empty = f",\n{indent}  ", True
+def _entries(entries: Entries, indent: str) -> Iterator[str]:
+    between, sign = f",\n{indent}  ", f"[\n{indent}  "
     for batch in entries.batches:
-        file.write((f"[\n{indent}  " if empty else between).encode())
-        file.write(between.join(batch).encode())
-        empty = False
-    file.write(b"[]" if empty else f"\n{indent}]".encode())
+        yield sign + between.join(batch)
+        sign = between
+    yield f"\n{indent}]" if sign == between else "[]"

@@ -48,8 +48,7 @@ class Remade:
 
     def as_row(self) -> Row:
         """Return it for `--json`."""
-        written = {"sha256": self.sha256, "written_sha256": self.written_sha256}
-        return {"kind": self.kind, "path": str(self.path)} | written | {"state": self.state.name.lower()}
+        return vars(self) | {"path": str(self.path), "state": self.state.name.lower()}
 
 
 def remake(warehouse: Warehouse, run: RunRow, folder: Path) -> tuple[list[Remade], list[str]]:
@@ -85,20 +84,19 @@ def _compared(
 
 def _made(warehouse: Warehouse, run: RunRow, folder: Path, missing: list[str]) -> list[OutputFile]:
     """Return the files that can be made, and add to `missing` why others cannot."""
-    files, probed = write_reports(warehouse, run, folder), _probe_file(warehouse, run.run_id, folder)
-    kinds = [row["kind"] for row in warehouse.rows(_WRITTEN, [run.run_id])]
-    if _PROBE in kinds and not probed:
+    probed = _probe_file(warehouse, run.run_id, folder)
+    files = write_reports(warehouse, run, folder) + probed
+    if not probed and any(row["kind"] == _PROBE for row in warehouse.rows(_WRITTEN, [run.run_id])):
         missing.append("the file of the contract probe cannot be made again: its document was not kept")
-    files += probed
     try:
-        return files + export_records(warehouse, run, read_card(run.entity_type), folder)
+        files += export_records(warehouse, run, read_card(run.entity_type), folder)
     except (RecordsReplaced, GateClosed):
         command = pipeline_command(known_run(warehouse, run.run_id), "--validate-only")
         missing.append(
             "the accepted and rejected records cannot be made again, dbt has built something else since; "
             f"to split the file anew: {with_short_paths(command)}"
         )
-        return files
+    return files
 
 
 def _probe_file(warehouse: Warehouse, run_id: str, folder: Path) -> list[OutputFile]:

@@ -7,15 +7,14 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from loader.console import silence
 from loader.errors import Refused, StoppedEarly
 from loader.landing.sql import FORMULA
 from loader.reports.files import write_whole
-from loader.storage.warehouse import Row, Warehouse, copy_rows, fetch
+from loader.storage.warehouse import Warehouse, copy_rows, fetch, literal
 
 STANDARD_OUTPUT = "-"
 
@@ -87,27 +86,20 @@ def write_table(warehouse: Warehouse, table: str, form: str, path: Path | None, 
         raise Refused(f"{warehouse.path}: no table {table[:80]!r} in audit; there are {', '.join(known)}")
     with warehouse.connection(read_only=True) as connection:
         columns = fetch(connection, f"select column_name, column_type from (describe audit.{table})")  # noqa: S608
-        if run_id is not None and "run_id" not in [column["column_name"] for column in columns]:
+        names = [f'report."{column["column_name"]}"' for column in columns]
+        if run_id is not None and 'report."run_id"' not in names:
             raise Refused(f"{table} has no column run_id; leave --run out")
-        query, parameters = _query(table, columns, run_id, safe=form == "csv")
-        put(path, partial(_write, connection, query, parameters, FORMATS[form]))
-
-
-def _query(table: str, columns: list[Row], run_id: str | None, *, safe: bool) -> tuple[str, list[Any]]:
-    """Return the SQL of the rows and its parameters; with `safe`, no spreadsheet runs a cell."""
-    names = [f'report."{column["column_name"]}"' for column in columns]
-    cells = [_cell(name, column["column_type"]) if safe else name for name, column in zip(names, columns, strict=True)]
-    of_run = "" if run_id is None else " where run_id = ?"
-    query = f"select {', '.join(cells)} from audit.{table} as report{of_run} order by {', '.join(names)}"  # noqa: S608
-    return query, [] if run_id is None else [run_id]
+        types = [column["column_type"] for column in columns]
+        cells = [_cell(name, kind) for name, kind in zip(names, types, strict=True)] if form == "csv" else names
+        of_run = "" if run_id is None else " where run_id = ?"
+        query = f"select {', '.join(cells)} from audit.{table} as report{of_run} order by {', '.join(names)}"  # noqa: S608
+        parameters = [] if run_id is None else [run_id]
+        put(path, lambda file: copy_rows(connection, query, parameters, file, FORMATS[form]))
 
 
 def _cell(name: str, column_type: str) -> str:
+    """Return the SQL of a cell that no spreadsheet runs."""
     if _NO_TEXT.fullmatch(column_type):
         return name
-    pattern, text = FORMULA.replace("'", "''"), f"{name}::varchar"
-    return f"if(regexp_matches({text}, '{pattern}'), '''' || {text}, {text}) as {name.partition('.')[2]}"
-
-
-def _write(connection: Any, query: str, parameters: list[Any], options: str, file: BinaryIO) -> int:
-    return copy_rows(connection, query, parameters, file, options)
+    text = f"{name}::varchar"
+    return f"if(regexp_matches({text}, {literal(FORMULA)}), '''' || {text}, {text}) as {name.partition('.')[2]}"
