@@ -28,14 +28,8 @@ def execute(run: Run) -> RunRow:
 
     """
     job = run.job
-    run.journal.note(
-        "run_started",
-        mode=job.mode,
-        environment=job.environment,
-        source=job.source,
-        operator=operator(),
-        **dialect_variables(job.dialect),
-    )
+    asked = {"mode": job.mode, "environment": job.environment, "source": job.source, "operator": operator()}
+    run.journal.note("run_started", **asked, **dialect_variables(job.dialect))
     try:
         _prepare(run)
         posts = run.job.target if run.closed_by is None else None
@@ -61,11 +55,8 @@ def _prepare(run: Run) -> None:
     run.warehouse.wait_until_free()
     with step(Step.PROBE):
         keep_probe = job.target.probe(run) if job.target else None
-    build = None
     try:
-        if job.source:
-            with step(Step.BUILD):
-                build = _build(run, job.source)
+        build = _build(run, job.source) if job.source else None
     except EtlError as error:
         # The error that ended the run is what the operator has to see.
         if keep_probe and not isinstance(error, DatabaseLocked):
@@ -118,15 +109,11 @@ def _check_own(build: Build, found: Totals) -> None:
 
 
 def _build(run: Run, source: Path) -> Build:
-    with run.console.busy(f"dbt build: landing, cleaning and testing {source.name}"):
+    with step(Step.BUILD), run.console.busy(f"dbt build: landing, cleaning and testing {source.name}"):
         sends = run.job.mode != VALIDATE_ONLY
         build = dbt_build(source, run.job.card, run.settings, run.job.dialect, run.console.notice, sends=sends)
-    run.journal.note(
-        "built",
-        invocation_id=build.invocation_id,
-        tests_passed=build.tests_passed,
-        tests_failed=build.tests_failed,
-    )
+    tests = {"tests_passed": build.tests_passed, "tests_failed": build.tests_failed}
+    run.journal.note("built", invocation_id=build.invocation_id, **tests)
     if not build.complete:
         raise Refused(_refusal(run, build))
     return build

@@ -82,8 +82,7 @@ def close_run(run: Run) -> RunRow:
     run.results[Result.NOT_ATTEMPTED] += run.totals.ready_records - run.results.total()
     results = {result.value: records for result, records in run.results.items()}
     row = run_start(run).ended(results, ended, run.pace.reason)
-    seconds = round((ended - run.started).total_seconds(), 3)
-    row = replace(row, duration_seconds=seconds, exit_code=_exit_code(run, row))
+    row = replace(row, duration_seconds=round((ended - run.started).total_seconds(), 3), exit_code=_exit_code(run, row))
     run.journal.note("run_finished", exit_code=row.exit_code, closes=row.closes)
     with run.warehouse.connection() as connection:
         if run.job.target:
@@ -104,14 +103,9 @@ def _exit_code(run: Run, row: RunRow) -> int:
 
 
 def _of(journal: Journal, record: PayloadRecord) -> Row:
-    return {
-        "run_id": journal.run_id,
-        "entity_type": journal.entity,
-        "record_number": record.record_number,
-        "line_number": record.line_number,
-        "reference_number": record.reference_number,
-        "record_hash": record.record_hash,
-    }
+    names = ("record_number", "line_number", "reference_number", "record_hash")
+    of_record = {name: getattr(record, name) for name in names}
+    return {"run_id": journal.run_id, "entity_type": journal.entity} | of_record
 
 
 def _row(journal: Journal, outcome: Outcome) -> Row:
@@ -120,8 +114,8 @@ def _row(journal: Journal, outcome: Outcome) -> Row:
 
 
 def _attempts(journal: Journal, outcome: Outcome) -> list[Row]:
-    numbered = enumerate(outcome.tried, 1)
+    of_record = _of(journal, outcome.record)
     return [
-        _of(journal, outcome.record) | {"attempt": number, **vars(attempt), "next_action": attempt.next_action.value}
-        for number, attempt in numbered
+        of_record | {"attempt": number, **vars(attempt), "next_action": attempt.next_action.value}
+        for number, attempt in enumerate(outcome.tried, 1)
     ]

@@ -13,28 +13,36 @@ from loader.storage.warehouse import NUMBERS, Row, Warehouse, fetch, in_bulk
 
 REPLACED = "another dbt invocation has replaced what this run has validated"
 
-
 # The card as the last build had it.
 _PUBLISHED = """
-    select field, source_column, is_key, is_required, max_length, format, counts, list_sort(enum_values) as enum_values
+    select field as name, source_column, is_key, is_required, max_length, format, counts,
+        list_sort(enum_values) as enum_values
     from contract.dim_payload_fields where entity = ? order by field_position
 """
-
-
-_RECORD_COLUMNS = "record_number, line_number, reference_number, record_hash"
-
-
+_RECORD = "record_number, line_number, reference_number, record_hash"
+# What is copied of `validation.int_<entity>_<name>` to `audit.fct_<name>`.
 _COPIED = {
-    "fct_records": ("int_{entity}_records", f"{_RECORD_COLUMNS}, status, exception_reason"),
-    "fct_issues": (
-        "int_{entity}_issues",
-        f"{_RECORD_COLUMNS}, severity, code, field, value, counted, allowed, suggestion, message, how_to_fix",
-    ),
-    "fct_changes": (
-        "int_{entity}_changes",
-        "record_number, line_number, reference_number, field, before, after, rule",
-    ),
+    "records": f"{_RECORD}, status, exception_reason",
+    "issues": f"{_RECORD}, severity, code, field, value, counted, allowed, suggestion, message, how_to_fix",
+    "changes": "record_number, line_number, reference_number, field, before, after, rule",
 }
+_BUILT = "select table_type from information_schema.tables where table_schema || '.' || table_name = ?"
+_TESTED = """
+    select payloads.invocation_id, payloads.digest
+    from audit.fct_dbt_payloads as payloads inner join audit.fct_dbt_invocations using (invocation_id)
+    where entity_type = ? order by finished_at desc limit 1
+"""
+# How the nodes fared in the last invocation that tried to build the payload.
+_RESULTS = """
+    with attempts as (
+        select invocation_id
+        from audit.fct_dbt_results inner join audit.fct_dbt_invocations using (invocation_id)
+        where entity_type = $entity and name = $model and status <> 'not_run' order by finished_at desc limit 1
+    )
+
+    select invocation_id, name, resource_type, status
+    from audit.fct_dbt_results inner join attempts using (invocation_id) where entity_type = $entity
+"""
 
 
 @dataclass(frozen=True)
@@ -69,18 +77,17 @@ def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, 
         of_build = f"select 1 from validation.int_{journal.entity}_totals where invocation_id = ?"  # noqa: S608 - a card's name
         if not fetch(connection, of_build, [invocation_id]):
             raise StoppedEarly(f"{REPLACED}; nothing was posted: run the same command again")
-        _copy(connection, journal, "fct_records")
-        _copy(connection, journal, "fct_issues")
+        _copy(connection, journal, "records")
+        _copy(connection, journal, "issues")
         for name in changed:
-            _copy(connection, journal, "fct_changes", f"where field = '{name}'")
+            _copy(connection, journal, "changes", f"where field = '{name}'")
         journal.write(connection)
 
 
-def _copy(connection: Any, journal: Journal, table: str, condition: str = "") -> None:
-    model, columns = _COPIED[table]
+def _copy(connection: Any, journal: Journal, name: str, condition: str = "") -> None:
     connection.execute(
-        f"insert into audit.{table} by name select ? as run_id, ? as entity_type, {columns} "  # noqa: S608
-        f"from validation.{model.format(entity=journal.entity)} {condition}",
+        f"insert into audit.fct_{name} by name select ? as run_id, ? as entity_type, {_COPIED[name]} "  # noqa: S608
+        f"from validation.int_{journal.entity}_{name} {condition}",
         [journal.run_id, journal.entity],
     )
 
@@ -90,40 +97,22 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Totals) -> GateFacts
     refused_records = validated.invalid_records + validated.parse_error_records
     relation = f"payload.{card.payload_model}"
     with warehouse.connection(read_only=True) as connection:
-        built = fetch(
-            connection,
-            "select table_type from information_schema.tables where table_schema || '.' || table_name = ?",
-            [relation],
-        )
+        built = fetch(connection, _BUILT, [relation])
         if not built:
             return GateFacts(is_built=False, refused_records=refused_records)
-        tested = fetch(
-            connection,
-            "select payloads.invocation_id, payloads.digest from audit.fct_dbt_payloads as payloads "
-            "inner join audit.fct_dbt_invocations as invocations using (invocation_id) "
-            "where entity_type = ? order by finished_at desc limit 1",
-            [card.entity],
-        )
-        compared = tested and tested[0]["digest"]
-        found = fetch(connection, "select * from contract.payload_digest(?)", [relation])[0] if compared else None
-        results = fetch(
-            connection,
-            "with attempts as ("
-            "  select invocation_id from audit.fct_dbt_results "
-            "  inner join audit.fct_dbt_invocations using (invocation_id) "
-            "  where entity_type = ? and name = ? and status <> 'not_run' order by finished_at desc limit 1"
-            ") select invocation_id, name, resource_type, status from audit.fct_dbt_results "
-            "inner join attempts using (invocation_id) where entity_type = ?",
-            [card.entity, card.payload_model, card.entity],
-        )
+        tested = next(iter(fetch(connection, _TESTED, [card.entity])), {"invocation_id": None, "digest": None})
+        found: Row = {"digest": None, "invocation_ids": ()}
+        if tested["digest"]:
+            (found,) = fetch(connection, "select * from contract.payload_digest(?)", [relation])
+        results = fetch(connection, _RESULTS, {"entity": card.entity, "model": card.payload_model})
         published = fetch(connection, _PUBLISHED, [card.entity])
     return GateFacts(
         is_built=True,
-        digest=found["digest"] if found else None,
-        invocation_ids=(validated.invocation_id, *(found["invocation_ids"] if found else ())),
-        built_by=tested[0]["invocation_id"] if tested else None,
+        digest=found["digest"],
+        invocation_ids=(validated.invocation_id, *found["invocation_ids"]),
+        built_by=tested["invocation_id"],
         last_attempt_by=results[0]["invocation_id"] if results else None,
-        tested_digest=tested[0]["digest"] if tested else None,
+        tested_digest=tested["digest"],
         results=tuple(NodeResult(row["name"], row["resource_type"], row["status"]) for row in results),
         refused_records=refused_records,
         is_written=built[0]["table_type"] == "BASE TABLE",
@@ -132,16 +121,8 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Totals) -> GateFacts
 
 
 def _as_published(field: Field) -> Row:
-    return {
-        "field": field.name,
-        "source_column": field.source_column,
-        "is_key": field.is_key,
-        "is_required": field.is_required,
-        "max_length": field.max_length,
-        "format": field.format,
-        "counts": field.counts,
-        "enum_values": None if field.enum_values is None else list(field.enum_values),
-    }
+    shown = {name: value for name, value in vars(field).items() if name not in ("has_default", "is_stripped")}
+    return shown | {"enum_values": None if field.enum_values is None else list(field.enum_values)}
 
 
 def read_batch(warehouse: Warehouse, card: Card, invocation_id: str, numbers: Sequence[int]) -> list[PayloadRecord]:

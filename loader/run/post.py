@@ -53,6 +53,14 @@ def post(run: Run, target: Target) -> None:
     last = max(left.numbers, default=0)
     with noting(run.warehouse.path, run.run_id, last) as note, run.signals.handled(run.pace):
         _deliver(run, target, left, Route(run.job.card, run.settings.delivery, note))
+    run.posting = Posting(
+        **vars(run.pace.spent()),
+        requests=run.pace.requests,
+        refused_requests=run.pace.refused,
+        requests_per_window=run.pace.requests_per_window,
+        peak_concurrency=run.pace.peak_concurrency,
+    )
+    run.journal.note(POSTING_ENDED, **vars(run.posting))
 
 
 def _deliver(run: Run, target: Target, left: Plan, route: Route) -> None:
@@ -72,14 +80,6 @@ def _deliver(run: Run, target: Target, left: Plan, route: Route) -> None:
                 with step(Step.COMMIT_OUTCOMES):
                     commit_outcomes(run.warehouse, run.journal, outcomes)
                 memory.keep()
-    run.posting = Posting(
-        **vars(run.pace.spent()),
-        requests=run.pace.requests,
-        refused_requests=run.pace.refused,
-        requests_per_window=run.pace.requests_per_window,
-        peak_concurrency=run.pace.peak_concurrency,
-    )
-    run.journal.note(POSTING_ENDED, **vars(run.posting))
 
 
 def _prepared(run: Run, target: Target) -> Plan:
@@ -108,25 +108,18 @@ def _intended(run: Run, left: Plan) -> Iterator[list[PayloadRecord]]:
         if at and not run.pace.pause(run.settings.delivery.batch_delay_seconds):
             return
         first, at = at, at + len(batch)
+        records = read_batch(run.warehouse, run.job.card, run.totals.invocation_id, batch)
+        if len(records) != len(batch):
+            run.pace.stop(REPLACED)
+            return
         records = [
             replace(
                 record,
                 in_doubt_since=left.in_doubt[place] if place < len(left.in_doubt) else None,
                 is_there=place >= len(left.numbers) - left.there,
             )
-            for place, record in enumerate(_read(run, batch), first)
+            for place, record in enumerate(records, first)
         ]
-        if not records:
-            return
         with step(Step.COMMIT_INTENTS):
             commit_intents(run.warehouse, run.journal, records)
         yield records
-
-
-def _read(run: Run, batch: list[int]) -> list[PayloadRecord]:
-    """Return the records with these numbers, or none, and stop the run, when they are not there any more."""
-    records = read_batch(run.warehouse, run.job.card, run.totals.invocation_id, batch)
-    if len(records) == len(batch):
-        return records
-    run.pace.stop(REPLACED)
-    return []

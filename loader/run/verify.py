@@ -83,9 +83,7 @@ def read_back(run: Run, target: Target) -> None:
         run.pace.stop(pace.reason)
     run.readback = ReadBack(
         sampled,
-        identical=verifier.proofs[Proof.IDENTICAL],
-        differs=verifier.proofs[Proof.DIFFERS],
-        not_visible=verifier.proofs[Proof.NOT_VISIBLE],
+        **{proof.value: verifier.proofs[proof] for proof in Proof},
         not_verified=len(wanted),
         unproven=verifier.unproven + sum(row.is_ours for row in wanted.values()),
     )
