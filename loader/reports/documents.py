@@ -9,7 +9,7 @@ from loader.audit.journal import STATS_COUNTS, RunRow, event_details
 from loader.card import read_card
 from loader.delivery.resume import POSTING_ENDED
 from loader.landing.spool import ROW_GROUP
-from loader.reports.files import Document, Entries, OutputFile, keep_files, write_json
+from loader.reports.files import Entries, OutputFile, keep_files, write_json
 from loader.reports.records import export_records
 from loader.run.job import IMPORT, VALIDATE_ONLY
 from loader.run.verify import READ_BACK
@@ -51,6 +51,7 @@ _TRAIL = """
     order by rpt_audit_trail.timestamp, row_number nulls last, action, if(row_number is null, details, null)
 """
 _VALIDATED = "select max(event_time) as event_time from audit.fct_run_events where run_id = ? and action = 'validated'"
+_REQUESTS = "select coalesce(sum(requests), 0)::bigint as requests from audit.rpt_import_summary where run_id = ?"
 # As text of the query and not as a parameter, so that DuckDB never works the left out entries out.
 _NO_CHANGES = " and action <> 'record_transformed'"
 # How many records' changes are listed at once; a longer trail is made in parts.
@@ -92,15 +93,16 @@ def write_reports(warehouse: Warehouse, run: RunRow, folder: Path) -> list[Outpu
         StoppedEarly: a file cannot be written.
 
     """
-    run_id, entity = run.run_id, run.entity_type
-    documents: dict[str, tuple[str, Document]] = {
-        "validation": (f"validation_{entity}_{run_id}.json", validation_document(warehouse, run)),
-        "stats": (f"stats_{entity}_{run_id}.json", stats_document(run)),
-        "audit": (f"audit_{run_id}.json", audit_document(warehouse, run)),
-    }
+    of_entity = f"{run.entity_type}_{run.run_id}"
+    files = [
+        write_json(folder / f"validation_{of_entity}.json", _validation_document(warehouse, run), "validation"),
+        write_json(folder / f"stats_{of_entity}.json", stats_document(run), "stats"),
+        write_json(folder / f"audit_{run.run_id}.json", audit_document(warehouse, run), "audit"),
+    ]
     if run.mode == IMPORT:
-        documents["import_summary"] = (f"import_summary_{run_id}.json", import_document(warehouse, run))
-    return [write_json(folder / name, document, kind) for kind, (name, document) in documents.items()]
+        summary = _import_document(warehouse, run)
+        files.append(write_json(folder / f"import_summary_{run.run_id}.json", summary, "import_summary"))
+    return files
 
 
 def stats_document(run: RunRow) -> dict[str, Any]:
@@ -121,24 +123,24 @@ def stats_document(run: RunRow) -> dict[str, Any]:
     }
 
 
-def validation_document(warehouse: Warehouse, run: RunRow) -> dict[str, Any]:
+def _validation_document(warehouse: Warehouse, run: RunRow) -> dict[str, Any]:
     """Return the validation report of a run: its summary, every invalid record with all its errors, every warning."""
-    of_run, source = {"run_id": run.run_id}, {"source_file": run.source_file}
-    total, valid = run.total_records, run.ready_records
+    of_run = {"run_id": run.run_id}
+    of_file = of_run | {"source_file": run.source_file}
     return {
         "run_id": run.run_id,
         "entity_type": run.entity_type,
         "source": {"file": run.source_file, "sha256": run.source_sha256},
         "summary": {
-            "total_records": total,
-            "valid_records": valid,
+            "total_records": run.total_records,
+            "valid_records": run.ready_records,
             "invalid_records": run.invalid_records + run.parse_error_records,
             "warnings": run.warnings,
-            "success_rate": round(100 * valid / total, 2),
+            "success_rate": round(100 * run.ready_records / run.total_records, 2),
         },
         "output_hash": run.output_hash,
-        "invalid_records": Entries(warehouse.json_texts(_INVALID, of_run | source)),
-        "warnings": Entries(warehouse.json_texts(_WARNINGS, of_run | source)),
+        "invalid_records": Entries(warehouse.json_texts(_INVALID, of_file)),
+        "warnings": Entries(warehouse.json_texts(_WARNINGS, of_file)),
         "excepted_records": Entries(warehouse.json_texts(_EXCEPTED, of_run)),
     }
 
@@ -169,9 +171,8 @@ def _trail_parts(warehouse: Warehouse, run: RunRow, at_once: int) -> list[str]:
     ]
 
 
-def import_document(warehouse: Warehouse, run: RunRow) -> dict[str, Any]:
+def _import_document(warehouse: Warehouse, run: RunRow) -> dict[str, Any]:
     """Return the import summary of a run: its counts and every record with what became of it."""
-    requests = "select coalesce(sum(attempts), 0)::bigint as requests from audit.fct_import_records where run_id = ?"
     return {
         "run_id": run.run_id,
         "entity_type": run.entity_type,
@@ -183,7 +184,7 @@ def import_document(warehouse: Warehouse, run: RunRow) -> dict[str, Any]:
             "failed": run.failed_records,
             "unknown": run.unknown_records,
             "not_attempted": run.not_attempted_records,
-            "requests": warehouse.rows(requests, [run.run_id])[0]["requests"],
+            "requests": warehouse.rows(_REQUESTS, [run.run_id])[0]["requests"],
             "stopped_because": run.stopped_because,
         },
         "posting": event_details(warehouse, run.run_id, POSTING_ENDED),

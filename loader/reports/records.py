@@ -9,10 +9,9 @@ import shutil
 import tempfile
 from codecs import BOM_UTF8
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from loader.audit.journal import RunRow
 from loader.card import Card
@@ -20,26 +19,11 @@ from loader.errors import StoppedEarly
 from loader.landing.spool import ROW_GROUP
 from loader.landing.sql import EXPORT_COLUMNS, FORMULA, FROM_EXPORT, GUARDED
 from loader.reports.files import OutputFile, write_whole
-from loader.storage.warehouse import Warehouse, copy_csv, fetch
+from loader.storage.warehouse import Warehouse, copy_csv, fetch, literal
 
 # Records that are written at once: several row groups, so that a few cores have something to do. Putting the problems
 # of a record together takes memory that DuckDB does not move to the disk, so of rejected ones there are fewer.
 _RANGES = {"accepted": 4 * ROW_GROUP, "rejected": ROW_GROUP}
-_PROBLEMS = """
-    left join (
-        select
-            record_number,
-            string_agg(code, '; ' order by severity, code, field) as codes,
-            string_agg(message || ': ' || how_to_fix, '; ' order by severity, code, field, message) as how_to_fix,
-            string_agg(field || ': ' || suggestion, '; ' order by severity, code, field, suggestion) as suggestion
-        from validation.int_{entity}_issues
-        where record_number in (
-            select record_number from validation.int_{entity}_records
-            where record_number between ? and ? and status <> 'valid'
-        )
-        group by record_number
-    ) as problems on source_records.record_number = problems.record_number
-"""
 # A record that could not be read stands as one text in the first cell.
 _HOW_TO_FIX = """
     case
@@ -73,7 +57,19 @@ _REJECTED = """
     from landing.raw_{entity} as source_records
     inner join validation.int_{entity}_records as records
         on source_records.record_number = records.record_number
-    {problems}
+    left join (
+        select
+            record_number,
+            string_agg(code, '; ' order by severity, code, field) as codes,
+            string_agg(message || ': ' || how_to_fix, '; ' order by severity, code, field, message) as how_to_fix,
+            string_agg(field || ': ' || suggestion, '; ' order by severity, code, field, suggestion) as suggestion
+        from validation.int_{entity}_issues
+        where record_number in (
+            select record_number from validation.int_{entity}_records
+            where record_number between ? and ? and status <> 'valid'
+        )
+        group by record_number
+    ) as problems on source_records.record_number = problems.record_number
     where source_records.record_number between ? and ? and records.status <> 'valid'
     {order}
 """
@@ -84,8 +80,7 @@ class RecordsReplaced(StoppedEarly):
     """Landing holds another build than the run's, so its records cannot be told any more."""
 
 
-@dataclass(frozen=True)
-class _Export:
+class _Export(NamedTuple):
     """What one of the two files holds: its header, the SQL of its records within a range, the size of such a range."""
 
     header: list[str]
@@ -95,12 +90,6 @@ class _Export:
 
 def export_records(warehouse: Warehouse, run: RunRow, card: Card, output: Path) -> list[OutputFile]:
     """Write `accepted_{entity}_{run_id}.csv` (the valid records) and `rejected_...` (every other one, explained).
-
-    Args:
-        warehouse: where the run's validation stands.
-        run: the run.
-        card: names the columns that the entity knows.
-        output: the folder.
 
     Raises:
         RecordsReplaced: another dbt invocation has replaced the records of the run.
@@ -120,10 +109,9 @@ def export_records(warehouse: Warehouse, run: RunRow, card: Card, output: Path) 
         refused = f"set variable refused = ({_REFUSED.format(entity=entity)})"
 
         def write(kind: str, count: int) -> OutputFile:
-            session = connection.cursor()
+            session, path = connection.cursor(), output / f"{kind}_{entity}_{run.run_id}.csv"
             session.execute(refused, [totals["source_records"]])
             fill = partial(_write, session, output, totals["source_records"], exports[kind], count)
-            path = output / f"{kind}_{entity}_{run.run_id}.csv"
             return write_whole(kind, path, partial(fill, with_bom=landed["export_with_bom"]))
 
         # Side by side: while a file is hashed and flushed, DuckDB writes the other.
@@ -152,17 +140,11 @@ def _exports(card: Card, columns: list[str], accepted_order: str, *, is_export: 
         for name in columns
     ]
     if is_export:
-        guarded = GUARDED.replace("'", "''")
-        cells = [f"if(regexp_matches({cell}, '{guarded}'), substring({cell}, 2), {cell})" for cell in cells]
+        cells = [f"if(regexp_matches({cell}, {literal(GUARDED)}), substring({cell}, 2), {cell})" for cell in cells]
     cells[0] = f"coalesce({cells[0]}, raw_record)"
     line, problems = "source_records.line_number::varchar", ["problems.codes", _HOW_TO_FIX, "problems.suggestion"]
     accepted = _ACCEPTED.format(cells=_safe([*cells, line]), entity=card.entity, order=accepted_order)
-    rejected = _REJECTED.format(
-        cells=_safe([*cells, line, *problems]),
-        entity=card.entity,
-        problems=_PROBLEMS.format(entity=card.entity),
-        order=_ORDER,
-    )
+    rejected = _REJECTED.format(cells=_safe([*cells, line, *problems]), entity=card.entity, order=_ORDER)
     return {
         "accepted": _Export([*columns, FROM_EXPORT], accepted, _RANGES["accepted"]),
         "rejected": _Export([*columns, *EXPORT_COLUMNS], rejected, _RANGES["rejected"]),
@@ -174,10 +156,10 @@ def _safe(cells: list[str]) -> str:
 
     A cell that begins with an ASCII letter or digit, as most do, is told by that, without the cost of a pattern.
     """
-    pattern = FORMULA.replace("'", "''")
+    formula = literal(FORMULA)
     return ", ".join(
         f"case when unicode({cell}) between 48 and 57 or unicode({cell}) between 65 and 122 then {cell} "
-        f"when regexp_matches({cell}, '{pattern}') then '''' || {cell} else coalesce({cell}, '') end as cell_{at}"
+        f"when regexp_matches({cell}, {formula}) then '''' || {cell} else coalesce({cell}, '') end as cell_{at}"
         for at, cell in enumerate(cells)
     )
 
