@@ -29,12 +29,9 @@ class OneLineParser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        """Return what was given.
+        """Return what was given; raises Refused for no command line of this command, and for bytes that are no text.
 
-        Raises:
-            Refused: it is no command line of this command, or has bytes that are no text, which nothing could keep. The
-                name of a file that is there may have them, for whoever opens it to judge.
-
+        Nothing could keep such bytes. The name of a file that is there may have them, for whoever opens it to judge.
         """
         options = super().parse_args(args, namespace)
         for value in vars(options).values():

@@ -113,12 +113,7 @@ class Environment:
     ca_bundle: _Path | None = None
 
     def address(self) -> str:
-        """Return the configured address, not yet checked.
-
-        Raises:
-            Refused: none is configured; names the variable to set.
-
-        """
+        """Return the configured address, not yet checked; raises Refused where none is."""
         address = (os.environ.get(self.url_variable or "") or self.url or "").strip()
         if not address:
             raise Refused(f"{self.name}: no address; export {self.url_variable}=https://<host of the {self.name} API>")
@@ -161,12 +156,7 @@ class Settings:
     retention_days: int
 
     def environment(self, name: str) -> Environment:
-        """Return the environment `name`.
-
-        Raises:
-            Refused: `etl.toml` has no such environment.
-
-        """
+        """Return the environment `name`; raises Refused where `etl.toml` has none."""
         if name not in self.environments:
             raise Refused(f"unknown environment {name!r}; etl.toml knows {', '.join(sorted(self.environments))}")
         return self.environments[name]
@@ -175,9 +165,7 @@ class Settings:
 def load_settings() -> Settings:
     """Read the settings from `etl.toml`, or from the file that `ETL_CONFIG` names.
 
-    Raises:
-        Refused: the file is missing or malformed, a value is missing or of the wrong kind, or a key is not known.
-
+    Raises Refused where it is missing or malformed, lacks a value, has one of the wrong kind, or a key not known.
     """
     path = Path(os.environ.get("ETL_CONFIG") or ROOT / "etl.toml")
     try:

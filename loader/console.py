@@ -139,12 +139,7 @@ class Console:
             silence(sys.stderr)
 
     def summary(self, summary: dict[str, Any]) -> None:
-        """Write the summary object alone, where JSON was asked for.
-
-        Raises:
-            StoppedEarly: it cannot be written; the run is accounted for.
-
-        """
+        """Write the summary object alone, where JSON was asked for; raises StoppedEarly where it cannot be written."""
         if not self._as_json:
             return
         try:

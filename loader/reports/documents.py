@@ -72,10 +72,8 @@ _IMPORTED = """
 def export_run(warehouse: Warehouse, run: RunRow, output: Path) -> list[OutputFile]:
     """Write the files of a finished run, and what they are to `audit.fct_output_files`; return them.
 
-    Raises:
-        StoppedEarly: a file cannot be written, or another dbt invocation has replaced the records of the run. The
-            audit rows are committed already.
-
+    Raises StoppedEarly where a file cannot be written, or another dbt invocation has replaced the records of the run;
+    the audit rows are committed already.
     """
     reports = write_reports(warehouse, run, output)
     keep_files(warehouse, run.run_id, run.entity_type, reports)
@@ -87,11 +85,8 @@ def export_run(warehouse: Warehouse, run: RunRow, output: Path) -> list[OutputFi
 def write_reports(warehouse: Warehouse, run: RunRow, folder: Path) -> list[OutputFile]:
     """Write the JSON files of a finished run, which are the same bytes whenever they are made; return them.
 
-    Every order in them is total, and everything in them is in `audit`, where a finished run gets no further row.
-
-    Raises:
-        StoppedEarly: a file cannot be written.
-
+    Every order in them is total, and everything in them is in `audit`, where a finished run gets no further row. Raises
+    StoppedEarly where a file cannot be written.
     """
     of_entity = f"{run.entity_type}_{run.run_id}"
     files = [

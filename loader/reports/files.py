@@ -31,11 +31,7 @@ def write_whole(kind: str, path: Path, write: Callable[[BinaryIO], int | None]) 
     """Let `write` fill a file that is written whole or not at all, and take its SHA-256.
 
     `kind` is the file's, as `fct_output_files` names it. `write` returns the number of records in the file, or None.
-    Only the owner of the file may read it.
-
-    Raises:
-        StoppedEarly: the folder or the disk does not take it.
-
+    Only the owner of the file may read it. Raises StoppedEarly where the folder or the disk does not take it.
     """
 
     def fill(file: BufferedRandom) -> tuple[int | None, str, int]:
@@ -55,12 +51,7 @@ def write_whole(kind: str, path: Path, write: Callable[[BinaryIO], int | None]) 
 
 
 def keep_files(warehouse: Warehouse, run_id: str, entity: str, files: Sequence[OutputFile]) -> None:
-    """Add the files of a run to `audit.fct_output_files`.
-
-    Raises:
-        GateClosed: the database is older than the table, and `dbt build` adds it.
-
-    """
+    """Add the files of a run to `audit.fct_output_files`; raises GateClosed where `dbt build` has to add that."""
     warehouse.rows("select run_id from audit.fct_output_files limit 0")
     of_run = {"run_id": run_id, "entity_type": entity}
     warehouse.insert("fct_output_files", [of_run | asdict(file) | {"path": str(file.path)} for file in files])
@@ -77,12 +68,7 @@ Document = Mapping[str, Any] | Entries
 
 
 def write_json(path: Path, document: Document, kind: str = "") -> OutputFile:
-    """Write a document whole or not at all; a value of it, or all of it, may be `Entries`.
-
-    Raises:
-        StoppedEarly: the folder or the disk does not take it.
-
-    """
+    """Write a document, of which a value, or all of it, may be `Entries`; raises StoppedEarly as `write_whole` does."""
 
     def write(file: BinaryIO) -> None:
         for text in _texts(document):

@@ -218,10 +218,7 @@ def write_page(warehouse: Warehouse, run: Row, path: Path | None, *, include_tex
     """Write the page of a finished run to a file, or for None to standard output.
 
     `run` is its row of `audit.fct_runs`. Values of cells and the API's own words are shown with `include_text` alone.
-
-    Raises:
-        StoppedEarly: the file cannot be written.
-
+    Raises StoppedEarly where the file cannot be written.
     """
     text = page(warehouse, run, include_text=include_text).encode()
 

@@ -55,11 +55,7 @@ def remake(warehouse: Warehouse, run: RunRow, folder: Path) -> tuple[list[Remade
     """Write the files of a finished run to a folder; return them, and in words why others cannot be made.
 
     A file of the same name and other contents is never replaced: somebody may be correcting it, or it is the evidence.
-    Nothing is written to `audit`.
-
-    Raises:
-        StoppedEarly: a file cannot be written.
-
+    Nothing is written to `audit`. Raises StoppedEarly where a file cannot be written.
     """
     missing: list[str] = []
     return _compared(warehouse, run.run_id, folder, lambda place: _made(warehouse, run, place, missing)), missing

@@ -22,9 +22,7 @@ STANDARD_OUTPUT = "-"
 def output_path(given: str) -> Path | None:
     """Return the file that is to be written; None for standard output.
 
-    Raises:
-        Refused: there is something other than a file at this path, which would be replaced.
-
+    Raises Refused where there is something other than a file at this path, which would be replaced.
     """
     if given == STANDARD_OUTPUT:
         return None
@@ -40,9 +38,7 @@ def output_path(given: str) -> Path | None:
 def put(path: Path | None, write: Callable[[BinaryIO], int | None]) -> None:
     """Let `write` fill the file; for None, a temporary one that is copied to standard output when it is complete.
 
-    Raises:
-        StoppedEarly: it cannot be written.
-
+    Raises StoppedEarly where it cannot be written.
     """
     if path:
         write_whole("", path, write)

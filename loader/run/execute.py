@@ -19,13 +19,9 @@ from loader.steps import Step, step
 
 
 def execute(run: Run) -> RunRow:
-    """Carry the run out and return its row of `audit.fct_runs`.
+    """Carry the run out, whose lock the caller holds, and return its row of `audit.fct_runs`.
 
-    The caller holds the run lock.
-
-    Raises:
-        EtlError: the run was refused before anything was posted; `audit` says so, no file was written.
-
+    Raises EtlError where the run was refused before anything was posted; `audit` says so, no file was written.
     """
     job = run.job
     asked = {"mode": job.mode, "environment": job.environment, "source": job.source, "operator": operator()}

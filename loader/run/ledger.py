@@ -30,9 +30,7 @@ def commit_intents(warehouse: Warehouse, journal: Journal, records: Sequence[Pay
 def commit_outcomes(warehouse: Warehouse, journal: Journal, outcomes: Sequence[Outcome]) -> None:
     """Write the outcomes of one batch, and the steps since the last commit, in one transaction.
 
-    Raises:
-        StoppedEarly: a record of them has an outcome of this run already; nothing of the batch is written.
-
+    Raises StoppedEarly, and writes nothing, where a record of them has an outcome of this run already.
     """
     journal.note("batch_committed", records=len(outcomes))
     numbers = [outcome.record.record_number for outcome in outcomes]

@@ -67,11 +67,8 @@ def totals(warehouse: Warehouse, entity: str) -> Totals:
 def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, changed: Sequence[str]) -> None:
     """Copy the verdicts and issues of a build, and the cells of the fields `changed`, in one transaction.
 
-    One field after the other: DuckDB would compare all of them with the file at once, and hold it once for each.
-
-    Raises:
-        StoppedEarly: the database has another build by now.
-
+    One field after the other: DuckDB would compare all of them with the file at once, and hold it once for each. Raises
+    StoppedEarly where the database has another build by now.
     """
     with warehouse.connection() as connection:
         of_build = f"select 1 from validation.int_{journal.entity}_totals where invocation_id = ?"  # noqa: S608 - a card's name

@@ -33,12 +33,7 @@ from loader.storage.process import Process
 
 
 def close_dead_runs(run: Run) -> None:
-    """Account for the runs that never ended, before this one opens.
-
-    Raises:
-        StoppedEarly: one of them may still be posting.
-
-    """
+    """Account for the runs that never ended, before this one opens; raises StoppedEarly where one may still post."""
     with step(Step.CLOSE_UNFINISHED):
         for row, assumed in close_unfinished(run.warehouse, run.journal, run.settings.other_host_hours):
             run.console.notice(
