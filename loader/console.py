@@ -145,10 +145,7 @@ class Console:
         try:
             print(json.dumps(summary, indent=2, default=str), flush=True)
         except OSError as error:
-            silence(sys.stdout)
-            raise StoppedEarly(
-                f"standard output cannot be written ({error.strerror}); the run is in audit and in its files"
-            ) from error
+            raise unwritten(error, "the run is in audit and in its files") from error
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
@@ -179,10 +176,7 @@ class Page(Console):
         try:
             self._rich.print(text)
         except OSError as error:
-            silence(sys.stdout)
-            raise StoppedEarly(
-                f"standard output cannot be written ({error.strerror}); free its disk, then run the same command again"
-            ) from error
+            raise unwritten(error, "free its disk, then run the same command again") from error
 
 
 def silence(stream: TextIO) -> None:
@@ -193,6 +187,12 @@ def silence(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def unwritten(error: OSError, then: str) -> StoppedEarly:
+    """Silence standard output; return the failure of a command whose product it was to take, with what to do then."""
+    silence(sys.stdout)
+    return StoppedEarly(f"standard output cannot be written ({error.strerror}); {then}")
 
 
 def printable(text: str, kept: str = "\n") -> str:

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from loader.console import silence
-from loader.errors import Refused, StoppedEarly
+from loader.console import silence, unwritten
+from loader.errors import Refused
 from loader.landing.sql import FORMULA
 from loader.reports.files import write_whole
 from loader.storage.warehouse import Warehouse, copy_rows, fetch, literal
@@ -49,10 +49,10 @@ def put(path: Path | None, write: Callable[[BinaryIO], int | None]) -> None:
         try:
             shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
-        except OSError as error:
+        except BrokenPipeError:
             silence(sys.stdout)
-            if not isinstance(error, BrokenPipeError):
-                raise StoppedEarly(f"standard output cannot be written ({error.strerror}); name a file") from error
+        except OSError as error:
+            raise unwritten(error, "name a file") from error
 
 
 FORMATS = {
