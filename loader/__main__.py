@@ -4,11 +4,12 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from loader.command import guarded
 from loader.commands import COMMANDS
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader") -> int:
-    """Carry out one command line; return the exit code.
+    """Carry out one command line; return the exit code. An expected failure is one line on standard error.
 
     Only the modules of its command are loaded: what the pipeline needs takes half a second.
     """
@@ -17,8 +18,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader")
     if given and given[0] in COMMANDS:
         name, *given = given
         module, prog = COMMANDS[name].module, f"{prog} {name}"
-    code: int = import_module(module).main(given, prog)
-    return code
+    command = import_module(module)
+    return guarded(lambda: command.carry_out(command.parser(prog).parse_args(given)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from loader.api.client import Api
 from loader.api.tokens import run_tokens
 from loader.audit.seals import seal_or_tell
 from loader.card import entities, read_card
-from loader.command import OneLineParser, asked_entity, entity_option, guarded, tell
+from loader.command import OneLineParser, asked_entity, entity_option, tell
 from loader.commands import COMMANDS
 from loader.config import Environment, Settings, load_settings
 from loader.console import Console
@@ -79,12 +78,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
     return command
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader") -> int:
-    """Carry out one command line; return the exit code. An expected failure is one line on standard error."""
-    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
-
-
-def _main(options: argparse.Namespace) -> int:
+def carry_out(options: argparse.Namespace) -> int:
+    """Carry out the command; return the exit code."""
     settings = load_settings()
     console = Console(as_json=options.json)
     with ExitStack() as closing:

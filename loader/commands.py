@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """A command: its module, whose `main(arguments, prog)` returns the exit code, and its text for --help."""
+    """A command: its module, with `parser(prog)` and `carry_out(options)`, and its text for --help."""
 
     module: str
     text: str

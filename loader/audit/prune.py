@@ -8,7 +8,7 @@ from typing import Any
 from loader.audit.journal import now
 from loader.audit.retention import ALTERED, Fate, Plan, left_over, plan, remove, remove_files
 from loader.audit.seals import Seal
-from loader.command import OneLineParser, guarded
+from loader.command import OneLineParser
 from loader.config import Settings, load_settings
 from loader.console import Console
 from loader.errors import OK, SOME_RECORDS, Refused
@@ -53,12 +53,8 @@ def parser(prog: str) -> OneLineParser:
     return command
 
 
-def main(arguments: list[str], prog: str) -> int:
-    """Carry out one command line; return the exit code. An expected failure is one line on standard error."""
-    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
-
-
-def _main(options: argparse.Namespace) -> int:
+def carry_out(options: argparse.Namespace) -> int:
+    """Carry out the command; return the exit code."""
     settings, console = load_settings(), Console(as_json=options.json)
     warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
     with warehouse.apart() as connection:

@@ -10,7 +10,7 @@ from typing import Any
 from loader.audit.digests import RECEIPT
 from loader.audit.proof import Problem, Trail, problems, read_trail
 from loader.audit.seals import Seal, read_anchor
-from loader.command import OneLineParser, guarded
+from loader.command import OneLineParser
 from loader.config import load_settings
 from loader.console import Console, counted
 from loader.errors import OK, SOME_RECORDS, Refused
@@ -48,12 +48,8 @@ def parser(prog: str) -> OneLineParser:
     return command
 
 
-def main(arguments: list[str], prog: str) -> int:
-    """Carry out one command line; return the exit code. An expected failure is one line on standard error."""
-    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
-
-
-def _main(options: argparse.Namespace) -> int:
+def carry_out(options: argparse.Namespace) -> int:
+    """Carry out the command; return the exit code."""
     expected = options.expect.strip().lower() if options.expect is not None else None
     if expected is not None and not _EXPECTED.fullmatch(expected):
         raise Refused(f"--expect takes a seal, 16 to 64 hexadecimal digits, not {options.expect!r}")

@@ -1,12 +1,11 @@
 """`python -m loader explain`: tells what happened to one record, from its line in the file to the API's answer."""
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from loader.card import read_card
-from loader.command import OneLineParser, guarded
+from loader.command import OneLineParser
 from loader.config import load_settings
 from loader.console import Page, counted, shown
 from loader.errors import OK, NotFound
@@ -44,12 +43,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
     return command
 
 
-def main(arguments: Sequence[str], prog: str) -> int:
-    """Carry out one command line; return the exit code."""
-    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
-
-
-def _main(options: argparse.Namespace) -> int:
+def carry_out(options: argparse.Namespace) -> int:
+    """Carry out the command; return the exit code."""
     settings, console = load_settings(), Page(as_json=options.json)
     if options.entity_type is not None:
         read_card(options.entity_type)

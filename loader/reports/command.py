@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from loader.audit.runs import find_run, known_run_id
-from loader.command import OneLineParser, guarded
+from loader.command import OneLineParser
 from loader.config import load_settings
 from loader.console import Console, shown
 from loader.errors import OK, SOME_RECORDS, Refused
@@ -49,12 +49,8 @@ def parser(prog: str) -> OneLineParser:
     return command
 
 
-def main(arguments: list[str], prog: str) -> int:
-    """Carry out one command line; return the exit code."""
-    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
-
-
-def _main(options: argparse.Namespace) -> int:
+def carry_out(options: argparse.Namespace) -> int:
+    """Carry out the command; return the exit code."""
     is_table = options.subject.startswith("rpt_")
     _check(options, is_table=is_table)
     settings, console = load_settings(), Console(as_json=options.json)

@@ -1,7 +1,6 @@
 """`python -m loader status`: shows the last runs, what waits for somebody, and what to do next."""
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from loader.audit.journal import now
 from loader.audit.runs import KnownRun, read_runs, under_way
-from loader.command import OneLineParser, guarded
+from loader.command import OneLineParser
 from loader.config import load_settings
 from loader.console import Console, Page, counted, shown
 from loader.errors import OK, SOME_RECORDS
@@ -269,12 +268,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
     return command
 
 
-def main(arguments: Sequence[str], prog: str) -> int:
-    """Carry out one command line; return the exit code."""
-    return guarded(lambda: _main(parser(prog).parse_args(arguments)))
-
-
-def _main(options: argparse.Namespace) -> int:
+def carry_out(options: argparse.Namespace) -> int:
+    """Carry out the command; return the exit code."""
     settings, console = load_settings(), Page(as_json=options.json)
     warehouse = Warehouse(settings.database, min(settings.lock_wait_seconds, _WAIT_SECONDS), console.notice)
     with warehouse.connection(read_only=True) as connection:

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from loader.reports import command as report
+from loader.__main__ import main
 from tests.support import ROOT, Home, new_home
 
 Command = Callable[..., int]
@@ -52,7 +52,7 @@ def exported(home: Home, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Return `python -m loader report ...` in this process."""
     for name, value in home.variables().items():
         monkeypatch.setenv(name, value)
-    return lambda *arguments: report.main([str(argument) for argument in arguments], "python -m loader report")
+    return lambda *arguments: main(["report", *map(str, arguments)])
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])

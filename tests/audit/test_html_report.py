@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from loader.__main__ import main
 from loader.audit.runs import KnownRun, find_run
-from loader.reports import command as report
 from loader.reports.advice import after_run
 from loader.reports.page import page
 from loader.reports.series import ANSWERS, round_up, series
@@ -45,7 +45,7 @@ def pages(home: Home) -> dict[str, Path]:
             patch.setenv(name, value)
         for name, run_id, *flags in (("busy", "busy"), ("told", "busy", "--include-text"), ("quiet", "quiet")):
             arguments = [run_id, "--html", "--output", str(folder / f"{name}.html"), *flags]
-            assert report.main(arguments, "python -m loader report") == 0
+            assert main(["report", *arguments]) == 0
     return {path.stem: path for path in folder.iterdir()}
 
 
@@ -65,7 +65,7 @@ def test_it_is_small_and_for_its_owner_alone_and_the_same_each_time(pages: dict[
     with pytest.MonkeyPatch.context() as patch:
         for name, value in home.variables().items():
             patch.setenv(name, value)
-        assert report.main(["busy", "--html", "--output", str(tmp_path)], "python -m loader report") == 0
+        assert main(["report", "busy", "--html", "--output", str(tmp_path)]) == 0
     assert (tmp_path / "report_e_busy.html").read_bytes() == pages["busy"].read_bytes()
 
 

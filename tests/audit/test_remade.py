@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from loader.__main__ import main
 from loader.audit.runs import find_run
-from loader.reports import command as report
 from loader.reports.documents import write_reports
 from loader.reports.remake import State, remake
 from loader.storage.warehouse import Warehouse
@@ -66,7 +66,7 @@ def run_ids(home: Home) -> dict[str, str]:
 
 def reported(*arguments: str | Path) -> int:
     """Carry out `python -m loader report ...` in this process."""
-    return report.main([str(argument) for argument in arguments], "python -m loader report")
+    return main(["report", *map(str, arguments)])
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from loader.reports import command as report
+from loader.__main__ import main
 from loader.reports.files import write_json
 from tests.support import Home, new_home
 
@@ -39,7 +39,7 @@ def _as_in_the_home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 
 def reported(*arguments: str | Path) -> int:
-    return report.main([str(argument) for argument in arguments], "python -m loader report")
+    return main(["report", *map(str, arguments)])
 
 
 def test_the_file_of_a_probe_is_made_from_its_document(tmp_path: Path):
