@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import ceil, floor, log10
+from math import floor, log10
 
 from loader.storage.warehouse import Row, Warehouse
 
@@ -92,7 +92,7 @@ def round_up(value: float) -> float:
 
 
 def _places(span: Row, width: int) -> int:
-    return int(ceil((span["last"] + 1) / width) - span["first"] // width)
+    return int(span["last"] // width - span["first"] // width + 1)
 
 
 def _buckets(warehouse: Warehouse, run_id: str, first: int, width: int) -> list[Row]:
