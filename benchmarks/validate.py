@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         source = _source(options.records)
         # dbt parses the project once and keeps that: in no measure, whatever was there before.
-        _measured(_pipeline("B", "validate-only", load_settings().default_sources[ENTITY]), FOLDER / "run")
+        _measured(_pipeline("B", "validate-only", load_settings().source.default[ENTITY]), FOLDER / "run")
         measures = _take_turns(_subjects(source), options.runs)
     except RuntimeError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -87,7 +87,7 @@ def carry_out(options: argparse.Namespace) -> int:
         with run.signals.handled(), run.warehouse.locked():
             row = execute(run)
             with step(Step.WRITE_FILES):
-                files = export_run(run.warehouse, row, settings.output)
+                files = export_run(run.warehouse, row, settings.output.directory)
             with step(Step.SEAL):
                 run.seal = seal_or_tell(run.warehouse, console.notice)
     exit_code = 128 + run.signals.first if run.signals.first else row.exit_code or OK

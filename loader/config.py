@@ -2,8 +2,9 @@
 
 import os
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,7 +58,7 @@ class _Source(Limits):
 
 @table(frozen=True, config=_CLOSED)
 class _Output:
-    directory: _Path
+    directory: Annotated[Path, AfterValidator(lambda path: ROOT / (os.environ.get("ETL_OUTPUT_DIR") or path))]
 
 
 @table(frozen=True, config=_CLOSED)
@@ -126,8 +127,8 @@ class _Production:
 
 
 @table(frozen=True, config=_CLOSED)
-class _Tables:
-    """The tables of `etl.toml`."""
+class Settings:
+    """The tables of `etl.toml`, checked; paths are absolute."""
 
     source: _Source
     output: _Output
@@ -138,22 +139,10 @@ class _Tables:
     environments: Annotated[dict[str, Environment], Field(min_length=1)]
     production: _Production
 
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything `etl.toml` says, checked; paths are absolute. `default_sources` are by entity."""
-
-    default_sources: dict[str, Path]
-    limits: Limits
-    database: Path
-    output: Path
-    lock_wait_seconds: float
-    other_host_hours: int
-    delivery: Delivery
-    probe: ProbeLimits
-    environments: dict[str, Environment]
-    production_hosts: tuple[str, ...]
-    retention_days: int
+    @cached_property
+    def database(self) -> Path:
+        """Return the DuckDB file, the same for a whole run."""
+        return database_path()
 
     def environment(self, name: str) -> Environment:
         """Return the environment `name`; raises Refused where `etl.toml` has none."""
@@ -169,26 +158,13 @@ def load_settings() -> Settings:
     """
     path = Path(os.environ.get("ETL_CONFIG") or ROOT / "etl.toml")
     try:
-        found = _checked(tomllib.loads(path.read_text(encoding="utf-8")))
+        return _checked(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; restore it, or correct ETL_CONFIG") from error
     except ValidationError as error:
         raise Refused(f"{path}: {_complaint(error)}") from error
     except (ValueError, RecursionError) as error:
         raise Refused(f"{path}: {error}; correct it") from error
-    return Settings(
-        default_sources=found.source.default,
-        limits=found.source,
-        database=database_path(),
-        output=ROOT / (os.environ.get("ETL_OUTPUT_DIR") or found.output.directory),
-        lock_wait_seconds=found.warehouse.lock_wait_seconds,
-        other_host_hours=found.warehouse.other_host_hours,
-        delivery=found.delivery,
-        probe=found.probe,
-        environments=found.environments,
-        production_hosts=found.production.hosts,
-        retention_days=found.retention.days,
-    )
 
 
 def database_path() -> Path:
@@ -199,13 +175,13 @@ def database_path() -> Path:
     return Path(os.path.realpath(ROOT / (os.environ.get("ETL_DATABASE") or "data/etl.duckdb")))
 
 
-def _checked(tables: dict[str, Any]) -> _Tables:
+def _checked(tables: dict[str, Any]) -> Settings:
     """Return the tables; of one that is not there each key is missing."""
     environments = tables.get("environments")
     for name, entry in environments.items() if isinstance(environments, dict) else ():
         if isinstance(entry, dict):
             entry["name"] = name
-    return TypeAdapter(_Tables).validate_python({table.name: {} for table in fields(_Tables)} | tables)
+    return TypeAdapter(Settings).validate_python({table.name: {} for table in fields(Settings)} | tables)
 
 
 # What a value must be, by pydantic's word for what is wrong with it.
@@ -243,8 +219,8 @@ def _sentence(error: ErrorDetails) -> str:
 
 def _fix(names: list[str]) -> str:
     """Say which key or table may be meant by a name that is not known, which comes after those of its tables."""
-    tables = _Tables.__pydantic_fields__  # type: ignore[attr-defined]
-    known: Any = {1: _Tables, 3: Environment}.get(len(names)) or tables[names[0]].annotation
+    tables = Settings.__pydantic_fields__  # type: ignore[attr-defined]
+    known: Any = {1: Settings, 3: Environment}.get(len(names)) or tables[names[0]].annotation
     keys = [of.alias or name for name, of in known.__pydantic_fields__.items()]
     alike = get_close_matches(names[-1], keys, 1)
     return f"did you mean {alike[0]}?" if alike else "remove it"

@@ -105,7 +105,7 @@ def _online(name: str, card: Card) -> int:
     environment = settings.environment(name)
     address = safe_address(settings, environment)
     tokens, limits = run_tokens(console.notice), settings.probe
-    warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
+    warehouse = Warehouse(settings.database, settings.warehouse.lock_wait_seconds, console.notice)
     reader = probe_reader(settings, console.notice)
     with Api(
         address,
@@ -117,7 +117,7 @@ def _online(name: str, card: Card) -> int:
         probed = probe(Where(new_run_id(), name, api, tokens, card, warehouse, reader, limits), bound=False)
     file = None
     try:
-        file = write(probed, settings.output)
+        file = write(probed, settings.output.directory)
     finally:
         # A full disk takes the rows no better; a folder that is read-only does not keep them from the database.
         not_kept = keep_where_possible(probed, file)

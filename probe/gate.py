@@ -26,7 +26,7 @@ def probe_or_refuse(run: Run, tokens: Tokens) -> Callable[[], None]:
     probed, file = probe(where, bound=True), None
     # A folder that does not take it is told by the run's own files, after its records are posted and kept.
     with suppress(StoppedEarly):
-        file = write(probed, settings.output)
+        file = write(probed, settings.output.directory)
     if probed.outcome is not Outcome.VERIFIED:
         keep_where_possible(probed, file)
         probed.refuse_production()

@@ -92,7 +92,7 @@ class Probed:
 
 def probe_reader(settings: Settings, notify: Callable[[str], None]) -> Warehouse:
     """Return the database for the reads of a probe, none of which may hold up the answer for long."""
-    return Warehouse(settings.database, min(settings.lock_wait_seconds, _READ_WAIT_SECONDS), notify)
+    return Warehouse(settings.database, min(settings.warehouse.lock_wait_seconds, _READ_WAIT_SECONDS), notify)
 
 
 def probe(where: Where, *, bound: bool) -> Probed:

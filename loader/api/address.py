@@ -34,7 +34,7 @@ def safe_address(settings: Settings, environment: Environment) -> str:
             f"correct {environment.url_variable}"
         )
     host, scheme = (parts["name"] or parts["ip6"]).lower(), parts["scheme"].lower()
-    if any(fnmatchcase(host, pattern.lower()) for pattern in settings.production_hosts):
+    if any(fnmatchcase(host, pattern.lower()) for pattern in settings.production.hosts):
         raise Refused(
             f"{name}: the host {host} is production ([production] hosts in etl.toml); "
             "imports go to staging only: correct the address"

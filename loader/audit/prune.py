@@ -56,7 +56,7 @@ def parser(prog: str) -> OneLineParser:
 def carry_out(options: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
     settings, console = load_settings(), Console(as_json=options.json)
-    warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
+    warehouse = Warehouse(settings.database, settings.warehouse.lock_wait_seconds, console.notice)
     with warehouse.apart() as connection:
         if functions := shadowing(connection):
             raise Refused(
@@ -64,11 +64,11 @@ def carry_out(options: argparse.Namespace) -> int:
             )
     if options.yes:
         with warehouse.locked():
-            found, receipt_id, seal = remove(warehouse, now(), settings.retention_days, console.notice)
+            found, receipt_id, seal = remove(warehouse, now(), settings.retention.days, console.notice)
             pruned = Pruned(found, found.files(Fate.REMOVED), receipt_id, seal, remove_files(warehouse))
     else:
         with warehouse.connection(read_only=True) as connection:
-            found = plan(connection, now(), settings.retention_days)
+            found = plan(connection, now(), settings.retention.days)
             pruned = Pruned(found, found.files(Fate.REMOVED) + left_over(connection))
     _print(console, settings, pruned, done=options.yes)
     console.summary(_object(settings, pruned, done=options.yes))
@@ -77,7 +77,7 @@ def carry_out(options: argparse.Namespace) -> int:
 
 def _print(console: Console, settings: Settings, pruned: Pruned, *, done: bool) -> None:
     found = pruned.plan
-    console.line(f"older than {settings.retention_days} days: begun before {found.before:%Y-%m-%d %H:%M:%S} UTC")
+    console.line(f"older than {settings.retention.days} days: begun before {found.before:%Y-%m-%d %H:%M:%S} UTC")
     for kind in sorted({removal.subject.kind for removal in found.removals}):
         ids = [removal for removal in found.removals if removal.subject.kind == kind]
         span = f"begun {ids[0].began:%Y-%m-%d} to {ids[-1].began:%Y-%m-%d}"
@@ -109,7 +109,7 @@ def _list(console: Console, title: str, entries: Sequence[str]) -> None:
 def _object(settings: Settings, pruned: Pruned, *, done: bool) -> dict[str, Any]:
     return {
         "removed": done and bool(pruned.plan.removals),
-        "retention_days": settings.retention_days,
+        "retention_days": settings.retention.days,
         "begun_before": pruned.plan.before,
         "subjects": [
             {"kind": gone.subject.kind, "id": gone.subject.id, "began_at": gone.began, "rows": gone.rows}

@@ -54,7 +54,7 @@ def carry_out(options: argparse.Namespace) -> int:
     if expected is not None and not _EXPECTED.fullmatch(expected):
         raise Refused(f"--expect takes a seal, 16 to 64 hexadecimal digits, not {options.expect!r}")
     settings, console = load_settings(), Console(as_json=options.json)
-    warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
+    warehouse = Warehouse(settings.database, settings.warehouse.lock_wait_seconds, console.notice)
     with warehouse.apart() as connection:
         rows = fetch(connection, _ROWS)[0]["rows"]
     while True:

@@ -48,7 +48,7 @@ def carry_out(options: argparse.Namespace) -> int:
     settings, console = load_settings(), Page(as_json=options.json)
     if options.entity_type is not None:
         read_card(options.entity_type)
-    warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
+    warehouse = Warehouse(settings.database, settings.warehouse.lock_wait_seconds, console.notice)
     try:
         newest = None if options.all else _NEWEST
         story = read_story(warehouse, options.record, options.entity_type, options.run, newest)

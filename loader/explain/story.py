@@ -344,7 +344,7 @@ def read_spans(path: Path, sha256: str, encoding: str | None, spans: set[Span]) 
             return SourceText(0, {}, f"the file is not there any more: {path}, SHA-256 {sha256}")
         with path.open("rb") as file:
             unnamed = "utf-16" if file.read(2) in _UTF16_MARKS else "utf-8"
-        with open_source(path, Dialect(encoding=encoding or unnamed), load_settings().limits) as source:
+        with open_source(path, Dialect(encoding=encoding or unnamed), load_settings().source) as source:
             if source.sha256 == sha256:
                 return _texts(source.data, spans)
     except OSError as error:

@@ -44,7 +44,7 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     wanted = {column: required for of, _, column, required in sorted(card) if of == entity}
     settings = load_settings()
     path, dialect = _source(settings, entity, sorted({of for of, *_ in card}))
-    limit = settings.limits.max_record_bytes
+    limit = settings.source.max_record_bytes
     with ExitStack() as files:
         spooled, spools = files.enter_context(_spooled(path, dialect, settings, wanted))
         names = meant_names(spooled.columns)
@@ -65,12 +65,12 @@ def _source(settings: Settings, entity: str, known: list[str]) -> tuple[Path, Di
         raise Refused(f"{SOURCE_VARIABLE} is set, and not what it holds: export {ENTITY_VARIABLE}={' or '.join(known)}")
     if named and (of or entity) == entity:
         return Path(named), dialect_of_environment()
-    if entity not in settings.default_sources:
+    if entity not in settings.source.default:
         raise Refused(
             f"no file of {entity}: add one to [source.default] in etl.toml, or export {SOURCE_VARIABLE}=FILE and "
             f"{ENTITY_VARIABLE}={entity}"
         )
-    return settings.default_sources[entity], Dialect() if named else dialect_of_environment()
+    return settings.source.default[entity], Dialect() if named else dialect_of_environment()
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def _spooled(
 ) -> Iterator[tuple[Spooled, Spools]]:
     """Yield the spools of the file: those that were handed over, or else its own."""
     with received() as handed, new_spools() as spools:
-        yield handed or (spool_file(path, wanted, dialect, settings.limits, spools), spools)
+        yield handed or (spool_file(path, wanted, dialect, settings.source, spools), spools)
 
 
 def _keep_source(session: Any, spooled: Spooled) -> None:

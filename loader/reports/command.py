@@ -54,16 +54,16 @@ def carry_out(options: argparse.Namespace) -> int:
     is_table = options.subject.startswith("rpt_")
     _check(options, is_table=is_table)
     settings, console = load_settings(), Console(as_json=options.json)
-    warehouse = Warehouse(settings.database, settings.lock_wait_seconds, console.notice)
+    warehouse = Warehouse(settings.database, settings.warehouse.lock_wait_seconds, console.notice)
     if not is_table and not options.html:
-        return _files(options.subject, Path(options.output or settings.output), console, warehouse)
+        return _files(options.subject, Path(options.output or settings.output.directory), console, warehouse)
     if is_table:
         run_id = None if options.run is None else known_run_id(warehouse, options.run)
         path = output_path(options.output or STANDARD_OUTPUT)
         write_table(warehouse, options.subject, options.format or "csv", path, run_id)
     else:
         run = vars(find_run(warehouse, options.subject))
-        folder = Path(settings.output if options.output is None else options.output)
+        folder = Path(settings.output.directory if options.output is None else options.output)
         inside = options.output is None or folder.is_dir()
         path = output_path(str(folder / page_name(run)) if inside else options.output)
         write_page(warehouse, run, path, include_text=options.include_text)

@@ -271,9 +271,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
 def carry_out(options: argparse.Namespace) -> int:
     """Carry out the command; return the exit code."""
     settings, console = load_settings(), Page(as_json=options.json)
-    warehouse = Warehouse(settings.database, min(settings.lock_wait_seconds, _WAIT_SECONDS), console.notice)
+    warehouse = Warehouse(settings.database, min(settings.warehouse.lock_wait_seconds, _WAIT_SECONDS), console.notice)
     with warehouse.connection(read_only=True) as connection:
-        facts = read_facts(connection, settings.database, settings.retention_days)
+        facts = read_facts(connection, settings.database, settings.retention.days)
     waits, step = waiting(facts), next_step(facts)
     print_status(console, facts, waits, step)
     console.summary(facts.document() | {"waiting": waits, "next": str(step)})

@@ -122,7 +122,7 @@ def dbt_build(
             output.fileno(),
         ) as dbt:
             handover.given()
-            spooled = spool_file(source, card.source_columns, dialect, settings.limits, spools)
+            spooled = spool_file(source, card.source_columns, dialect, settings.source, spools)
             handover.tell(spooled)
             status = dbt.wait()
         output.seek(0)

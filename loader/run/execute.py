@@ -75,7 +75,7 @@ def _prepare(run: Run) -> None:
 
 def _check_source(run: Run, source: Path) -> None:
     """Refuse a file that cannot be landed; where it has the columns of another entity, name that."""
-    job, limits = run.job, run.settings.limits
+    job, limits = run.job, run.settings.source
     try:
         check_source(source, job.card.source_columns, job.dialect, limits)
     except SourceRefused as refusal:
@@ -89,7 +89,7 @@ def _check_source(run: Run, source: Path) -> None:
 
 def _fits(source: Path, entity: str, run: Run) -> bool:
     try:
-        check_source(source, read_card(entity).source_columns, run.job.dialect, run.settings.limits)
+        check_source(source, read_card(entity).source_columns, run.job.dialect, run.settings.source)
     except SourceRefused:
         return False
     return True

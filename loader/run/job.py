@@ -91,7 +91,7 @@ def new_run(job: Job, settings: Settings, console: Console) -> Run:
         job,
         settings,
         console,
-        Warehouse(settings.database, settings.lock_wait_seconds, console.notice),
+        Warehouse(settings.database, settings.warehouse.lock_wait_seconds, console.notice),
         Journal(new_run_id(), job.card.entity),
         Pace(settings.delivery, console.notice),
     )

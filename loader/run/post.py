@@ -35,7 +35,7 @@ from loader.storage.process import Process
 def close_dead_runs(run: Run) -> None:
     """Account for the runs that never ended, before this one opens; raises StoppedEarly where one may still post."""
     with step(Step.CLOSE_UNFINISHED):
-        for row, assumed in close_unfinished(run.warehouse, run.journal, run.settings.other_host_hours):
+        for row, assumed in close_unfinished(run.warehouse, run.journal, run.settings.warehouse.other_host_hours):
             run.console.notice(
                 f"run {row.run_id} ended without finishing{assumed}: {row.unknown_records} unknown, "
                 f"{row.not_attempted_records} not attempted; what is unknown is settled first"

@@ -12,7 +12,7 @@ from loader.errors import SourceRefused
 from tests.pipeline.landing import cells, landed
 from tests.support import ROOT
 
-LIMITS = load_settings().limits
+LIMITS = load_settings().source
 
 
 @pytest.mark.parametrize("cell", ["x" * LIMITS.max_field_bytes, '""' * (LIMITS.max_field_bytes)])

@@ -25,7 +25,7 @@ def written(folder: Path, records: Sequence[str]) -> Path:
 def spooled(path: Path) -> list[list[int]]:
     """Spool the file; return the record numbers that each spool holds."""
     with new_spools() as spools:
-        spool_file(path, dict.fromkeys(NAMES, True), Dialect(), load_settings().limits, spools)
+        spool_file(path, dict.fromkeys(NAMES, True), Dialect(), load_settings().source, spools)
         shares = [[int(line.partition(b",")[0]) for line in file] for file in spools.records]
     return [numbers for numbers in shares if numbers]
 
@@ -61,7 +61,7 @@ def test_a_spool_has_each_record_as_it_stands_after_its_number_and_how_far_its_l
         "".join(line + line_end for line in [delimiter.join(NAMES), *records[:2], "", *records[2:]]).encode()
     )
     with new_spools() as spools:
-        spool_file(path, dict.fromkeys(NAMES, True), Dialect(delimiter), load_settings().limits, spools)
+        spool_file(path, dict.fromkeys(NAMES, True), Dialect(delimiter), load_settings().source, spools)
         written_bytes = spools.records[0].read()
     ahead = (1, 1, 4, 6)
     lines = [delimiter.join((str(at), str(ahead[at - 1]), record)) for at, record in enumerate(records, 1)]
@@ -73,7 +73,7 @@ def test_a_row_group_that_ends_within_a_piece_changes_no_number(tmp_path: Path):
     records = [f'EXT-{number},"{"t" * 37}{chr(10) * (number % 2)}",Bay' for number in range(2 * ROW_GROUP)]
     with new_spools() as spools:
         path = written(tmp_path, records)
-        spool_file(path, dict.fromkeys(NAMES, True), Dialect(), load_settings().limits, spools)
+        spool_file(path, dict.fromkeys(NAMES, True), Dialect(), load_settings().source, spools)
         texts = [text for file in spools.records if (text := file.read().decode())]
     assert [text.count(",Bay\n") for text in texts] == [ROW_GROUP, ROW_GROUP]
     lines = [f"{at + 1},{1 + at // 2},{record}\n" for at, record in enumerate(records)]

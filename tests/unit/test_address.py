@@ -147,7 +147,7 @@ def test_production_is_refused_before_its_address_is_looked_at(monkeypatch: pyte
 
 
 def test_a_production_pattern_wins_over_allowed_hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    (source, *_) = load_settings().default_sources.values()
+    (source, *_) = load_settings().source.default.values()
     text = (source.parents[2] / "etl.toml").read_text(encoding="utf-8")
     path = tmp_path / "etl.toml"
     path.write_text(text.replace('"qgp-staging.example.com"', '"qgp-prod.example.com"'), encoding="utf-8")

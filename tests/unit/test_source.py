@@ -17,7 +17,7 @@ from loader.landing.source import _copy, _identity, check_source, open_source
 from tests.support import HEADER
 
 MEBIBYTE = 1 << 20
-PLAIN = (Dialect(), load_settings().limits)
+PLAIN = (Dialect(), load_settings().source)
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path):
