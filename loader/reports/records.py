@@ -21,10 +21,7 @@ from loader.landing.sql import EXPORT_COLUMNS, FORMULA, FROM_EXPORT, GUARDED
 from loader.reports.files import OutputFile, write_whole
 from loader.storage.warehouse import Warehouse, copy_csv, fetch, literal
 
-# Records that are written at once: several row groups, so that a few cores have something to do. Putting the problems
-# of a record together takes memory that DuckDB does not move to the disk, so of rejected ones there are fewer.
-_RANGES = {"accepted": 4 * ROW_GROUP, "rejected": ROW_GROUP}
-# A record that could not be read stands as one text in the first cell.
+# A record that could not be read is one text in the first cell.
 _HOW_TO_FIX = """
     case
         when records.status = 'excepted' then 'nothing, it is left out: ' || records.exception_reason
@@ -145,9 +142,11 @@ def _exports(card: Card, columns: list[str], accepted_order: str, *, is_export: 
     line, problems = "source_records.line_number::varchar", ["problems.codes", _HOW_TO_FIX, "problems.suggestion"]
     accepted = _ACCEPTED.format(cells=_safe([*cells, line]), entity=card.entity, order=accepted_order)
     rejected = _REJECTED.format(cells=_safe([*cells, line, *problems]), entity=card.entity, order=_ORDER)
+    # Several row groups at once, so that a few cores have something to do. Putting the problems of a record together
+    # takes memory that DuckDB does not move to the disk, so of rejected ones there are fewer.
     return {
-        "accepted": _Export([*columns, FROM_EXPORT], accepted, _RANGES["accepted"]),
-        "rejected": _Export([*columns, *EXPORT_COLUMNS], rejected, _RANGES["rejected"]),
+        "accepted": _Export([*columns, FROM_EXPORT], accepted, 4 * ROW_GROUP),
+        "rejected": _Export([*columns, *EXPORT_COLUMNS], rejected, ROW_GROUP),
     }
 
 

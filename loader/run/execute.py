@@ -66,7 +66,7 @@ def _prepare(run: Run) -> None:
         _check_own(build, run.totals)
     run.journal.source_hash = run.totals.source_sha256
     run.journal.note("validated", output_hash=run.totals.output_hash, ready_records=run.totals.ready_records)
-    # A validation sends nothing: what staging changed stands in `validation` until the next build, and is not kept.
+    # A validation sends nothing: what staging changed is in `validation` until the next build, and is not kept.
     with step(Step.KEEP_VALIDATION):
         fields = () if job.mode == VALIDATE_ONLY else [field.name for field in job.card.fields]
         keep_validation(run.warehouse, run.journal, run.totals.invocation_id, fields)

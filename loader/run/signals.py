@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: they end a run at once, or, while it sends, after what is under way."""
+"""Ctrl-C and SIGTERM: they end a run at once, or, while it sends, after the requests that are under way."""
 
 import signal
 from collections.abc import Iterator
