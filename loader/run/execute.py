@@ -33,7 +33,7 @@ def execute(run: Run) -> RunRow:
             close_dead_runs(run)
     except EtlError as error:
         if not isinstance(error, DatabaseLocked):
-            keep_refusal(run.warehouse, run.journal, error, run.console.notice)
+            keep_refusal(run, error)
         raise
     if posts:
         post(run, posts)

@@ -1,6 +1,7 @@
 """The accounting of a run: every record's fate in `audit`, the counts that must close, the exit code."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 
 from loader.audit.journal import Journal, RunRow, RunStart, Validated, closed_by_another, insert_run, now
@@ -44,17 +45,15 @@ def commit_outcomes(warehouse: Warehouse, journal: Journal, outcomes: Sequence[O
         journal.write(connection)
 
 
-def keep_refusal(warehouse: Warehouse, journal: Journal, error: EtlError, notify: Callable[[str], None]) -> None:
+def keep_refusal(run: Run, error: EtlError) -> None:
     """Leave a sealed trace of a run that was refused, where dbt has built the audit tables to leave it in."""
-    journal.note("run_refused", reason=str(error), exit_code=error.exit_code)
-    try:
-        warehouse.rows("select run_id from audit.fct_run_events limit 0")
-        with warehouse.connection() as connection:
-            journal.write(connection)
-        seal_audit(warehouse, notify)
-    except EtlError:
-        # The error that ended the run is what the operator has to see.
-        return
+    run.journal.note("run_refused", reason=str(error), exit_code=error.exit_code)
+    # The error that ended the run is what the operator has to see.
+    with suppress(EtlError):
+        run.warehouse.rows("select run_id from audit.fct_run_events limit 0")
+        with run.warehouse.connection() as connection:
+            run.journal.write(connection)
+        seal_audit(run.warehouse, run.console.notice)
 
 
 def run_start(run: Run) -> RunStart:
