@@ -12,6 +12,7 @@ from loader.audit.runs import KnownRun
 from loader.console import counted
 from loader.errors import SOME_RECORDS
 from loader.landing.dialect import Dialect
+from loader.run.gate import NodeResult
 
 AGAIN = "run the same command again: nothing is created twice"
 _ONWARDS = {"validate-only": "--dry-run", "dry-run": "--import"}
@@ -193,15 +194,6 @@ class LastProbe:
 
 
 @dataclass(frozen=True)
-class FailedNode:
-    """A model, seed or test that has not succeeded in a dbt command."""
-
-    name: str
-    resource_type: str
-    status: str
-
-
-@dataclass(frozen=True)
 class LastBuild:
     """The last dbt command; `passed` is the number of its nodes that have succeeded."""
 
@@ -209,7 +201,7 @@ class LastBuild:
     command: str
     finished_at: datetime
     passed: int
-    failures: tuple[FailedNode, ...]
+    failures: tuple[NodeResult, ...]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from loader.errors import OK, SOME_RECORDS
 from loader.reports.advice import (
     NOTHING,
     FailedCheck,
-    FailedNode,
     LastBuild,
     LastProbe,
     OpenProblem,
@@ -25,6 +24,7 @@ from loader.reports.advice import (
     next_step,
     waiting,
 )
+from loader.run.gate import NodeResult
 from loader.storage.warehouse import Row, Warehouse, fetch
 
 LAST_RUNS = 5
@@ -116,7 +116,7 @@ def read_facts(connection: Any, database: Path, retention_days: int) -> Facts:
         unclosed_runs=tuple(row["run_id"] for row in ledger if row["closes"] is False and row["state"] != "unfinished"),
         open_problems=_problems(connection, runs, running),
         last_probe=next((LastProbe(**_with(FailedCheck, row)) for row in fetch(connection, _PROBE)), None),
-        last_build=next((LastBuild(**_with(FailedNode, row)) for row in fetch(connection, _BUILD)), None),
+        last_build=next((LastBuild(**_with(NodeResult, row)) for row in fetch(connection, _BUILD)), None),
         database=str(database),
         bytes=database.stat().st_size,
         wal_bytes=wal.stat().st_size if wal.exists() else 0,
@@ -126,7 +126,7 @@ def read_facts(connection: Any, database: Path, retention_days: int) -> Facts:
     )
 
 
-def _with(kind: type[FailedCheck | FailedNode], row: Row) -> Row:
+def _with(kind: type[FailedCheck | NodeResult], row: Row) -> Row:
     return row | {"failures": tuple(kind(**failure) for failure in row["failures"])}
 
 

@@ -10,7 +10,6 @@ from loader.audit.runs import KnownRun
 from loader.reports.advice import (
     NOTHING,
     FailedCheck,
-    FailedNode,
     LastBuild,
     LastProbe,
     OpenProblem,
@@ -19,6 +18,7 @@ from loader.reports.advice import (
     next_step,
     waiting,
 )
+from loader.run.gate import NodeResult
 
 NOON = datetime(2026, 1, 5, 12)  # noqa: DTZ001 - UTC without a zone, as the tables have it
 RUN = KnownRun("r", "import", "incident", "staging", "/x/a.csv", None, None, exit_code=0)
@@ -40,7 +40,7 @@ def problem(kind: str, *, severity: str = "error", **more: Any) -> OpenProblem:
 
 
 def failed_build(name: str, kind: str) -> LastBuild:
-    return LastBuild("b", "build", NOON, 9, (FailedNode(name, kind, "error"),))
+    return LastBuild("b", "build", NOON, 9, (NodeResult(name, kind, "error"),))
 
 
 PROBE = LastProbe("p", "staging", "http://x", NOON, 4, 3, (FailedCheck("health", "500", "check it"),))
