@@ -62,14 +62,8 @@ class _Bar(Progress):
 
     def __init__(self, console: RichConsole, text: str, total: int, meter: Meter) -> None:
         self._meter = meter
-        columns = (
-            SpinnerColumn(),
-            TextColumn(text),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[words]}"),
-        )
-        super().__init__(*columns, console=console)
+        words = TextColumn("{task.fields[words]}", markup=False)
+        super().__init__(SpinnerColumn(), TextColumn(text), BarColumn(), MofNCompleteColumn(), words, console=console)
         self._task = self.add_task(text, total=total, words="")
 
     def get_renderables(self) -> Iterable[RenderableType]:
