@@ -51,6 +51,10 @@ def test_a_killed_run_waits_until_the_next_one_has_settled_it(home: Home):
     assert done.returncode == 1
     assert "ended without finishing" in done.stdout
     assert "--import --source" in done.stdout.splitlines()[-1]
+    (row,) = [line.split() for line in done.stdout.splitlines() if " import " in line and ".csv" in line[80:]]
+    assert row[2:6] == ["-", "-", "5", "0"], "exit, closes, records, invalid"
+    (dead,) = json.loads(status(home, "--json").stdout)["unfinished_runs"]
+    assert (dead["state"], dead["total_records"], dead["ready_records"]) == ("unfinished", 5, 5)
     with run_lock(home.database, 1, print):
         done = status(home)
         assert done.returncode == 1, "the run under way has not written anything yet, and this is not it"
