@@ -96,7 +96,7 @@ def asked(script: Scripted) -> tuple[Outcome, Pace, list[object]]:
         route = Route(read_card("incident"), once)
         outcome = deliver_record(api, route, pace, LookUp(api, route.card, pace.companion(), once), RECORD)
         reading = Pace(once, lambda _: None)
-        page = Listing(api, PATH, reading, once).page(1)
+        page = Listing(api, route.card, reading, once).page(1)
         return outcome, pace, [page, reading.reason]
 
 
