@@ -162,7 +162,7 @@ def load_settings() -> Settings:
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; restore it, or correct ETL_CONFIG") from error
     except ValidationError as error:
-        raise Refused(f"{path}: {_complaint(error)}") from error
+        raise Refused(f"{path}: {_objection(error)}") from error
     except (ValueError, RecursionError) as error:
         raise Refused(f"{path}: {error}; correct it") from error
 
@@ -199,10 +199,10 @@ _MUST_BE = {
 }
 
 
-def _complaint(found: ValidationError) -> str:
+def _objection(found: ValidationError) -> str:
     """Return what is wrong first; before all else a key that is misspelt, since the right one is missing then."""
-    complaints = [_sentence(error) for error in found.errors()]
-    return next((text for text in complaints if "did you mean" in text), complaints[0])
+    objections = [_sentence(error) for error in found.errors()]
+    return next((text for text in objections if "did you mean" in text), objections[0])
 
 
 def _sentence(error: ErrorDetails) -> str:
