@@ -30,8 +30,7 @@ _HOLDER = re.compile(r"\(PID (\d+)\)")
 # target is the default one of our own profiles.yml all the same, because DBT_TARGET does not reach dbt.
 _ARGUMENTS = (
     *("--no-use-colors", "build", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT)),
-    # Of the tests those alone that read nothing else: another entity's may read a seed that they share.
-    *("--exclude-resource-type", "unit_test", "--indirect-selection", "cautious", "--select"),
+    *("--exclude-resource-type", "unit_test", "--select"),
 )
 _LOG = "see logs/dbt.log"
 # How the payload is materialized; a table where it is not set.
