@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from loader.card import entities
 from tests.support import CARD, FIELDS, GOLDEN, ROOT, Home, new_home
 from tests.warm import DBT as DBT_COMMAND
 
 DBT = ROOT / "dbt_project"
-SOURCE_OR_FIELD = {*FIELDS, *CARD.source_columns}
 COPIED = ("dbt_project.yml", "profiles.yml", "dbt_project", "data/reference", "data/etl_source")
 
 
@@ -92,7 +92,7 @@ def test_every_model_seed_and_column_is_described(copied: Home):
         for entity, card in stages.items():
             if f"_{entity}" in node["name"] and entity != CARD.entity and node is not card:
                 stage = documented[unique_id.replace(f"_{entity}", f"_{CARD.entity}")]
-                described |= described_columns(card) | (described_columns(stage) - SOURCE_OR_FIELD)
+                described |= described_columns(card) | described_columns(stage)
                 described &= {name.lower() for name in catalogue[unique_id]["columns"]}
         assert described == {name.lower() for name in catalogue[unique_id]["columns"]}, unique_id
 
@@ -158,7 +158,8 @@ def test_the_limit_stands_in_the_card_alone(project: Path, empty_home: Home):
     titles = [title for (title,) in empty_home.query("select title from payload.fct_incident_payload")]
     assert len(titles) == 5
     assert all(1 <= len(title) <= 10 for title in titles)
-    assert empty_home.query("select max_length from contract.dim_payload_fields where field = 'title'") == [(10,)]
+    published = "select max_length from contract.dim_payload_fields where field = 'title' and entity = 'incident'"
+    assert empty_home.query(published) == [(10,)]
     changed = empty_home.query("select distinct rule, field from validation.int_incident_changes where field = 'title'")
     assert changed == [("truncated", "title")]
 
@@ -169,8 +170,11 @@ def test_a_misspelt_source_column_is_refused_at_landing(project: Path, empty_hom
     done = build(project, empty_home, "--exclude-resource-type", "unit_test")
     assert done.returncode == 1
     assert re.search(r"SourceRefused: .*titel", done.stdout), done.stdout
-    assert empty_home.query("select count(*) from audit.fct_dbt_payloads") == [(0,)]
-    missing = empty_home.query("select count(*) from information_schema.tables where table_name like '%_payload'")
+    of_incidents = "select count(*) from audit.fct_dbt_payloads where entity_type = 'incident'"
+    assert empty_home.query(of_incidents) == [(0,)]
+    missing = empty_home.query(
+        "select count(*) from information_schema.tables where table_name = 'fct_incident_payload'"
+    )
     assert missing == [(0,)]
 
 
@@ -192,13 +196,14 @@ def test_the_hook_keeps_the_results_of_a_whole_build(copied: Home):
     kept = {(kind, status): count for kind, status, count in results}
     assert set(kept) == {("seed", "success"), ("model", "success"), ("test", "pass")}
     assert kept["test", "pass"] > 15
-    assert copied.query("select distinct invocation_id, entity_type from audit.fct_dbt_results") == [
-        (invocation, "incident")
+    assert copied.query("select distinct invocation_id, entity_type from audit.fct_dbt_results order by all") == [
+        (invocation, entity) for entity in entities()
     ]
     payload = "select payload_records, digest from contract.payload_digest('payload.fct_incident_payload')"
     ((records, digest),) = copied.query(payload)
     assert records == 5
-    assert copied.query("select * from audit.fct_dbt_payloads") == [(invocation, "incident", 5, digest)]
+    of_incidents = "select * from audit.fct_dbt_payloads where entity_type = 'incident'"
+    assert copied.query(of_incidents) == [(invocation, "incident", 5, digest)]
 
 
 def test_the_hook_names_what_a_partial_test_left_out(copied: Home):
@@ -216,4 +221,4 @@ def test_the_hook_names_what_a_partial_test_left_out(copied: Home):
     assert {"fct_incident_payload", "raw_incident", "enum_map_is_lower_case"} <= left_out
     passed = {name for (name,) in copied.query(f"select name {of_partial} and status = 'pass'", whole)}
     assert "incident_counts_close" in passed
-    assert copied.query("select count(*) from audit.fct_dbt_payloads") == [(1,)]
+    assert copied.query("select count(*) from audit.fct_dbt_payloads") == [(len(entities()),)]

@@ -182,7 +182,8 @@ def test_a_file_with_invalid_records_is_not_posted(home: Home, sandbox: Sandbox)
     done = home.dbt("build", ETL_SOURCE=str(source))
     assert done.returncode == 1, done.stdout
     kept = "select payload_records, digest from audit.fct_dbt_payloads "
-    kept += "inner join audit.fct_dbt_invocations using (invocation_id) order by finished_at desc limit 1"
+    kept += "inner join audit.fct_dbt_invocations using (invocation_id) "
+    kept += "where entity_type = 'incident' order by finished_at desc limit 1"
     assert home.query(kept) == [(1, None)]
     assert "invalid" in refused(home, sandbox, exit_code=1)
     assert home.query("select closes, exit_code from audit.fct_runs") == [(True, 1)]
