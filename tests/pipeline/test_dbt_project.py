@@ -179,7 +179,7 @@ def test_a_misspelt_source_column_is_refused_at_landing(project: Path, empty_hom
 
 
 def test_a_misspelt_column_of_the_payload_breaks_its_contract(project: Path, copied: Home):
-    model = project / "dbt_project" / "macros" / "stages" / "payload.sql"
+    model = project / "dbt_project" / "macros" / "payload.sql"
     replace(model, "staged.line_number,", "staged.line_number as line_nmber,")
     before = copied.query("select count(*) from audit.fct_dbt_payloads")
     done = build(project, copied, "--select", "fct_incident_payload")
