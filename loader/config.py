@@ -95,8 +95,12 @@ class Delivery:
 
 @table(frozen=True, config=_CLOSED)
 class ProbeLimits:
-    """The `[probe]` table: seconds for connecting, for one request from end to end, and for all of them together."""
+    """The `[probe]` table: seconds for connecting, for one request from end to end, and for all of them together.
 
+    `entity` is the one whose card is compared where none is named.
+    """
+
+    entity: str
     connect_seconds: _SomeSeconds
     request_seconds: _SomeSeconds
     total_seconds: _SomeSeconds

@@ -14,7 +14,7 @@ from loader.api.client import Api
 from loader.api.tokens import run_tokens
 from loader.audit.journal import new_run_id
 from loader.card import Card, entities, read_card
-from loader.command import OneLineParser, asked_entity, entity_option, guarded
+from loader.command import OneLineParser, entity_option, guarded
 from loader.config import load_settings
 from loader.console import Console
 from loader.errors import OK, ApiUnavailable, Refused, StoppedEarly
@@ -27,6 +27,8 @@ _EPILOG = """\
 examples:
   python scripts/etl/contract_probe.py staging
   python -m probe --openapi openapi.json
+
+Where no entity is named, the card of [probe] entity in etl.toml is compared.
 
 exit codes: 0 verified, 2 refused (usage, settings, production), 3 unreachable or not verified
 """
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m probe") 
 
 
 def _main(options: argparse.Namespace) -> int:
-    card = read_card(asked_entity(options, entities()))
+    card = read_card(options.entity_type or load_settings().probe.entity)
     if options.openapi is not None:
         if options.environment:
             raise Refused("--openapi compares a file with the card, without an environment: leave one of them out")

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from loader.config import ROOT
+from rehearsal.evidence import ENTITY
 from rehearsal.plan import Kill, Plan
 from rehearsal.server import WINDOW, Server
 
@@ -97,7 +98,7 @@ class Supervisor:
         kill = self._kills[0] if self._kills else Kill()
         source = ["--source", str(self._folder / "records.csv")] if with_source else []
         command = [sys.executable, "-m", "loader", "--environment", "staging", "--import", *source]
-        command += ["--batch-size", str(max(10, self._records // 40))]
+        command += ["--entity-type", ENTITY, "--batch-size", str(max(10, self._records // 40))]
         number, started, seen = len(self.runs) + 1, time.time(), self._server.seen()
         usual = BUILD_SECONDS if with_source else START_SECONDS
         is_due = self._killing(kill, seen, started + kill.share * usual)
