@@ -1,0 +1,1 @@
+{{ excepted_records('complaint') }}

@@ -1,0 +1,1 @@
+{{ unmapped_values('complaint') }}
