@@ -11,6 +11,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path("data") / "demo"
 SAMPLE = "data/etl_source/golden_sample_incidents.csv"
+COMPLAINTS = (
+    "python scripts/etl/pipeline.py --environment staging --import "
+    "--source data/etl_source/golden_sample_complaints.csv --entity-type complaint"
+)
 PIPELINE = f"python scripts/etl/pipeline.py --environment staging {{mode}} --source {SAMPLE} --entity-type incident"
 QUERIES = {
     "what became of every record, run by run": (
@@ -58,7 +62,11 @@ def demonstrate(folder: Path) -> int:
             ("what is wrong with the records?", PIPELINE.format(mode="--validate-only")),
             ("what would be posted?", PIPELINE.format(mode="--dry-run")),
             ("post it", PIPELINE.format(mode="--import") + " --batch-size 50"),
-            ("post it again: nothing is created", "python -m loader --environment staging --import"),
+            (
+                "post it again: nothing is created",
+                "python -m loader --environment staging --import --entity-type incident",
+            ),
+            ("the second entity: complaints", COMPLAINTS),
             ("what happened to one record?", "python -m loader explain EXT-2026-0004"),
             ("does anything wait for somebody?", "python -m loader status"),
             ("was anything in the audit trail changed?", "python -m loader audit-verify"),
