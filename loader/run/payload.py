@@ -14,11 +14,11 @@ from loader.storage.warehouse import NUMBERS, Row, Warehouse, fetch, in_bulk
 REPLACED = "another dbt invocation has replaced what this run has validated"
 
 # The card as the last build had it.
-_PUBLISHED = """
-    select field as name, source_column, is_key, is_required, max_length, format, counts,
-        list_sort(enum_values) as enum_values
+_COMPARED = ("source_column", "is_key", "is_required", "max_length", "format", "counts")
+_PUBLISHED = f"""
+    select field as name, {", ".join(_COMPARED)}, list_sort(enum_values) as enum_values
     from contract.dim_payload_fields where entity = ? order by field_position
-"""
+"""  # noqa: S608 - our own names
 _RECORD = "record_number, line_number, reference_number, record_hash"
 # What is copied of `validation.int_<entity>_<name>` to `audit.fct_<name>`.
 _COPIED = {
@@ -118,7 +118,7 @@ def gate_facts(warehouse: Warehouse, card: Card, validated: Totals) -> GateFacts
 
 
 def _as_published(field: Field) -> Row:
-    shown = {name: value for name, value in vars(field).items() if name not in ("has_default", "is_stripped")}
+    shown = {name: getattr(field, name) for name in ("name", *_COMPARED)}
     return shown | {"enum_values": None if field.enum_values is None else list(field.enum_values)}
 
 
