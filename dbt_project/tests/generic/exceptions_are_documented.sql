@@ -13,7 +13,7 @@ codes as (
 ),
 
 entities as (
-    select list(distinct entity) as known from {{ ref('dim_payload_fields') }}
+    select list(distinct entity order by entity) as known from {{ ref('dim_payload_fields') }}
 ),
 
 complaints as (
