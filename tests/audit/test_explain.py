@@ -217,7 +217,11 @@ def test_an_unknown_reference_says_where_it_looked_and_offers_the_nearest(served
     done = asked(home, "ext-5", "--json")
     assert done.returncode == 1
     ((records, runs),) = home.query("select count(*), count(distinct run_id) from audit.fct_records")
-    assert f"{records} records of {runs} runs in audit.fct_records ({home.database})" in done.stderr
+    # The last build of the incidents was a run's own, that of the complaints was not.
+    looked = f"{records} records of {runs} runs in audit.fct_records, and through validation.int_complaint_records "
+    assert f"{looked}of the last dbt build, on " in done.stderr
+    assert "int_incident_records" not in done.stderr
+    assert f" ({home.database}); the nearest" in done.stderr
     assert "the nearest: 'EXT-5', " in done.stderr
     assert json.loads(done.stdout)["found"] is False
     assert "no reference is like it" in asked(home, "zzzzqqqq").stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from loader.card import entities
 from sandbox.process import Sandbox
 from tests.support import Home, copied_project
 
@@ -79,7 +80,7 @@ def test_an_exception_that_nobody_answers_for_stops_the_build(project: Project):
         7: "has no expires_on that is a date",
         8: "excepts a warning",
         9: "excepts a record that cannot be read",
-        10: "has no known entity; write incident",
+        10: f"has no known entity; write {' or '.join(entities())}",
         11: "has no code",
         12: "has no approved_by",
     }

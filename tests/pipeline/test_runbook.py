@@ -111,4 +111,4 @@ def test_every_command_works_as_typed(clone: Path, sandbox: Sandbox):
     assert last
     assert all(document["api_summary"]["created"] == 0 for document in last)
     assert last[-1]["api_summary"]["skipped_exists"] == 5
-    assert len(sandbox.records()) == 5
+    assert len(sandbox.records()) == 10, "five of each entity"
