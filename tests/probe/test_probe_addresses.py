@@ -93,7 +93,7 @@ RIGHT = {
 }
 TRIES = """
 import contextlib, io, json, os, sys
-from loader import cli
+from loader import __main__ as loader_main
 from probe import cli as probe_cli
 
 opened = []
@@ -104,7 +104,7 @@ def hook(event, arguments):
         raise Opened
 sys.addaudithook(hook)
 results = []
-commands = [(probe_cli.main, ["staging"]), (cli.main, ["--environment", "staging", "--import"])]
+commands = [(probe_cli.main, ["staging"]), (loader_main.main, ["--environment", "staging", "--import"])]
 for number, address in enumerate(json.load(open(sys.argv[1]))):
     os.environ["QGP_STAGING_API_URL"] = address
     for main, arguments in commands if number % 4 == 0 else commands[:1]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loader import cli
+from loader import __main__ as loader_main
 from probe import cli as probe_cli
 from tests.certificates import certificates
 from tests.hostile import Asked, Hostile, Reply, hostile_server, sound
@@ -106,7 +106,10 @@ def test_a_bundle_that_cannot_be_read_is_refused(empty_home: Home, server: Hosti
         key = pki["authority"].with_suffix(".key").read_text(encoding="utf-8")
         bundle.write_text({"empty": "", "the key alone": key}.get(content, content), encoding="utf-8")
     home = aim(empty_home, url(server), bundle)
-    for main, arguments in ((probe_cli.main, ["staging"]), (cli.main, ["--environment", "staging", "--import"])):
+    for main, arguments in (
+        (probe_cli.main, ["staging"]),
+        (loader_main.main, ["--environment", "staging", "--import"]),
+    ):
         done = run_inside(home, main, *arguments)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert "ca_bundle" in done.stderr
@@ -114,7 +117,7 @@ def test_a_bundle_that_cannot_be_read_is_refused(empty_home: Home, server: Hosti
 
 
 def imported(home: Home) -> Done:
-    return run_inside(home, cli.main, "--environment", "staging", "--import")
+    return run_inside(home, loader_main.main, "--environment", "staging", "--import")
 
 
 @pytest.mark.parametrize("shown", ["expired", "another_host", "self_signed"])
