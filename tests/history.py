@@ -31,24 +31,18 @@ Once = Callable[[str, Callable[[Path], None]], Path]
 
 
 @contextmanager
-def lived_through(once: Once, workplace: Path, built: Path, happen: Callable[[Home], None]) -> Iterator[Home]:
-    """Yield a home to which `happen` has happened, once for all workers; its sandbox is this worker's copy of theirs.
+def lived(folder: Path, built: Path, happen: Callable[[Home], None]) -> Iterator[Home]:
+    """Yield a home to which `happen` has happened; its sandbox is still running.
 
     Before that its API was probed ten minutes ago, long enough for a seal.
     """
-    name = happen.__qualname__.partition(".")[0]
-
-    def make(folder: Path) -> None:
-        with running_sandbox(folder / "sandbox.sqlite", "--environment", "staging") as sandbox:
-            home = new_home(folder / "home", built, **access(sandbox))
-            assert home.probe("staging").returncode == 0
-            home.query("update audit.fct_probe_checks set checked_at = checked_at - interval 10 minute")
-            happen(home)
-
-    folder, database = once(name, make), workplace / f"{name}.sqlite"
-    shutil.copy(folder / "sandbox.sqlite", database)
-    with running_sandbox(database, "--environment", "staging") as sandbox:
-        yield Home(folder / "home", access(sandbox))
+    folder.mkdir(exist_ok=True)
+    with running_sandbox(folder / "sandbox.sqlite", "--environment", "staging") as sandbox:
+        home = new_home(folder / "home", built, **access(sandbox))
+        assert home.probe("staging").returncode == 0
+        home.query("update audit.fct_probe_checks set checked_at = checked_at - interval 10 minute")
+        happen(home)
+        yield home
 
 
 def access(sandbox: Sandbox) -> dict[str, str]:
@@ -64,8 +58,15 @@ def sealed_history(once: Once, workplace: Path, built: Path) -> Iterator[Home]:
         assert home.loader("--import", QGP_API_TOKEN="refused").returncode == 3  # noqa: S106 - no token of anything
         assert home.loader("--dry-run").returncode == 0
 
-    with lived_through(once, workplace, built, happen) as home:
-        yield home
+    def make(folder: Path) -> None:
+        with lived(folder, built, happen):
+            pass
+
+    # The sandbox of each worker is a copy of theirs, at an address of its own.
+    folder, database = once("sealed_history", make), workplace / "sealed_history.sqlite"
+    shutil.copy(folder / "sandbox.sqlite", database)
+    with running_sandbox(database, "--environment", "staging") as sandbox:
+        yield Home(folder / "home", access(sandbox))
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def trail(sealed_history: Home, workplace: Path, request: pytest.FixtureRequest)
 
 
 @pytest.fixture(scope="session")
-def long_history(once: Once, workplace: Path, built: Path) -> Iterator[Home]:
+def long_history(workplace: Path, built: Path) -> Iterator[Home]:
     """Return a home after a probe and three imports of the same file, the last of them killed while it posted."""
 
     def happen(home: Home) -> None:
@@ -83,7 +84,7 @@ def long_history(once: Once, workplace: Path, built: Path) -> Iterator[Home]:
         assert home.loader("--import").returncode == 0
         killed(home, "before:commit_outcomes", "--environment", "staging")
 
-    with lived_through(once, workplace, built, happen) as home:
+    with lived(workplace / "long_history", built, happen) as home:
         yield home
 
 

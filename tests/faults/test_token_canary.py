@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loader import cli
+from loader.__main__ import main
 from loader.api.tokens import Tokens
 from probe import cli as probe_cli
 from tests.faults.canary import new_canary
@@ -131,7 +131,7 @@ def importing(workplace: Path, built: Path, request: pytest.FixtureRequest) -> H
 def test_an_import_to_a_server_that_echoes_it(importing: Home, caplog: pytest.LogCaptureFixture, name: str):
     caplog.set_level(logging.DEBUG)
     with hostile_server(only(LIST, STOPS[name], "POST")) as server:
-        done = run_inside(aimed(importing, server), cli.main, "--environment", "staging", "--import", "--verify")
+        done = run_inside(aimed(importing, server), main, "--environment", "staging", "--import", "--verify")
     assert done.returncode == (1 if name.startswith("each") else 4), done.stderr
     kept = importing.query("select string_agg(error_message, ' ') from audit.fct_import_records")
     assert "***" in str(kept)

@@ -48,12 +48,13 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Land]:
     path = tmp_path_factory.mktemp("mutations") / "export.csv"
     with pytest.MonkeyPatch.context() as patch, duckdb.connect() as session:
         patch.setenv("ETL_SOURCE", str(path))
-        patch.setenv("ETL_ENTITY", "incident")
 
         def land_bytes(data: bytes, width: int) -> Rows | SourceRefused:
             path.write_bytes(data)
+            entity = "incident" if width > 1 else "action"
+            patch.setenv("ETL_ENTITY", entity)
             try:
-                relation = land(session, session.sql(CARD), "raw_incident" if width > 1 else "raw_action")
+                relation = land(session, session.sql(CARD), f"raw_{entity}")
                 rows = relation.order("record_number").fetchall()
             except SourceRefused as refusal:
                 return refusal
