@@ -277,7 +277,7 @@ identified as (
         errors.record_number,
         errors.reference_number,
         errors.code,
-        [errors.record_hash, former_hashes.former_hash] as hashes
+        list_value(errors.record_hash, former_hashes.former_hash) as hashes
     from errors
     left join former_hashes on errors.record_number = former_hashes.record_number
 ),
