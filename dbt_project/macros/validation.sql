@@ -277,7 +277,7 @@ identified as (
         errors.record_number,
         errors.reference_number,
         errors.code,
-        list_value(errors.record_hash, former_hashes.former_hash) as hashes
+        list_value(errors.record_hash, former_hashes.former_hash) as both_hashes
     from errors
     left join former_hashes on errors.record_number = former_hashes.record_number
 ),
@@ -290,7 +290,7 @@ covered as (
     inner join identified on exceptions.code = identified.code
     where
         (exceptions.reference_number is null or exceptions.reference_number = identified.reference_number)
-        and (exceptions.record_hash is null or list_contains(identified.hashes, exceptions.record_hash))
+        and (exceptions.record_hash is null or list_contains(identified.both_hashes, exceptions.record_hash))
         and coalesce(exceptions.reference_number, exceptions.record_hash) is not null
 ),
 
