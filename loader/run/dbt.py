@@ -23,9 +23,9 @@ from loader.landing.dialect import Dialect, dialect_variables
 from loader.landing.handover import Handover
 from loader.landing.spool import new_spools, spool_file
 from loader.storage.files import PRIVATE_UMASK
+from loader.storage.warehouse import holder_of
 
 _REFUSAL = re.compile(r"SourceRefused: (.+)")
-_HOLDER = re.compile(r"\(PID (\d+)\)")
 # No --target: dbt keeps what it has parsed only while that flag is as it was, and `dbt build` by hand has none. The
 # target is the default one of our own profiles.yml all the same, because DBT_TARGET does not reach dbt.
 _ARGUMENTS = (
@@ -208,12 +208,9 @@ def _could_not_start(output: str, database: Path) -> EtlError:
 
 
 def _locked(output: str, database: Path) -> EtlError | None:
-    holder = _HOLDER.search(output)
-    return (
-        DatabaseLocked(f"{database}: held by process {holder[1]}; end or wait for it, then run the same command again")
-        if holder
-        else None
-    )
+    if not (holder := holder_of(output)):
+        return None
+    return DatabaseLocked(f"{database}: held by {holder}; end or wait for it, then run the same command again")
 
 
 def _last_line(output: str) -> str:

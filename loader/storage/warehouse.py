@@ -51,7 +51,7 @@ def shadowing(connection: Any) -> list[str]:
     return [name for (name,) in connection.execute(_SHADOWING, [ATTACHED]).fetchall()]
 
 
-_HOLDER = re.compile(r"\(PID (\d+)\)")
+_HELD = re.compile(r"Conflicting lock is held in .*?PID (\d+)", re.DOTALL)
 _WRITE_FAILED = re.compile(r'Could not write file \\?"[^"]*": ([^"]+)')
 _POLL_SECONDS = 0.1
 # DuckDB's memory, in our processes and in dbt's: what does not fit goes to the disk. A process takes 300 MB besides.
@@ -160,18 +160,29 @@ class Warehouse:
             try:
                 return opened()
             except duckdb.Error as error:
-                holder = _HOLDER.search(str(error))
+                holder = holder_of(str(error))
                 if holder is None:
                     raise _refusal(self.path, error) from error
                 if time.monotonic() >= deadline:
                     raise DatabaseLocked(
-                        f"{self.path}: held by process {holder[1]} for over {self._wait:g} s; "
+                        f"{self.path}: held by {holder} for over {self._wait:g} s; "
                         "end or wait for it, then run the same command again"
                     ) from error
                 if not told:
-                    self._notify(f"{self.path}: held by process {holder[1]}, waiting up to {self._wait:g} s")
+                    self._notify(f"{self.path}: held by {holder}, waiting up to {self._wait:g} s")
                     told = True
             time.sleep(_POLL_SECONDS)
+
+
+def holder_of(message: str) -> str | None:
+    """Return who holds a database that DuckDB could not open, by its message; None where it failed for another reason.
+
+    Process 0 is one that cannot be seen from here, or one that has let go by the time that DuckDB asks for its number.
+    """
+    held = _HELD.search(message)
+    if held is None:
+        return None
+    return "another process" if held[1] == "0" else f"process {held[1]}"
 
 
 def _opened(path: Path | str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDBPyConnection:

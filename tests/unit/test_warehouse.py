@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from loader.__main__ import main
-from loader.storage.warehouse import MEMORY_LIMIT, NUMBERS, TEXTS, Warehouse, fetch, in_bulk, insert
+from loader.storage.warehouse import MEMORY_LIMIT, NUMBERS, TEXTS, Warehouse, fetch, holder_of, in_bulk, insert
 from tests.inside import run_inside
 from tests.support import Home
 
@@ -164,3 +164,15 @@ def test_our_own_connections_take_no_more_memory_than_dbt(home: Home):
         assert read.execute(asked).fetchall() == expected
     with warehouse.apart() as apart:
         assert apart.execute(asked).fetchall() == expected
+
+
+@pytest.mark.parametrize(
+    ("held_in", "holder"), [("/usr/bin/python3.11 (PID 4711)", "process 4711"), ("PID 0", "another process")]
+)
+def test_a_database_that_is_held_is_told_from_one_that_is_broken(held_in: str, holder: str):
+    """DuckDB names process 0 where the holder cannot be seen, or has just let go: it was taken for a broken disk."""
+    message = (
+        f'IO Error: Could not set lock on file "/data/etl.duckdb": Conflicting lock is held in {held_in}. However,'
+    )
+    assert holder_of(message) == holder
+    assert holder_of('IO Error: Cannot open file "/data/etl.duckdb": Permission denied') is None
