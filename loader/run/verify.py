@@ -155,9 +155,10 @@ class _Verifier:
         if wanted.api_id is None:
             return self._listed(wanted.reference_number, None, meter)
         answer = self._listing.record(wanted.api_id)
-        body = answer.json() if answer else None
-        item = with_reference([body] if isinstance(body, dict) else [], card.key, wanted.reference_number)
-        return None if answer is None else [item] if item else []
+        if answer is None:
+            return None
+        item = with_reference([answer.object()], card.key, wanted.reference_number)
+        return [item] if item else []
 
     def _listed(self, reference: str, search: str | None, meter: Meter) -> list[Item] | None:
         """Return the record of the list, or of what a search finds, as `_found` does."""
