@@ -46,6 +46,7 @@ class Field:
     format: str | None
     enum_values: tuple[str, ...] | None
     counts: str = "characters"
+    min_length: int | None = None
     has_default: bool = False
     is_sanitised: bool = False
     is_stripped: bool = False
@@ -191,6 +192,7 @@ def _field(column: dict[str, Any], targets: dict[str, set[str]], defaults: set[s
         is_required=is_key or {"type": "not_null"} in column.get("constraints", []),
         is_key=is_key,
         max_length=meta.get("max_length"),
+        min_length=meta.get("min_length"),
         format=meta.get("format"),
         enum_values=tuple(sorted(targets[column["name"]])) if meta.get("enum") else None,
         counts=meta.get("counts", "characters"),

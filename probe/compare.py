@@ -166,8 +166,9 @@ def _longest(field: Field) -> int | None:
 
 def _beyond_the_card(field: Field, theirs: Property) -> Iterator[Finding]:
     """Yield what the API asks of a text and the card has no word for."""
-    if theirs.min_length > 1:
-        message = f"the API wants {field.name} to have {theirs.min_length} characters at least, the card 1"
+    least = field.min_length or 1
+    if theirs.min_length > least:
+        message = f"the API wants {field.name} to have {theirs.min_length} characters at least, the card {least}"
         yield Finding(Kind.MINIMUM_RAISED, BREAKING, message, field.name, theirs.min_length)
     if theirs.pattern is not None:
         message = f"the API wants {field.name} to match {shown(theirs.pattern)!r}, which the card does not know"

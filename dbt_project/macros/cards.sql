@@ -1,12 +1,13 @@
 {#- The cards of all entities, read from the contracts of the payload models: a list of
     {entity, endpoint, list_path, create_schema, look_up, read_permission, create_permissions, payload_relation,
-    payload_node, fields}, the fields in the order of the contract. -#}
+    payload_node, severities, fields}, the fields in the order of the contract. -#}
 {% macro cards() %}
     {% set found = [] %}
     {% for node in graph.get('nodes', {}).values() if node.resource_type == 'model' and node.config.meta.get('entity') %}
         {% set fields = [] %}
         {% for column in node.columns.values() if column.config.meta.get('source_column') %}
             {% set meta = column.config.meta %}
+            {% do check_properties(node, column.name, meta) %}
             {% do fields.append({
                 'field': column.name,
                 'source_column': meta.source_column,
@@ -17,6 +18,7 @@
                     or 'not_null' in column.constraints | map(attribute='type') | map('string') | list,
                 'is_enum': meta.get('enum', false),
                 'max_length': meta.get('max_length'),
+                'min_length': meta.get('min_length'),
                 'counts': meta.get('counts', 'characters'),
                 'is_sanitised': meta.get('is_sanitised', false),
                 'is_stripped': meta.get('is_stripped', false),
@@ -27,6 +29,7 @@
                 'pattern': meta.get('pattern'),
                 'pattern_form': meta.get('pattern_form'),
                 'allows_future': meta.get('allows_future', false),
+                'no_capitals': meta.get('no_capitals', false),
             }) %}
         {% endfor %}
         {% do found.append({
@@ -37,12 +40,27 @@
             'read_permission': node.config.meta.read_permission,
             'create_permissions': node.config.meta.create_permissions | join(', '),
             'create_schema': node.config.meta.create_schema,
+            'severities': node.config.meta.get('severities', {}),
             'payload_relation': node.schema ~ '.' ~ node.alias,
             'payload_node': node.unique_id,
             'fields': fields,
         }) %}
     {% endfor %}
     {{ return(found) }}
+{% endmacro %}
+
+{#- Stops at a property of a field that nothing reads: a slip of the pen would switch a rule off without a word. -#}
+{% macro check_properties(node, field, meta) %}
+    {% set known = [
+        'source_column', 'is_key', 'enum', 'format', 'default', 'max_length', 'min_length', 'on_too_long', 'counts',
+        'is_sanitised', 'is_stripped', 'reserved', 'reserved_form', 'pattern', 'pattern_form', 'allows_future', 'no_capitals'
+    ] %}
+    {% for property in meta if property not in known %}
+        {% do exceptions.raise_compiler_error(
+            node.patch_path.split('://')[-1] ~ ": the field " ~ field ~ " has the unknown property `" ~ property
+            ~ "`; write one of " ~ known | join(', ')
+        ) %}
+    {% endfor %}
 {% endmacro %}
 
 {#- The card of one entity. While dbt parses, there is no graph yet and the card is empty. In a unit test the graph has only
@@ -90,7 +108,7 @@
     {%- for card in cards() -%}
         {%- set columns = [] -%}
         {%- for name, value in card.items() if name != 'fields' -%}
-            {%- do columns.append(sql_literal(value) ~ ' as ' ~ name) -%}
+            {%- do columns.append(sql_literal(tojson(value) if value is mapping else value) ~ ' as ' ~ name) -%}
         {%- endfor -%}
         {%- do rows.append('select ' ~ columns | join(', ')) -%}
     {%- endfor -%}
@@ -100,7 +118,7 @@
 {#- The fields of all cards as a select, one row each; no rows while dbt parses, when there is no graph yet. -#}
 {% macro published_fields() %}
     {%- set types = {'is_key': 'boolean', 'is_required': 'boolean', 'is_enum': 'boolean', 'is_sanitised': 'boolean',
-        'is_stripped': 'boolean', 'allows_future': 'boolean', 'max_length': 'bigint'} -%}
+        'is_stripped': 'boolean', 'allows_future': 'boolean', 'no_capitals': 'boolean', 'max_length': 'bigint', 'min_length': 'bigint'} -%}
     {%- set rows = [] -%}
     {%- for card in cards() -%}
         {%- for field in card.fields -%}

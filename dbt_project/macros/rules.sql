@@ -20,6 +20,7 @@
         {% set is_text = not (field.is_key or field.is_enum or field.format) %}
         {{ rule_required(field) if field.is_required }}
         {{ rule_too_long(field) if field.max_length }}
+        {{ rule_too_short(field) if field.min_length }}
         {{ rule_truncated(field) if field.on_too_long == 'truncate' }}
         {{ rule_unknown_enum(field) if field.is_enum }}
         {% if field.is_key %}
@@ -33,6 +34,7 @@
             {{ rule_date_in_future(field) if not field.allows_future }}
         {% endif %}
         {{ rule_wrong_form(field) if field.pattern }}
+        {{ rule_in_capitals(field) if field.no_capitals }}
         {% if is_text %}
             {{ rule_contains_html(field) if field.is_sanitised }}
             {{ rule_control_characters(field) }}
@@ -139,6 +141,21 @@
     where {{ exceeds(value, field) }}
 {% endmacro %}
 
+{#- A blank cell is none too short: it is not sent, or is `required`. -#}
+{% macro rule_too_short(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'too_short' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        {{ counted_length(value, field.counts) }} as counted,
+        {{ field.min_length }} as allowed
+    from staged
+    where {{ counted_length(value, field.counts) }} < {{ field.min_length }}
+{% endmacro %}
+
 {#- Staging has shortened it. -#}
 {% macro rule_truncated(field) %}
     union all by name
@@ -199,6 +216,19 @@
         {{ sql_literal(field.pattern_form) }} as detail
     from staged
     where not regexp_full_match({{ value }}, {{ sql_literal(field.pattern) }})
+{% endmacro %}
+
+{#- Five capital letters and no small one: a short name of a thing, such as PPE, is none. -#}
+{% macro rule_in_capitals(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'in_capitals' as code,
+        {{ named(field) }},
+        {{ value }} as value
+    from staged
+    where regexp_full_match({{ value }}, '([^\p{Ll}]*\p{Lu}){5}[^\p{Ll}]*')
 {% endmacro %}
 
 {% macro rule_unprintable_reference(field) %}

@@ -217,7 +217,7 @@ explained as (
         records.line_number,
         records.record_hash,
         records.{{ key_field(fields).field }} as reference_number,
-        codes.severity,
+        {{ severity_of('codes', card(entity).get('severities', {})) }} as severity,
         issues.code,
         issues.field,
         left(issues.value, 80) as value,
@@ -233,6 +233,18 @@ explained as (
 
 select * from explained
 {% endmacro %}
+
+{#- The severity of a code: that of the card where it names one, else that of issue_codes. -#}
+{% macro severity_of(codes, severities) -%}
+    {%- if severities -%}
+    case {{ codes }}.code
+        {%- for code, severity in severities.items() %} when {{ sql_literal(code) }} then {{ sql_literal(severity) }}{% endfor %}
+        else {{ codes }}.severity
+    end
+    {%- else -%}
+    {{ codes }}.severity
+    {%- endif -%}
+{%- endmacro %}
 
 {#- The documented exceptions of an entity, and whether this file needs them. -#}
 {% macro excepted_records(entity) %}

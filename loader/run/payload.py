@@ -14,7 +14,7 @@ from loader.storage.warehouse import NUMBERS, Row, Warehouse, fetch, in_bulk
 REPLACED = "another dbt invocation has replaced what this run has validated"
 
 # The card as the last build had it.
-_COMPARED = ("source_column", "is_key", "is_required", "max_length", "format", "counts")
+_COMPARED = ("source_column", "is_key", "is_required", "max_length", "min_length", "format", "counts")
 _PUBLISHED = f"""
     select field as name, {", ".join(_COMPARED)}, list_sort(enum_values) as enum_values
     from contract.dim_payload_fields where entity = ? order by field_position

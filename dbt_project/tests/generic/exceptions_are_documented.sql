@@ -12,6 +12,13 @@ codes as (
     select * from {{ ref('issue_codes') }}
 ),
 
+severities as (
+    select
+        entity,
+        severities
+    from {{ ref('dim_entities') }}
+),
+
 entities as (
     select list(distinct entity order by entity) as known from {{ ref('dim_payload_fields') }}
 ),
@@ -24,7 +31,7 @@ complaints as (
             case when {{ blank.format('reference_number') }} and {{ blank.format('record_hash') }} then 'names no record; fill reference_number or record_hash' end,
             case when {{ blank.format('code') }} then 'has no code; write the broken rule' end,
             case when not {{ blank.format('code') }} and codes.code is null then 'has a code that does not exist; take one of data/reference/issue_codes.csv' end,
-            case when codes.severity = 'warning' then 'excepts a warning, which keeps no record back; remove the line' end,
+            case when coalesce(severities.severities ->> exceptions.code, codes.severity) = 'warning' then 'excepts a warning, which keeps no record back; remove the line' end,
             case when codes.stage = 'landing' then 'excepts a record that cannot be read; mend the source file and remove the line' end,
             case when {{ blank.format('reason') }} then 'has no reason; write why the record is left out' end,
             case when {{ blank.format('approved_by') }} then 'has no approved_by; write who approved it' end,
@@ -33,6 +40,7 @@ complaints as (
     from exceptions
     cross join entities
     left join codes on exceptions.code = codes.code
+    left join severities on exceptions.entity = severities.entity
 ),
 
 offenders as (
