@@ -94,7 +94,7 @@ def _case(concurrency: int, records: int) -> Case:
         return case
     write_records(source, ENTITY, records, bad_every=0)
     print(f"building {records:,} records", flush=True)
-    _run(_loader("--dry-run", "--source", str(source)), _environment(folder))
+    _run(loader_command("--dry-run", "--source", str(source)), environment(folder))
     card = read_card(ENTITY)
     columns = ", ".join(f'"{field.name}"' for field in card.fields)
     with duckdb.connect(str(case.built), read_only=True) as connection:
@@ -128,7 +128,7 @@ def _measured(case: Case, subject: str) -> dict[str, float]:
             return _measured_loader(case, folder, sandbox)
         url = sandbox.url + read_card(ENTITY).endpoint
         client = ("-m", "benchmarks.clients", subject, url, str(case.concurrency), str(case.bodies))
-        printed, _ = _run(client, _environment(folder, sandbox))
+        printed, _ = _run(client, environment(folder, sandbox))
     return {subject: float(printed)}
 
 
@@ -140,7 +140,9 @@ def _measured_loader(case: Case, folder: Path, sandbox: Sandbox) -> dict[str, fl
         if replaced != 1:
             raise RuntimeError(f"etl.toml: {key} stands there {replaced} times; once is needed")
     (folder / "etl.toml").write_text(settings, encoding="utf-8")
-    _, seconds = _run(_loader("--import"), _environment(folder, sandbox) | {"ETL_CONFIG": str(folder / "etl.toml")})
+    _, seconds = _run(
+        loader_command("--import"), environment(folder, sandbox) | {"ETL_CONFIG": str(folder / "etl.toml")}
+    )
     with duckdb.connect(str(folder / "etl.duckdb"), read_only=True) as connection:
         posting = connection.execute(POSTING, [case.records]).fetchone()
     if posting is None:
@@ -152,7 +154,8 @@ def _sandbox_options() -> tuple[str, ...]:
     return ("--environment", "staging", "--latency-ms", str(LATENCY_MS))
 
 
-def _loader(*arguments: str) -> tuple[str, ...]:
+def loader_command(*arguments: str) -> tuple[str, ...]:
+    """Return the arguments for Python that run the loader with these."""
     return ("-m", "loader", "--environment", "staging", "--entity-type", ENTITY, *arguments)
 
 
@@ -175,7 +178,8 @@ def _run(arguments: Sequence[str], environment: dict[str, str]) -> tuple[str, fl
     return done.stdout, seconds
 
 
-def _environment(folder: Path, sandbox: Sandbox | None = None) -> dict[str, str]:
+def environment(folder: Path, sandbox: Sandbox | None = None) -> dict[str, str]:
+    """Return the variables of a command with a database and output of its own, and with the way to the sandbox."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ETL_", "QGP_", "DBT_"))}
     own = {
         "ETL_DATABASE": str(folder / "etl.duckdb"),
