@@ -86,10 +86,11 @@ def carry_out(options: argparse.Namespace) -> int:
         run = new_run(_job(options, settings, console, closing), settings, console)
         with run.signals.handled(), run.warehouse.locked():
             row = execute(run)
-            with step(Step.WRITE_FILES):
-                files = export_run(run.warehouse, row, settings.output.directory)
-            with step(Step.SEAL):
-                run.seal = seal_or_tell(run.warehouse, console.notice)
+            with run.warehouse.held():
+                with step(Step.WRITE_FILES):
+                    files = export_run(run.warehouse, row, settings.output.directory)
+                with step(Step.SEAL):
+                    run.seal = seal_or_tell(run.warehouse, console.notice)
     exit_code = 128 + run.signals.first if run.signals.first else row.exit_code or OK
     print_summary(console, run, row, files)
     console.summary(summary_object(run, row, files, exit_code))

@@ -7,7 +7,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -72,14 +72,28 @@ class _Bar(Progress):
         return super().get_renderables()
 
 
+class _Busy:
+    """What is under way, how far it is and for how long, at every refresh."""
+
+    def __init__(self, text: str, detail: Callable[[], str]) -> None:
+        self._text, self._detail, self._begun = text, detail, time.monotonic()
+
+    def __str__(self) -> str:
+        far = self._detail()
+        return f"{self._text}: {far}, {time.monotonic() - self._begun:.0f} s" if far else self._text
+
+    def __rich__(self) -> str:
+        return str(self)
+
+
 @contextmanager
-def _lines(write: Callable[[str], None], text: str, meter: Meter) -> Iterator[None]:
-    """Write a line every few seconds, whether or not a record is settled, and one at the end."""
+def _lines(write: Callable[[str], None], line: Callable[[], str]) -> Iterator[None]:
+    """Write a line every few seconds, whether or not anything has happened."""
     ended = threading.Event()
 
     def tick() -> None:
         while not ended.wait(LINE_SECONDS):
-            write(f"{text} {meter.line()}")
+            write(line())
 
     thread = threading.Thread(target=tick, daemon=True)
     thread.start()
@@ -88,7 +102,6 @@ def _lines(write: Callable[[str], None], text: str, meter: Meter) -> Iterator[No
     finally:
         ended.set()
         thread.join()
-        write(f"{text} {meter.line()}")
 
 
 class _Rich(RichConsole):
@@ -142,11 +155,12 @@ class Console:
             raise unwritten(error, "the run is in audit and in its files") from error
 
     @contextmanager
-    def busy(self, text: str) -> Iterator[None]:
-        """Show that something is under way: a spinner on a terminal, one line otherwise."""
+    def busy(self, text: str, detail: Callable[[], str] = str) -> Iterator[None]:
+        """Show that something is under way, how far (`detail`) and the seconds: beside a spinner, or in lines."""
+        busy = _Busy(text, detail)
         if not self._is_live():
             self.line(text)
-        with self._rich.status(text) if self._is_live() else nullcontext():
+        with self._rich.status(busy) if self._is_live() else _lines(self.line, lambda: str(busy)):
             yield
 
     @contextmanager
@@ -156,8 +170,15 @@ class Console:
         `detail` says, at any time, where the time goes.
         """
         meter = Meter(total, done, detail)
-        with _Bar(self._rich, text, total, meter) if self._is_live() else _lines(self.line, text, meter):
-            yield meter
+        if self._is_live():
+            with _Bar(self._rich, text, total, meter):
+                yield meter
+            return
+        try:
+            with _lines(self.line, lambda: f"{text} {meter.line()}"):
+                yield meter
+        finally:
+            self.line(f"{text} {meter.line()}")
 
     def _is_live(self) -> bool:
         return self._rich.is_terminal and not self._as_json

@@ -69,7 +69,7 @@ _BUILD = """
         invocation_id, any_value(command) as command, any_value(finished_at) as finished_at,
         count(*) filter (where status in ('success', 'pass', 'warn')) as passed,
         coalesce(list({'name': name, 'resource_type': resource_type, 'status': status} order by name)
-            filter (where status not in ('success', 'pass', 'warn', 'not_run')), []) as failures
+            filter (where status not in ('success', 'pass', 'warn', 'passed_before', 'not_run')), []) as failures
     from audit.fct_dbt_invocations left join audit.fct_dbt_results using (invocation_id)
     group by invocation_id order by finished_at desc limit 1
 """

@@ -15,26 +15,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import BinaryIO
 
 from loader.card import Card
 from loader.config import ENTITY_VARIABLE, ROOT, SOURCE_VARIABLE, TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE, Settings
+from loader.console import Console
 from loader.errors import DatabaseLocked, EtlError, SourceRefused, StoppedEarly
 from loader.landing.dialect import Dialect, dialect_variables
 from loader.landing.handover import Handover
 from loader.landing.spool import new_spools, spool_file
+from loader.run.code import code_digest, selector_of
 from loader.storage.files import PRIVATE_UMASK
-from loader.storage.warehouse import holder_of
+from loader.storage.warehouse import Warehouse, holder_of
 
 _REFUSAL = re.compile(r"SourceRefused: (.+)")
 # No --target: dbt keeps what it has parsed only while that flag is as it was, and `dbt build` by hand has none. The
 # target is the default one of our own profiles.yml all the same, because DBT_TARGET does not reach dbt.
-_ARGUMENTS = (
-    *("--no-use-colors", "build", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT)),
-    *("--exclude-resource-type", "unit_test", "--select"),
-)
+_ARGUMENTS = ("--no-use-colors", "build", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT), "--selector")
 _LOG = "see logs/dbt.log"
+# More bytes than its lines on a few hundred nodes.
+_MOST_PROGRESS = 1 << 20
 # How the payload is materialized; a table where it is not set.
 PAYLOAD_VARIABLE = "ETL_PAYLOAD"
+# What the tests of the code are of; dbt writes it down with their results.
+CODE_VARIABLE = "ETL_CODE_DIGEST"
 # Where dbt writes about itself; every other variable of dbt's can change what is built, or where.
 _KEPT = re.compile(r"DBT_TARGET_PATH|DBT_LOG_\w+")
 # Free for a project's own use; ours has none.
@@ -94,32 +98,43 @@ class Build:
 
 
 def dbt_build(
-    source: Path, card: Card, settings: Settings, dialect: Dialect, notify: Callable[[str], None], *, sends: bool
+    source: Path,
+    card: Card,
+    settings: Settings,
+    dialect: Dialect,
+    warehouse: Warehouse,
+    console: Console,
+    *,
+    sends: bool,
 ) -> Build:
     """Land `source` and build and test the lineage of its entity down to the payload.
 
     Without `sends` the payload is a view, with the same tests and digest: what nobody sends need not be written down.
-    Left out are the unit tests, which try the code and not the data, and the audit models, whose tables and views the
-    on-run-start hook makes: a small file should not wait for them. The file is scanned while dbt starts.
+    Left out are the unit tests, the tests of seeds and cards that have passed before (`code`), and the audit models,
+    whose tables and views the on-run-start hook makes. The file is scanned while dbt starts.
 
     Raises:
         SourceRefused: the file cannot be trusted at all; dbt is ended before it lands anything.
         DatabaseLocked: another process holds the database.
-        StoppedEarly: dbt was killed.
+        StoppedEarly: dbt was killed, or a seed or card was changed meanwhile.
         EtlError: a model or seed could not be built.
 
     """
     database = settings.database
     database.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryFile() as output, TemporaryFile() as results, new_spools() as spools, Handover(spools) as handover:
-        own = _own_variables(source, card, database, dialect, sends=sends)
-        variables = environment_of_dbt(notify) | own | handover.variables
-        with start_dbt(
-            (*_ARGUMENTS, f"+{card.payload_model}"),
-            variables,
-            (results.fileno(), *handover.descriptors),
-            output.fileno(),
-        ) as dbt:
+        digest = code_digest()
+        own = _own_variables(source, card, database, dialect, sends=sends) | {CODE_VARIABLE: digest}
+        variables = environment_of_dbt(console.notice) | own | handover.variables
+        with (
+            start_dbt(
+                (*_ARGUMENTS, selector_of(warehouse, digest)),
+                variables,
+                (results.fileno(), *handover.descriptors),
+                output.fileno(),
+            ) as dbt,
+            console.busy(f"dbt build of {source.name}", lambda: _progress(results)),
+        ):
             handover.given()
             spooled = spool_file(source, card.source_columns, dialect, settings.source, spools)
             handover.tell(spooled)
@@ -129,13 +144,17 @@ def dbt_build(
         if status < 0:
             raise StoppedEarly(f"dbt was killed by signal {-status}; run the same command again")
         written = results.read()
-        if not written:
+        if not written.endswith(b"}"):
             raise _could_not_start(output.read().decode(errors="replace"), database)
-    document = json.loads(written)
+    document = json.loads(written.splitlines()[-1])
     nodes = tuple(NodeRun(**node) for node in document["nodes"])
     for node in nodes:
         if node.status == "error" and node.kind != "test":
             raise _could_not_build(node, database)
+    if code_digest() != digest:
+        raise StoppedEarly(
+            "a seed, a card or another file of the dbt project was changed while dbt was at work; run again"
+        )
     return Build(document["invocation_id"], spooled.sha256, nodes)
 
 
@@ -182,6 +201,15 @@ def environment_of_dbt(notify: Callable[[str], None]) -> dict[str, str]:
     if told:
         notify(f"not passed on to dbt, which builds this project into its own database: {', '.join(told)}")
     return {name: value for name, value in variables.items() if name not in dropped}
+
+
+def _progress(results: BinaryIO) -> str:
+    """Return how far dbt has come, by the last whole line that it has written."""
+    lines = os.pread(results.fileno(), _MOST_PROGRESS, 0).split(b"\n")[:-1]
+    if not lines:
+        return "starting"
+    last = json.loads(lines[-1])
+    return f"{last['stage']}, {last['index']} of {last['total']}"
 
 
 def _own_variables(source: Path, card: Card, database: Path, dialect: Dialect, *, sends: bool) -> dict[str, str]:

@@ -39,12 +39,12 @@ def execute(run: Run) -> RunRow:
         post(run, posts)
         if run.job.verify and not run.pace.stopping:
             read_back(run, posts)
-    with step(Step.CLOSE_RUN):
+    with run.warehouse.held(), step(Step.CLOSE_RUN):
         return close_run(run)
 
 
 def _prepare(run: Run) -> None:
-    """Probe, build, keep what validation found, and judge the gate."""
+    """Probe and build, then keep what validation found and judge the gate."""
     job = run.job
     if job.source:
         _check_source(run, job.source)
@@ -59,8 +59,14 @@ def _prepare(run: Run) -> None:
             with suppress(EtlError):
                 keep_probe()
         raise
-    if keep_probe:
-        keep_probe()
+    with run.warehouse.held():
+        if keep_probe:
+            keep_probe()
+        _keep_and_judge(run, build)
+
+
+def _keep_and_judge(run: Run, build: Build | None) -> None:
+    job = run.job
     run.totals = totals(run.warehouse, job.card.entity)
     if build:
         _check_own(build, run.totals)
@@ -105,9 +111,10 @@ def _check_own(build: Build, found: Totals) -> None:
 
 
 def _build(run: Run, source: Path) -> Build:
-    with step(Step.BUILD), run.console.busy(f"dbt build: landing, cleaning and testing {source.name}"):
+    with step(Step.BUILD):
         sends = run.job.mode != VALIDATE_ONLY
-        build = dbt_build(source, run.job.card, run.settings, run.job.dialect, run.console.notice, sends=sends)
+        job = run.job
+        build = dbt_build(source, job.card, run.settings, job.dialect, run.warehouse, run.console, sends=sends)
     tests = {"tests_passed": build.tests_passed, "tests_failed": build.tests_failed}
     run.journal.note("built", invocation_id=build.invocation_id, **tests)
     if not build.complete:

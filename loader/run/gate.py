@@ -6,7 +6,8 @@ from loader.errors import GateClosed, RecordsRefused
 
 BUILD = "dbt build"
 _NAMED = 3
-_GOOD = frozenset({"success", "pass", "warn"})
+# The last: left out by this build, and passed in an earlier one of the same seeds and cards.
+_GOOD = frozenset({"success", "pass", "warn", "passed_before"})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """dbt as the command runs it: `python -m loader.run.start_dbt RESULTS ALIVE ARGUMENTS...`.
 
-`RESULTS` is the descriptor to which it writes what it did, `ALIVE` that of a pipe that ends with whoever started it.
+`RESULTS` is the descriptor to which it writes JSON: a line when a node begins, and last what it did. `ALIVE` is that of
+a pipe that ends with whoever started it.
 
 It is quicker to start and to end than dbt's own command. Before it runs its first model dbt makes very many objects
 that all stay. Python's collector would look through them again and again for what can go, and at the end Python would
@@ -16,6 +17,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any, TextIO
 
 _OBJECTS_BEFORE_A_LOOK = 100_000
 # https://docs.getdbt.com/reference/exit-codes
@@ -34,11 +36,26 @@ def main() -> None:
 
 
 def run_dbt(arguments: Sequence[str], results: int) -> int:
-    """Run dbt with these arguments, write what it did to the descriptor `results`, and return its exit code."""
-    done = import_module("dbt.cli.main").dbtRunner().invoke(["--no-write-json", *arguments])
-    if done.exception:
-        print(done.exception, file=sys.stderr)
-        return _NOT_RUN
+    """Run dbt with these arguments, write to the descriptor `results` as said above, and return its exit code."""
+    with os.fdopen(results, "w", encoding="utf-8", buffering=1) as file:
+        runner = import_module("dbt.cli.main").dbtRunner(callbacks=[lambda event: _tell(event, file)])
+        done = runner.invoke(["--no-write-json", *arguments])
+        if done.exception:
+            print(done.exception, file=sys.stderr)
+            return _NOT_RUN
+        file.write(json.dumps(_document(done)))
+    return _PASSED if done.success else _FAILED
+
+
+def _tell(event: Any, file: TextIO) -> None:
+    """Write a line when a node begins: its stage, its number and how many there are."""
+    if event.info.name == "LogStartLine":
+        node = event.data.node_info
+        stage = "testing" if node.resource_type == "test" else node.node_relation.schema
+        file.write(json.dumps({"stage": stage, "index": event.data.index, "total": event.data.total}) + "\n")
+
+
+def _document(done: Any) -> dict[str, Any]:
     nodes = [
         {
             "unique_id": result.node.unique_id,
@@ -48,10 +65,7 @@ def run_dbt(arguments: Sequence[str], results: int) -> int:
         }
         for result in done.result.results
     ]
-    invocation_id = import_module("dbt_common.invocation").get_invocation_id()
-    with os.fdopen(results, "w", encoding="utf-8") as file:
-        json.dump({"invocation_id": invocation_id, "nodes": nodes}, file)
-    return _PASSED if done.success else _FAILED
+    return {"invocation_id": import_module("dbt_common.invocation").get_invocation_id(), "nodes": nodes}
 
 
 def _end_with(alive: int) -> None:

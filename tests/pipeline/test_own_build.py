@@ -121,7 +121,7 @@ def test_a_killed_dbt_is_named_and_no_other_one_is_taken_for_it(
     assert posted(sandbox) == {"WANTED-1", "WANTED-2"}
 
 
-@pytest.mark.parametrize("point", ["after:build", "after:keep_validation", "before:carry_over"])
+@pytest.mark.parametrize("point", ["after:build", "before:close_unfinished", "before:carry_over"])
 def test_a_build_by_hand_in_the_middle_is_not_posted(
     home: Home, sandbox: Sandbox, wanted: Path, other: Path, point: str
 ):

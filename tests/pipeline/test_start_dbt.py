@@ -25,7 +25,9 @@ def test_it_hands_its_results_to_who_started_it_alone(tmp_path: Path):
         output.seek(0)
         results.seek(0)
         assert b"Completed successfully" in output.read()
-        (node,) = [each for each in json.loads(results.read())["nodes"] if each["unique_id"].startswith("seed.")]
+        *told, done = map(json.loads, results.read().splitlines())
+        (node,) = [each for each in done["nodes"] if each["unique_id"].startswith("seed.")]
+    assert told == [{"stage": "reference", "index": 1, "total": 1}]
     assert (node["unique_id"], node["status"]) == ("seed.incident_etl.enum_map", "success")
     assert not (tmp_path / "run_results.json").exists()
 
