@@ -136,7 +136,7 @@ def copied_project(folder: Path) -> Path:
     """Copy what a pipeline run needs of the project into a new folder, to be changed; return the folder."""
     for name in ("dbt_project", "data/reference", "data/etl_source", "loader", "probe", "scripts"):
         shutil.copytree(ROOT / name, folder / name)
-    for name in ("dbt_project.yml", "profiles.yml", "etl.toml"):
+    for name in ("dbt_project.yml", "profiles.yml", "selectors.yml", "etl.toml"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 

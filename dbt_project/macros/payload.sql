@@ -1,7 +1,5 @@
 {#- The records that are ready to be posted. -#}
 {% macro payload(entity) %}
-{{ config(materialized=env_var('ETL_PAYLOAD', 'table')) }}
-
 -- Built before the payload, so that selecting the payload selects all that its tests and the loader read.
 -- depends_on: {{ ref('int_' ~ entity ~ '_totals') }}
 -- depends_on: {{ ref('int_' ~ entity ~ '_changes') }}

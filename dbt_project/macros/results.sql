@@ -1,5 +1,5 @@
 {#- on-run-end: writes the results of the invocation to `audit`: a row for each test of a payload's lineage, `not_run` for
-    those that it left out, and the digest of each payload that it built and tested without a failure. -#}
+    those that it left out, `passed_before` for those among them that have passed with the very same seeds and cards, and the digest of each payload that it built and tested without a failure. -#}
 {% macro keep_results(results) %}
     {% if execute %}
         {% set ran = {} %}
@@ -21,18 +21,31 @@
 
 {#- Writes the row of the invocation: its command, time and version. -#}
 {% macro keep_invocation(results) %}
+    {% set passed = results | selectattr('status', 'equalto', 'pass') | map(attribute='node.unique_id') | list %}
+    {% set untested = code_tests() | map(attribute='unique_id') | reject('in', passed) | list %}
     {% do run_query("insert into audit.fct_dbt_invocations by name select "
         ~ sql_literal(invocation_id) ~ " as invocation_id, "
         ~ sql_literal(flags.WHICH) ~ " as command, "
         ~ sql_literal(dbt_version) ~ " as dbt_version, "
         ~ "timestamp " ~ sql_literal(run_started_at.strftime('%Y-%m-%d %H:%M:%S.%f')) ~ " as started_at, "
         ~ "now() at time zone 'UTC' as finished_at, "
-        ~ results | length ~ " as nodes"
+        ~ results | length ~ " as nodes, "
+        ~ "nullif(" ~ sql_literal(env_var('ETL_CODE_DIGEST', '')) ~ ", '') as code_digest, "
+        ~ sql_literal(not untested) ~ " as code_passed"
     ) %}
+{% endmacro %}
+
+{#- The tests of what is not the file: of seeds and cards. -#}
+{% macro code_tests() %}
+    {% set found = [] %}
+    {% for node in graph.nodes.values() if node.resource_type == 'test' and 'code' in node.tags %}{% do found.append(node) %}{% endfor %}
+    {{ return(found) }}
 {% endmacro %}
 
 {#- Writes a row per model, seed and test of a payload's lineage. Messages are left out: they may quote cells. -#}
 {% macro keep_node_results(entity, lineage, ran) %}
+    {% set passed_before = run_query("select count(*) from audit.fct_dbt_invocations where code_passed and code_digest = "
+        ~ sql_literal(env_var('ETL_CODE_DIGEST', ''))).rows[0][0] > 0 %}
     {% set rows = [] %}
     {% for node in graph.nodes.values() %}
         {% if node.unique_id in lineage or is_test_of(node, lineage) %}
@@ -40,7 +53,7 @@
             {% do rows.append("(" ~ [
                 sql_literal(invocation_id), sql_literal(entity), sql_literal(node.unique_id),
                 sql_literal(node.resource_type | string), sql_literal(node.name),
-                sql_literal(result.status | string if result else 'not_run'),
+                sql_literal(result.status | string if result else 'passed_before' if passed_before and 'code' in node.tags else 'not_run'),
                 sql_literal(result.failures if result else none),
                 sql_literal(result.execution_time if result else none),
             ] | join(', ') ~ ")") %}

@@ -16,7 +16,7 @@ from tests.support import CARD, FIELDS, GOLDEN, ROOT, Home, new_home
 from tests.warm import DBT as DBT_COMMAND
 
 DBT = ROOT / "dbt_project"
-COPIED = ("dbt_project.yml", "profiles.yml", "dbt_project", "data/reference", "data/etl_source")
+COPIED = ("dbt_project.yml", "profiles.yml", "selectors.yml", "dbt_project", "data/reference", "data/etl_source")
 
 
 @pytest.fixture
@@ -85,7 +85,9 @@ def test_every_model_seed_and_column_is_described(copied: Home):
     assert documented.keys() <= catalogue.keys(), "something was documented and not built"
     assert len(documented) > 20
     # The stages of every entity are made by the same macros: their columns are described with the first entity's.
-    stages = {card["config"]["meta"]["entity"]: card for card in documented.values() if card["config"]["meta"]}
+    stages = {
+        card["config"]["meta"]["entity"]: card for card in documented.values() if "entity" in card["config"]["meta"]
+    }
     for unique_id, node in documented.items():
         assert node["description"].strip(), unique_id
         described = described_columns(node)
@@ -115,17 +117,15 @@ def test_audit_tables_are_what_the_yml_says(copied: Home):
         )
         assert [name for name, _ in found] == [column["name"] for column in model["columns"]], model["name"]
         typed = [(column["name"], column["data_type"].upper()) for column in model["columns"] if "data_type" in column]
-        if model["name"].startswith("fct_"):
-            assert found == typed
-        else:
-            assert typed == []
+        # What reports share among themselves has no contract.
+        assert typed == ([] if model["name"].startswith("int_") else found)
 
 
 def test_the_codes_that_can_be_emitted_are_the_codes_that_are_explained():
     rows = code_rows()
     codes = [row["code"] for row in rows]
     assert len(codes) == len(set(codes))
-    assert all(all(row.values()) for row in rows), "a cell of issue_codes is blank"
+    assert all(all({**row, "other_severity": "-"}.values()) for row in rows), "a cell of issue_codes is blank"
     sql = "".join(path.read_text(encoding="utf-8") for path in sorted(DBT.rglob("*.sql")))
     rules = set(re.findall(r"'(\w+)' as code,?$", sql, re.MULTILINE))
     scan = (ROOT / "loader" / "landing" / "scan.py").read_text(encoding="utf-8")
@@ -218,7 +218,7 @@ def test_the_hook_names_what_a_partial_test_left_out(copied: Home):
         == copied.query("select count(*) from audit.fct_dbt_results where invocation_id = ?", whole)[0][0]
     )
     left_out = {name for (name,) in copied.query(f"select name {of_partial} and status = 'not_run'", whole)}
-    assert {"fct_incident_payload", "raw_incident", "enum_map_is_lower_case"} <= left_out
+    assert {"fct_incident_payload", "raw_incident", "enum_map_is_sound"} <= left_out
     passed = {name for (name,) in copied.query(f"select name {of_partial} and status = 'pass'", whole)}
     assert "incident_counts_close" in passed
     assert copied.query("select count(*) from audit.fct_dbt_payloads") == [(len(entities()),)]

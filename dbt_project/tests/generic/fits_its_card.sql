@@ -1,12 +1,13 @@
-{#- Records of a payload with a cell that the API would refuse: longer than the card allows, or outside the enum. All
-    fields are looked at in one pass; `fields` names those of a record. -#}
+{#- Records of a payload with a cell that the API would refuse: longer than the card allows, outside the enum, or a key that
+    another record has. `fields` names those of a record. -#}
 {% test fits_its_card(model, entity) %}
-{% set misfits = {} %}
+{% set key = key_field(card(entity).fields).field %}
+{% set misfits = {key: key ~ ' in (select ' ~ key ~ ' from payload group by ' ~ key ~ ' having count(*) > 1)'} %}
 {% for field in card(entity).fields if field.is_enum %}
     {% do misfits.update({field.field: field.field ~ " not in (select api_value from enum_map where field = '" ~ field.field ~ "')"}) %}
 {% endfor %}
 {% for field in card(entity).fields if field.max_length and not field.is_enum %}
-    {% do misfits.update({field.field: exceeds(field.field, field)}) %}
+    {% do misfits.update({field.field: [misfits[field.field], exceeds(field.field, field)] | select('defined') | join(' or ')}) %}
 {% endfor %}
 with payload as (
     select * from {{ model }}

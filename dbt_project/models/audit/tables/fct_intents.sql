@@ -1,2 +1,1 @@
--- depends_on: {{ ref('fct_incident_payload') }}
 {{ audit_rows() }}

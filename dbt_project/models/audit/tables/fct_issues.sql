@@ -1,2 +1,1 @@
--- depends_on: {{ ref('int_incident_issues') }}
 {{ audit_rows() }}
