@@ -16,7 +16,7 @@ class Plugin(BasePlugin):
     """Named so by dbt-duckdb. It acts just before dbt opens the database."""
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
-        """Limit DuckDB's memory; keep private the file, the logs and the compiled queries, which may quote cells.
+        """Find the file from the project's folder, limit DuckDB's memory, and keep private what may quote cells.
 
         Raises:
             DbtRuntimeError: the path is a link to a file of another name. DuckDB names the catalogue after that file,
@@ -25,7 +25,8 @@ class Plugin(BasePlugin):
         """
         config["memory_limit"] = MEMORY_LIMIT
         private_umask()
-        database, file = Path(creds.path), Path(os.path.realpath(creds.path))
+        database = ROOT / creds.path
+        creds.path, file = str(database), Path(os.path.realpath(database))
         if database.name != file.name:
             raise DbtRuntimeError(f"{database} is a link; name the file: export ETL_DATABASE={file}")
         database.parent.mkdir(parents=True, exist_ok=True)

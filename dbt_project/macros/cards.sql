@@ -7,7 +7,6 @@
         {% set fields = [] %}
         {% for column in node.columns.values() if column.config.meta.get('source_column') %}
             {% set meta = column.config.meta %}
-            {% do check_properties(node, column.name, meta) %}
             {% do fields.append({
                 'field': column.name,
                 'source_column': meta.source_column,
@@ -50,17 +49,17 @@
 {% endmacro %}
 
 {#- Stops at a property of a field that nothing reads: a slip of the pen would switch a rule off without a word. -#}
-{% macro check_properties(node, field, meta) %}
+{% macro check_properties(node) %}
     {% set known = [
         'source_column', 'is_key', 'enum', 'format', 'default', 'max_length', 'min_length', 'on_too_long', 'counts',
         'is_sanitised', 'is_stripped', 'reserved', 'reserved_form', 'pattern', 'pattern_form', 'allows_future', 'no_capitals'
     ] %}
-    {% for property in meta if property not in known %}
+    {% for column in node.columns.values() %}{% for property in column.config.meta if property not in known %}
         {% do exceptions.raise_compiler_error(
-            node.patch_path.split('://')[-1] ~ ": the field " ~ field ~ " has the unknown property `" ~ property
+            node.patch_path.split('://')[-1] ~ ": the field " ~ column.name ~ " has the unknown property `" ~ property
             ~ "`; write one of " ~ known | join(', ')
         ) %}
-    {% endfor %}
+    {% endfor %}{% endfor %}
 {% endmacro %}
 
 {#- The card of one entity. While dbt parses, there is no graph yet and the card is empty. In a unit test the graph has only
@@ -121,6 +120,7 @@
         'is_stripped': 'boolean', 'allows_future': 'boolean', 'no_capitals': 'boolean', 'max_length': 'bigint', 'min_length': 'bigint'} -%}
     {%- set rows = [] -%}
     {%- for card in cards() -%}
+        {%- do check_properties(graph.nodes[card.payload_node]) -%}
         {%- for field in card.fields -%}
             {%- set columns = [sql_literal(card.entity) ~ ' as entity', loop.index ~ ' as field_position'] -%}
             {%- for name, value in field.items() -%}

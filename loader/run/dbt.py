@@ -216,7 +216,7 @@ def _own_variables(source: Path, card: Card, database: Path, dialect: Dialect, *
     own = {
         SOURCE_VARIABLE: str(source),
         ENTITY_VARIABLE: card.entity,
-        "ETL_DATABASE": str(database),
+        "ETL_DATABASE": str(database.relative_to(ROOT) if database.is_relative_to(ROOT) else database),
         PAYLOAD_VARIABLE: "table" if sends else "view",
     }
     return own | dialect_variables(dialect)

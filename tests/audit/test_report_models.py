@@ -167,11 +167,21 @@ def test_the_lineage_is_whole_from_the_csv_to_the_api_and_to_the_reports(manifes
     stages = [f"model.incident_etl.{name}" for name in ("raw_incident", "stg_incident", "fct_incident_payload")]
     assert {csv, *stages} <= upstream("exposure.incident_etl.incident_import")
     written = manifest["exposures"]["exposure.incident_etl.incident_import"]["meta"]["writes"]
-    assert all(csv in upstream(f"model.incident_etl.{table}") for table in written)
+    # Not below the file: what is wrong with one would skip the reports on all.
+    assert not any(csv in upstream(f"model.incident_etl.{table}") for table in written)
     reports = {path.stem for path in (ROOT / "dbt_project" / "models" / "audit" / "reports").glob("rpt_*.sql")}
     asked = upstream("exposure.incident_etl.audit_trail")
     assert {name.split(".")[-1] for name in asked if name.split(".")[-1].startswith("rpt_")} == reports
     assert {f"model.incident_etl.{table}" for table in written} <= asked
+
+
+def test_a_red_file_skips_no_report(empty_home: Home):
+    source = empty_home.csv("red.csv", "R-1,A title,What happened,no such type,high,open,2026-01-05,Bay 1")
+    done = empty_home.dbt("build", ETL_SOURCE=str(source), ETL_ENTITY="incident")
+    assert done.returncode == 1, done.stdout
+    assert "Got 1 result, configured to fail if > 0" in done.stdout
+    skipped = re.findall(r"SKIP \w+(?: \w+)*? (?:\w+\.)?(\w+) \.", done.stdout)
+    assert [name for name in skipped if name.startswith(("rpt_", "int_", "fct_"))] == []
 
 
 def test_the_tests_of_the_reports_warn_and_are_not_the_gate_s(manifest: dict[str, Any], home: Home):

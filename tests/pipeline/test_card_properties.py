@@ -88,7 +88,7 @@ def test_a_severity_that_a_rule_cannot_have_stops_the_build(asked: str, said: st
 
 def test_a_property_that_nothing_reads_stops_the_build(project: Path, empty_home: Home):  # noqa: F811
     replace(card_of(project), "{source_column: location, max_length", "{source_column: location, max_lenght")
-    done = build(project, empty_home, "--select", "+dim_entities", "issue_codes")
+    done = build(project, empty_home, "--select", "+dim_payload_fields")
     assert done.returncode == 1, done.stdout
     assert (
         "models/payload/incident.yml: the field location has the unknown property `max_lenght`; write one of"

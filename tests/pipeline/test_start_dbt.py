@@ -1,6 +1,7 @@
 """dbt as the command starts it: its results, its exit codes, a database that is closed at its end."""
 
 import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loader.run.dbt import environment_of_dbt, start_dbt
-from tests.support import CARD, FIELDS, Home
+from tests.support import CARD, FIELDS, Home, copied_project
 
 pytestmark = pytest.mark.dbt
 
@@ -58,3 +59,16 @@ def test_it_ends_with_the_exit_code_of_dbt_and_a_closed_database(home: Home):
     assert done.returncode == 1
     assert "Got 3 results, configured to fail" in done.stdout
     assert not home.database.with_name(home.database.name + ".wal").exists()
+
+
+def test_a_build_by_hand_goes_into_the_project_s_own_database_wherever_it_is_called(home: Home, tmp_path: Path):
+    project = copied_project(tmp_path / "project")
+    by_hand = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "seed", "--select", "enum_map"]
+    at = ["--project-dir", str(project), "--profiles-dir", str(project)]
+    variables = home.variables() | {"PYTHONPATH": str(project), "DBT_TARGET_PATH": str(tmp_path / "target")}
+    del variables["ETL_DATABASE"]
+    for command, folder in ((by_hand, project), ([*by_hand, *at], tmp_path)):
+        done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        assert (project / "data" / "etl.duckdb").stat().st_size
+        (project / "data" / "etl.duckdb").unlink()
