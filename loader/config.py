@@ -19,6 +19,8 @@ TOKEN_VARIABLE = "QGP_API_TOKEN"  # noqa: S105 - the name of the variable, not i
 TOKEN_COMMAND_VARIABLE = "QGP_API_TOKEN_COMMAND"  # noqa: S105 - the name of the variable, not its value
 SOURCE_VARIABLE = "ETL_SOURCE"
 ENTITY_VARIABLE = "ETL_ENTITY"
+# As in profiles.yml.
+DATABASE_VARIABLE, DATABASE = "ETL_DATABASE", "data/etl.duckdb"
 MIN_RETENTION_DAYS, MAX_RETENTION_DAYS = 90, 36_500
 _HOURS_OF_A_YEAR = 8_760
 # More than 11 days: what is longer no time-out of the system takes.
@@ -172,11 +174,11 @@ def load_settings() -> Settings:
 
 
 def database_path() -> Path:
-    """Return the DuckDB file: `ETL_DATABASE`, by default `data/etl.duckdb`, as in profiles.yml.
+    """Return the DuckDB file: `ETL_DATABASE`, by default `data/etl.duckdb`.
 
     Links are followed, so that the lock, the seal and all else that is kept beside it are there once.
     """
-    return Path(os.path.realpath(ROOT / (os.environ.get("ETL_DATABASE") or "data/etl.duckdb")))
+    return Path(os.path.realpath(ROOT / (os.environ.get(DATABASE_VARIABLE) or DATABASE)))
 
 
 def _checked(tables: dict[str, Any]) -> Settings:

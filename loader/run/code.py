@@ -6,8 +6,8 @@ from loader.config import ROOT
 from loader.errors import GateClosed
 from loader.storage.warehouse import Warehouse
 
-# Selectors of selectors.yml.
-PAYLOAD, PAYLOAD_AND_CODE = "payload", "payload_and_code"
+# Left out where they have passed, as by `dbt build --selector payload`.
+_CODE_TESTS = ("--exclude", "tag:code")
 _TREES = ("dbt_project", "data/reference")
 _FILES = ("dbt_project.yml", "selectors.yml")
 _PASSED = "select 1 from audit.fct_dbt_invocations where code_passed and code_digest = ? limit 1"
@@ -23,10 +23,10 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def selector_of(warehouse: Warehouse, digest: str) -> str:
-    """Return the selector with the tests of the code, unless they have passed in this database with this very code."""
+def selection(payload_model: str, warehouse: Warehouse, digest: str) -> tuple[str, ...]:
+    """Return dbt's options for a payload: without the tests of the code where this very code has passed them here."""
     try:
         passed = warehouse.path.exists() and warehouse.rows(_PASSED, [digest])
     except GateClosed:  # a database that no build of this version has seen
         passed = False
-    return PAYLOAD if passed else PAYLOAD_AND_CODE
+    return ("--select", f"+{payload_model}", *(_CODE_TESTS if passed else ()))

@@ -18,20 +18,32 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from loader.card import Card
-from loader.config import ENTITY_VARIABLE, ROOT, SOURCE_VARIABLE, TOKEN_COMMAND_VARIABLE, TOKEN_VARIABLE, Settings
+from loader.config import (
+    DATABASE,
+    DATABASE_VARIABLE,
+    ENTITY_VARIABLE,
+    ROOT,
+    SOURCE_VARIABLE,
+    TOKEN_COMMAND_VARIABLE,
+    TOKEN_VARIABLE,
+    Settings,
+)
 from loader.console import Console
 from loader.errors import DatabaseLocked, EtlError, SourceRefused, StoppedEarly
 from loader.landing.dialect import Dialect, dialect_variables
 from loader.landing.handover import Handover
 from loader.landing.spool import new_spools, spool_file
-from loader.run.code import code_digest, selector_of
+from loader.run.code import code_digest, selection
 from loader.storage.files import PRIVATE_UMASK
 from loader.storage.warehouse import Warehouse, holder_of
 
 _REFUSAL = re.compile(r"SourceRefused: (.+)")
 # No --target: dbt keeps what it has parsed only while that flag is as it was, and `dbt build` by hand has none. The
 # target is the default one of our own profiles.yml all the same, because DBT_TARGET does not reach dbt.
-_ARGUMENTS = ("--no-use-colors", "build", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT), "--selector")
+_ARGUMENTS = (
+    *("--no-use-colors", "build", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT)),
+    *("--exclude-resource-type", "unit_test"),
+)
 _LOG = "see logs/dbt.log"
 # More bytes than its lines on a few hundred nodes.
 _MOST_PROGRESS = 1 << 20
@@ -128,7 +140,7 @@ def dbt_build(
         variables = environment_of_dbt(console.notice) | own | handover.variables
         with (
             start_dbt(
-                (*_ARGUMENTS, selector_of(warehouse, digest)),
+                (*_ARGUMENTS, *selection(card.payload_model, warehouse, digest)),
                 variables,
                 (results.fileno(), *handover.descriptors),
                 output.fileno(),
@@ -216,10 +228,16 @@ def _own_variables(source: Path, card: Card, database: Path, dialect: Dialect, *
     own = {
         SOURCE_VARIABLE: str(source),
         ENTITY_VARIABLE: card.entity,
-        "ETL_DATABASE": str(database.relative_to(ROOT) if database.is_relative_to(ROOT) else database),
+        DATABASE_VARIABLE: _as_spelt(database),
         PAYLOAD_VARIABLE: "table" if sends else "view",
     }
     return own | dialect_variables(dialect)
+
+
+def _as_spelt(database: Path) -> str:
+    """Return the path as a build by hand has it, or dbt would parse everything anew; of a link the file."""
+    spelt = os.environ.get(DATABASE_VARIABLE) or DATABASE
+    return str(database) if (ROOT / spelt).name != database.name else spelt
 
 
 def _could_not_build(node: NodeRun, database: Path) -> EtlError:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loader.run.dbt import environment_of_dbt, start_dbt
-from tests.support import CARD, FIELDS, Home, copied_project
+from tests.support import CARD, FIELDS, GOLDEN, Home, copied_project
 
 pytestmark = pytest.mark.dbt
 
@@ -72,3 +72,15 @@ def test_a_build_by_hand_goes_into_the_project_s_own_database_wherever_it_is_cal
         assert done.returncode == 0, done.stdout
         assert (project / "data" / "etl.duckdb").stat().st_size
         (project / "data" / "etl.duckdb").unlink()
+
+
+def test_going_back_and_forth_between_the_command_and_a_build_by_hand_parses_nothing_anew(home: Home):
+    log = home.folder / "logs" / "dbt.log"
+    by_hand = ("seed", "--select", "enum_map")
+    home.dbt(*by_hand)
+    log.unlink()
+    assert home.loader("--validate-only", "--source", GOLDEN).returncode == 0
+    assert home.dbt(*by_hand).returncode == 0
+    said = log.read_text(encoding="utf-8")
+    assert said.count("Partial parsing enabled, no changes found") == 2
+    assert "Unable to do partial parsing" not in said
