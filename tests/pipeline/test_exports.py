@@ -18,7 +18,7 @@ from loader.storage.warehouse import copy_csv
 from tests.pipeline.exporting import Export, Table, card_of, exported, read
 from tests.support import FIELDS, KEY_COLUMN, ROOT, filled
 
-FOLDERS = ("data/etl_source", "data/reference", "dbt_project/tests/fixtures", "tests/fixtures")
+FOLDERS = ("data/etl_source", "data/reference", "tests/fixtures")
 FIXTURES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.csv"))
 COLUMNS = (KEY_COLUMN, FIELDS["title"].source_column, "code")  # some known, some not, in most of the files
 RUN = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
