@@ -48,15 +48,23 @@
     {{ return(found) }}
 {% endmacro %}
 
-{#- Stops at a property of a field that nothing reads: a slip of the pen would switch a rule off without a word. -#}
+{#- Stops at a property that nothing reads, of the entity or of a field: a slip of the pen would switch a rule off without a
+    word. docs/extending.md says what each does. -#}
 {% macro check_properties(node) %}
-    {% set known = [
+    {% set of_entity = [
+        'entity', 'endpoint', 'list_path', 'create_schema', 'look_up', 'read_permission', 'create_permissions', 'severities'
+    ] %}
+    {% set of_field = [
         'source_column', 'is_key', 'enum', 'format', 'default', 'max_length', 'min_length', 'on_too_long', 'counts',
         'is_sanitised', 'is_stripped', 'reserved', 'reserved_form', 'pattern', 'pattern_form', 'allows_future', 'no_capitals'
     ] %}
-    {% for column in node.columns.values() %}{% for property in column.config.meta if property not in known %}
+    {% set written = [('the card', node.config.meta, of_entity)] %}
+    {% for column in node.columns.values() %}
+        {% do written.append(('the field ' ~ column.name, column.config.meta, of_field)) %}
+    {% endfor %}
+    {% for place, properties, known in written %}{% for property in properties if property not in known %}
         {% do exceptions.raise_compiler_error(
-            node.patch_path.split('://')[-1] ~ ": the field " ~ column.name ~ " has the unknown property `" ~ property
+            node.patch_path.split('://')[-1] ~ ": " ~ place ~ " has the unknown property `" ~ property
             ~ "`; write one of " ~ known | join(', ')
         ) %}
     {% endfor %}{% endfor %}

@@ -86,14 +86,32 @@ def test_a_severity_that_a_rule_cannot_have_stops_the_build(asked: str, said: st
     assert said in refusal
 
 
-def test_a_property_that_nothing_reads_stops_the_build(project: Path, empty_home: Home):  # noqa: F811
-    replace(card_of(project), "{source_column: location, max_length", "{source_column: location, max_lenght")
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            "{source_column: location, max_length",
+            "{source_column: location, max_lenght",
+            "the field location has the unknown property `max_lenght`",
+        ),
+        (
+            "look_up: search",
+            "look_up: search\n        severites: {too_short: warning}",
+            "the card has the unknown property `severites`",
+        ),
+    ],
+)
+def test_a_property_that_nothing_reads_stops_the_build(
+    before: str,
+    after: str,
+    said: str,
+    project: Path,  # noqa: F811
+    empty_home: Home,
+):
+    replace(card_of(project), before, after)
     done = build(project, empty_home, "--select", "+dim_payload_fields")
     assert done.returncode == 1, done.stdout
-    assert (
-        "models/payload/incident.yml: the field location has the unknown property `max_lenght`; write one of"
-        in done.stdout
-    )
+    assert f"models/payload/incident.yml: {said}; write one of" in done.stdout
 
 
 def test_an_optional_field_added_to_the_card_changes_no_hash(project: Path, empty_home: Home):  # noqa: F811
