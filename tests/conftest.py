@@ -23,6 +23,7 @@ SLOWEST = (
     "test_runbook",
     "test_kill",
     "test_demo",
+    "test_extending",
     "test_benchmarks",
     "test_own_build",
     "test_exceptions",

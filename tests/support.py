@@ -141,6 +141,15 @@ def copied_project(folder: Path) -> Path:
     return folder
 
 
+def cloned_project(folder: Path) -> Path:
+    """Copy the project's files into a new folder, as a fresh clone has them; return the folder."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
 def wait_for(find: Callable[[], Found | None], seconds: float = 120) -> Found:
     """Return what `find` finds, once it is true."""
     deadline = time.monotonic() + seconds

@@ -90,8 +90,8 @@ def test_every_model_seed_and_column_is_described(copied: Home):
     catalogue = artifact(copied, "catalog")["nodes"]
     assert documented.keys() <= catalogue.keys(), "something was documented and not built"
     assert len(documented) > 20
-    # The stages of every entity are made by the same macros: their columns are described with the first entity's, and those
-    # of the fields in the card alone.
+    # The stages of every entity are made by the same macros: their columns are described with the first entity's, and
+    # those of the fields in the card alone.
     stages = {
         card["config"]["meta"]["entity"]: card for card in documented.values() if "entity" in card["config"]["meta"]
     }

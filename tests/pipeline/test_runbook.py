@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox.process import Sandbox
-from tests.support import ROOT
+from tests.support import ROOT, cloned_project
 
 BLOCK = re.compile(r"^ *```bash\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 # Where the machine has no jq: the same program through its Python binding.
@@ -28,12 +28,8 @@ SAMPLE = "data/etl_source/golden_sample_incidents.csv"
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """Return a copy of the project's files, as a fresh clone has them, with this environment as its .venv."""
-    folder = tmp_path / "clone"
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in listed.splitlines():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
+    """Return a clone with this environment as its .venv."""
+    folder = cloned_project(tmp_path / "clone")
     (folder / ".venv").symlink_to(Path(sys.prefix))
     return folder
 
