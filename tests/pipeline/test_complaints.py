@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.card import read_card
+from loader.card import entities, read_card
 from sandbox.process import Sandbox
 from tests.support import GOLDEN, ROOT, Home
 
@@ -62,7 +62,7 @@ def test_a_file_of_the_other_entity_is_refused_and_that_is_named(empty_home: Hom
 def test_the_entity_is_asked_for_with_a_list(empty_home: Home):
     done = empty_home.loader("--validate-only", "--source", GOLDEN, ETL_ENTITY="")
     assert done.returncode == 2
-    assert "add --entity-type with one of: complaint, incident" in done.stderr
+    assert f"add --entity-type with one of: {', '.join(entities())}" in done.stderr
 
 
 def test_a_probe_compares_the_card_that_is_asked_for_or_that_of_the_settings(home: Home):
