@@ -21,6 +21,13 @@ def measured(folder: Path, name: str, *arguments: str) -> str:
     return done.stdout
 
 
+def test_the_start_is_timed_beside_a_plain_project(tmp_path: Path):
+    printed = measured(tmp_path, "start", "--small")
+    for subject in ("dbt build of the plain project", "--validate-only", "--import"):
+        assert f"run 1 of 1, {subject}: " in printed
+    assert printed.splitlines()[-1] == "the limits are not meant for a single turn"
+
+
 def test_a_validation_is_timed_beside_a_bare_read_and_a_loop(tmp_path: Path):
     printed = measured(tmp_path, "validate", "--records", "2000", "--runs", "1")
     for subject in ("A bare read_csv", "B validate-only", "C DictReader loop"):
