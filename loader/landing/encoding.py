@@ -6,6 +6,7 @@ from mmap import mmap
 from pathlib import Path
 
 from loader.errors import SourceRefused
+from loader.landing.header import WORDS, sign_of
 
 _FOREIGN = {
     # Before UTF-16, whose mark these begin with.
@@ -87,7 +88,10 @@ class Recoder:
             what = "has a NUL byte, so it is not a text file; export it again as UTF-8 CSV"
             if not self.recodes and self._line == 1 and b"\0" in (text[:1], text[1:2]):
                 order = "le" if text[1:2] == b"\0" else "be"
-                what = f"has NUL bytes and reads as UTF-16; add --encoding utf-16-{order}"
+                flags = f"--encoding utf-16-{order}"
+                if sign := sign_of(chunk.decode(f"utf-16-{order}", errors="replace").encode(errors="replace"), ","):
+                    flags += f" --delimiter {WORDS[sign]}"
+                what = f"has NUL bytes and reads as UTF-16; add {flags}"
             raise SourceRefused(f"{self._path}:{line}: {what}, then run again")
         self._line += text.count(b"\n")
         return text

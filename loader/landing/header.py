@@ -8,7 +8,7 @@ from loader.errors import SourceRefused
 from loader.landing.dialect import SIGNS
 from loader.landing.scan import read_header
 
-_WORDS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma"}
+WORDS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma"}
 _SHOWN, _MOST_SIGNS = 20, 40
 _LOOKED_AT = 1 << 16
 # How many lines are looked past for a header that is not on the first line.
@@ -26,25 +26,22 @@ def read_columns(
     required = {name for name, needed in wanted.items() if needed}
     cells, start = read_header(data, delimiter.encode())
     if cells is None:
-        beginning, old = bytes(data[:_LOOKED_AT]), ""
-        if b"\r" in beginning and b"\n" not in beginning:
-            old = "its lines end in carriage returns alone: save it with the line ends of Windows or Unix"
-        remedy = _elsewhere(data, required, delimiter) or old or "export it again"
-        raise SourceRefused(f"{path}:1: the header is not RFC 4180 (a stray quote or a lone carriage return); {remedy}")
+        raise SourceRefused(f"{path}:1: the header {_why_unread(data, required, delimiter)}")
     if len(cells) > max_columns:
         raise SourceRefused(
             f"{path}:1: the header has {len(cells)} columns, the limit is {max_columns}; "
             "export fewer, or raise [source] max_columns in etl.toml"
         )
     try:
-        names = [cell.decode() for cell in cells]
+        # A spreadsheet often ends its lines with cells of columns that have no name.
+        names = [cell.decode() or f"column {number}" for number, cell in enumerate(cells, 1)]
     except UnicodeDecodeError as error:
         raise SourceRefused(
             f"{path}:1: the header is not UTF-8; add the --encoding it was written in, or export it as 'CSV UTF-8'"
         ) from error
     missing = sorted(required - set(names))
     if missing:
-        hint = _elsewhere(data, required, delimiter) or _renamed(names, missing)
+        hint = _elsewhere(data, required, delimiter) or _renamed(names, missing) or _otherwise(names, data, delimiter)
         raise SourceRefused(
             f"{path}:1: the header lacks {_shown(missing)}{hint and f' ({hint})'}; it has {_shown(names)}"
         )
@@ -56,6 +53,54 @@ def read_columns(
     return names, start
 
 
+def _why_unread(data: bytes | mmap, required: set[str], delimiter: str) -> str:
+    """Say what is wrong with a header that cannot be read, and what to do."""
+    beginning = bytes(data[:_LOOKED_AT])
+    first, sign = beginning.split(b"\n", 1)[0], delimiter.encode()
+    if remedy := _elsewhere(data, required, delimiter) or _other_sign(beginning, required, delimiter):
+        return f"cannot be read: {remedy}"
+    if first.endswith(b"\r\r"):
+        return "is not RFC 4180: its lines end in CR CR LF, as when they are written twice; save it with CRLF or LF"
+    if b"\r" in beginning and b"\n" not in beginning:
+        old = "its lines end in carriage returns alone"
+        return f"is not RFC 4180: {old}; save it with the line ends of Windows or Unix"
+    if blank := re.search(rb"(?:^|" + re.escape(sign) + rb")[ \t]+\"", first):
+        column = first[: blank.end()].count(sign) + 1
+        return (
+            f"is not RFC 4180: a blank stands before the quote of column {column}; remove the blanks between the cells"
+        )
+    return "is not RFC 4180 (a stray quote or a lone carriage return); export it again"
+
+
+def _other_sign(beginning: bytes, required: set[str], delimiter: str) -> str:
+    """Say which other delimiter reads the header, and what that lacks then."""
+    if not (sign := sign_of(beginning, delimiter)):
+        return ""
+    cells, _ = read_header(beginning, sign.encode())
+    names = [cell.decode(errors="replace") for cell in cells or ()]
+    lacks = sorted(required - set(names))
+    hint = f"its cells are not separated by {delimiter!r}: add --delimiter {WORDS[sign]}"
+    return f"{hint}; it then lacks {_shown(lacks)} and has {_shown(names)}" if lacks else hint
+
+
+def sign_of(beginning: bytes, delimiter: str) -> str:
+    """Return the other delimiter by which header and first record have the same number of cells; nothing for none."""
+    for sign in (sign for sign in WORDS if sign != delimiter):
+        cells, start = read_header(beginning, sign.encode())
+        record, _ = read_header(beginning[start:], sign.encode())
+        if cells and record and len(cells) == len(record) > 1:
+            return sign
+    return ""
+
+
+def _otherwise(names: list[str], data: bytes | mmap, delimiter: str) -> str:
+    """Say of a header of one cell that each line is quoted as one cell, where that holds."""
+    line, _, _ = bytes(data[:_LOOKED_AT]).partition(b"\n")
+    if len(names) == 1 and delimiter in names[0] and line.lstrip().startswith(b'"'):
+        return "each line is quoted as one cell: export it again, without quotes around whole lines"
+    return ""
+
+
 def _elsewhere(data: bytes | mmap, required: set[str], delimiter: str) -> str:
     """Say what reads the file: another delimiter, the header further down, or both; nothing when neither does."""
     wanted = {name.casefold() for name in required}
@@ -64,7 +109,7 @@ def _elsewhere(data: bytes | mmap, required: set[str], delimiter: str) -> str:
         below = b"".join(lines[above:])
         sign = max(sorted(SIGNS), key=lambda sign: (len(wanted & _names(below, sign)), sign == delimiter))
         found = wanted & _names(below, sign)
-        hints = [f"its cells are not separated by {delimiter!r}: add --delimiter {_WORDS.get(sign, repr(sign))}"]
+        hints = [f"its cells are not separated by {delimiter!r}: add --delimiter {WORDS.get(sign, repr(sign))}"]
         if above:
             hints.append(f"the header stands on line {above + 1}: remove what is above it")
         if (found == wanted) if above else (found and sign != delimiter):

@@ -13,6 +13,8 @@ from tests.support import FIXTURES, HEADER, Home
 
 RECORD = "R-1,Loose handrail,A handrail is loose,safety,low,open,2026-01-05,Stair 3\n"
 TEXT = f"{HEADER}\n{RECORD}"
+QUOTED = '"' + HEADER.replace(",", '","') + '"\n"R","a"\n'
+LINE_QUOTED = "".join('"' + line.replace('"', '""') + '"\n' for line in TEXT.splitlines())
 STAGING = {"QGP_STAGING_API_URL": "https://qgp-staging.example.com", "QGP_API_TOKEN": "token"}
 
 
@@ -39,6 +41,23 @@ def refused(done: subprocess.CompletedProcess[str], home: Home, exit_code: int, 
         pytest.param(TEXT.replace("severity", "status").encode(), ":1: .*'status' more than once", id="name-twice"),
         pytest.param(TEXT.replace("title", 'ti"tle').encode(), ":1: the header is not RFC 4180", id="header-quote"),
         pytest.param(TEXT.replace("\n", "\r").encode(), ":1: the header is not RFC 4180", id="line-ends-cr"),
+        pytest.param(
+            TEXT.replace("\n", "\r\r\n").encode(), ":1: .* end in CR CR LF, .*save it with", id="line-ends-crcrlf"
+        ),
+        pytest.param(
+            QUOTED.replace('","', '", "').encode(), ":1: .*blank .* of column 2; remove", id="blank-before-quote"
+        ),
+        pytest.param(LINE_QUOTED.encode(), ":1: .*each line is quoted as one cell", id="line-quoted"),
+        pytest.param(
+            b'"Kennung";"Titel"\n"ZX-1";"Leiter"\n',
+            ":1: .*--delimiter semicolon; it then lacks .*'title' and has 'Kennung', 'Titel'",
+            id="semicolons-and-other-names",
+        ),
+        pytest.param(
+            TEXT.replace(",", ";").encode("utf-16-le"),
+            "--encoding utf-16-le --delimiter semicolon",
+            id="utf-16-semicolons",
+        ),
         pytest.param(TEXT.encode("utf-16"), "in UTF-16.*--encoding utf-16", id="utf-16"),
         pytest.param(TEXT.replace("title", "titlé").encode("cp1252"), ":1: is not UTF-8", id="cp1252-header"),
         pytest.param(TEXT.replace(",", ";").encode(), "not separated by .*--delimiter semicolon", id="semicolons"),

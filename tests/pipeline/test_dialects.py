@@ -145,7 +145,7 @@ def test_an_apostrophe_of_ours_is_known_by_any_column_of_ours(column: str):
         ("Ref\tTITLE\tx\nR\tT\t1\n", "add --delimiter tab"),
         ("Report\nref;title\nR;T\n", "add --delimiter semicolon; the header stands on line 2"),
         ('sep=;\n"ref";"title"\n', "add --delimiter semicolon; the header stands on line 2"),
-        ('"ref";"place"\n"R";"P"\n', "not RFC 4180 .*add --delimiter semicolon"),
+        ('"ref";"place"\n"R";"P"\n', "cannot be read: .*add --delimiter semicolon"),
         ("ref;title;place;;\nR;T;P;;\n", "add --delimiter semicolon"),
         ("ref;title;title\nR;T;T\n", "add --delimiter semicolon"),
         ("ref,title,p-lace\nR,T,P\n", "rename 'p-lace' to 'place'"),

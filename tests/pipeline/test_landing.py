@@ -114,6 +114,12 @@ def test_unknown_columns_are_kept_in_the_order_of_their_names():
     assert cells(row) == ["R", "T", None]
 
 
+def test_a_column_without_a_name_is_one_that_is_not_known():
+    (row,) = landed("ref,title,,\nR,T,,x\n")
+    assert json.loads(row["source_columns"]) == ["ref", "title", "column 3", "column 4"]
+    assert (cells(row), row["other_cells"]) == (["R", "T", None], ["", "x"])
+
+
 def test_a_missing_column_is_not_an_empty_one():
     (missing,), (empty,) = landed("ref,title\nR,T\n"), landed("ref,title,place\nR,T,\n")
     assert (missing["place"], empty["place"]) == (None, "")
