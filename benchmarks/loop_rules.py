@@ -22,7 +22,7 @@ from benchmarks.loop_text import (
     escaped_length,
     excerpt,
     fitted,
-    lowered,
+    folded_value,
     utc_date,
 )
 from loader.card import CARDS, ENUM_MAP, Card, Field
@@ -46,7 +46,7 @@ class Rules:
         self.enums = {field.name: dict[str, str]() for field in card.fields if field.enum_values}
         for row in _table(ENUM_MAP):
             if row["entity"] == card.entity:
-                self.enums[row["field"]][row["source_value"]] = row["api_value"]
+                self.enums[row["field"]][folded_value(row["source_value"].strip(WHITE))] = row["api_value"]
         self.codes = {row["code"]: row for row in _table(ENUM_MAP.with_name("issue_codes.csv"))}
         self.suggestions: dict[tuple[str, str], str] = {}
         self.checks = [(field, field.source_column, self._check_of(field)) for field in card.fields]
@@ -89,7 +89,7 @@ class Rules:
     ) -> Issue:
         """Return the issue with its message and remedy filled in."""
         known, name, suggestion = self.codes[code], field.name if field else "", ""
-        if field and code == "unknown_enum" and (suggestion := self._suggestion(name, lowered(value))):
+        if field and code == "unknown_enum" and (suggestion := self._suggestion(name, folded_value(value))):
             detail = f"; the nearest one is '{suggestion}', which is sent as '{self.enums[name][suggestion]}'"
         filling = {
             "{entity}": self.card.entity,
@@ -136,7 +136,7 @@ class Rules:
             issues.append(self.issue("duplicate_reference", None, "", repeat.first_line))
 
     def _enum(self, field: Field, text: str, issues: list[Issue]) -> str:
-        mapped = self.enums[field.name].get(lowered(text))
+        mapped = self.enums[field.name].get(folded_value(text))
         if mapped is not None:
             return mapped
         if text not in (field.enum_values or ()):

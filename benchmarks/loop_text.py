@@ -16,11 +16,13 @@ HTML = re.compile(r"<[A-Za-z/!?][^>\t\n\f\r ]*>?|&(?:#[0-9]+|#[xX][0-9A-Fa-f]+|[
 UNPRINTABLE = regex.compile(r"[\p{Cc}\p{Cf}\p{Co}]|[^\P{Z} ]")
 TAG = re.compile(r"<[A-Za-z/!?][^>]*>?")
 LONGEST_ESCAPE = 6
+_LONGEST_VALUE = 200
 
 _SPACES = re.compile(r"[\t\n\f\r ]+")
 _HIDDEN = regex.compile(r"[\p{Cc}\p{Cf}]")
 _SHOWN = 80
 _BLANKS = regex.compile(r"[\p{Cc}\p{Cf}\p{Co}\p{Z}]+")
+_JOINTS = regex.compile(r"[\t\n\f\r\p{Z}\p{Pd}_\u2212]+")
 _GRAPHEME = regex.compile(r"\X")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(
@@ -48,6 +50,16 @@ def folded_key(key: str) -> str:
     if key.isascii() and key.isprintable() and " " not in key:
         return key.lower()
     return _BLANKS.sub("", lowered(unicodedata.normalize("NFC", key)).translate(_PLAIN))
+
+
+def folded_value(value: str) -> str:
+    """Return a value of an enum without what does not tell two of them apart; a sign at an end stays as a blank."""
+    if value.isascii() and value.isalnum():
+        return value.lower()
+    if len(value.encode()) > _LONGEST_VALUE:
+        return value
+    letters = unicodedata.normalize("NFD", lowered(value))
+    return _JOINTS.sub(" ", "".join(letter for letter in letters if not unicodedata.combining(letter)))
 
 
 def excerpt(text: str) -> str:

@@ -2,7 +2,11 @@
 {% macro staged_field(field) -%}
     {%- set cell = 'cleaned.' ~ field.field -%}
     {%- if field.is_enum -%}
-    coalesce(enum_maps.{{ field.field }}_map[lower(coalesce({{ cell }}, ''))], {{ cell }})
+    coalesce(
+        enum_maps.{{ field.field }}_map[lower(coalesce({{ cell }}, ''))],
+        enum_maps.{{ field.field }}_map[{{ folded_value(cell) }}],
+        {{ cell }}
+    )
     {%- elif field.on_too_long == 'truncate' -%}
     {{ fit_text(cell, field.max_length, field.counts) }}
     {%- elif field.default_value is not none -%}
@@ -106,6 +110,16 @@
             ),
             '[\s\pZ\pC]+', '', 'g'
         )
+    end
+{%- endmacro %}
+
+{#- A value of an enum in a form that is the same for all its spellings: without case and accents, and with one blank for
+    each run of white space, hyphens, dashes and underscores. A sign at an end stays a blank, so that neither `-` is a blank
+    cell nor `-1` a 1. A long text is no value, and folding it would cost more than all of staging. -#}
+{% macro folded_value(expression) -%}
+    case
+        when strlen({{ expression }}) > 200 then {{ expression }}
+        else regexp_replace(strip_accents(lower({{ expression }})), '[\s\pZ\p{Pd}_\x{2212}]+', ' ', 'g')
     end
 {%- endmacro %}
 

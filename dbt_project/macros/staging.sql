@@ -6,18 +6,29 @@ with source_records as (
     select * from {{ ref('raw_' ~ entity) }}
 ),
 
+-- Each value as it is written and folded: most cells are written as one of them, and folding costs more than looking up.
+spellings as (
+    select
+        field,
+        api_value,
+        unnest([lower(source), {{ folded_value('source') }}]) as spelling
+    from (
+        select *, coalesce({{ clean_text('source_value') }}, '') as source from {{ ref('enum_map') }}
+        where entity = '{{ entity }}'
+    ) as enum_map
+),
+
 -- Maps to look values up in: a join for each field would cost more than the cleaning. The count is there for a card
 -- without enums, because a select has at least one column.
 enum_maps as (
     select
         {% for field in fields if field.is_enum %}
             map_from_entries(
-                list((coalesce(source_value, ''), api_value)) filter (where field = '{{ field.field }}')
+                list(distinct (spelling, api_value)) filter (where field = '{{ field.field }}')
             ) as {{ field.field }}_map,
         {% endfor %}
         count(*) as mapped_values
-    from {{ ref('enum_map') }}
-    where entity = '{{ entity }}'
+    from spellings
 ),
 
 cleaned as (

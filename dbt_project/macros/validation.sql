@@ -62,7 +62,9 @@ duplicates as (
 select * from duplicates
 {% endmacro %}
 
-{#- The values that enum_map does not know, each with the line that would make it known. -#}
+{#- The values that enum_map does not know, each with the line that would make it known.
+    A person follows a suggestion without much thought, so there is one only where the value can hardly mean anything else;
+    `is_meant` says when. Each value is compared with the few rows of its field, whatever the number of records. -#}
 {% macro unmapped_values(entity) %}
 {% set fields = card(entity).fields %}
 
@@ -73,11 +75,6 @@ with staged as (
         and not coalesce({{ repeats_header(fields) }}, false)
 ),
 
-enum_map as (
-    select * from {{ ref('enum_map') }}
-    where entity = '{{ entity }}'
-),
-
 found as (
     {% for field in fields if field.is_enum %}
         {{ 'union all' if not loop.first }}
@@ -85,51 +82,93 @@ found as (
             {{ sql_literal(field.field) }} as field,
             {{ sql_literal(field.source_column) }} as source_column,
             coalesce({{ field.field }}, '') as spelling,
+            {{ folded_value('spelling') }} as folded,
+            {{ plain_words('left(folded, 61)', field, entity) }} as words,
             count(*) as records
         from staged
         group by {{ field.field }}
     {% else %}
-        select null as field, null as source_column, null as spelling, 0 as records where false
+        select null as field, null as source_column, null as spelling, null as folded, null as words, 0 as records where false
     {% endfor %}
+),
+
+enum_map as (
+    select * from {{ ref('enum_map') }}
+    where entity = '{{ entity }}'
 ),
 
 unmapped as (
     select
         found.field,
         found.source_column,
-        lower(found.spelling) as value,
+        min(lower(found.spelling)) as value,
+        any_value(found.words) as words,
         sum(found.records)::bigint as records,
         list(found.spelling order by found.spelling) as spellings
     from found
     anti join enum_map on found.field = enum_map.field and found.spelling = enum_map.api_value
-    group by found.field, found.source_column, lower(found.spelling)
+    group by found.field, found.source_column, found.folded
 ),
 
+known as (
+    {% for field in fields if field.is_enum %}
+        {{ 'union all' if not loop.first }}
+        select
+            field,
+            source_value,
+            api_value,
+            {{ plain_words(folded_value('source_value'), field, entity) }} as words
+        from enum_map
+        where field = {{ sql_literal(field.field) }} and source_value is not null
+    {% else %}
+        select null as field, null as source_value, null as api_value, null as words where false
+    {% endfor %}
+),
+
+-- The rest is what stands before or behind a known value: the 2 of `2 - High`. A text of a misplaced column is no value.
 compared as (
     select
         unmapped.field,
         unmapped.value,
-        enum_map.source_value,
-        enum_map.api_value,
-        jaro_winkler_similarity(unmapped.value, enum_map.source_value) as similarity
+        unmapped.words,
+        known.source_value,
+        known.api_value,
+        known.words as known_words,
+        case
+            when starts_with(unmapped.words, known.words || ' ') then substring(unmapped.words, length(known.words) + 2)
+            when ends_with(unmapped.words, ' ' || known.words)
+                then left(unmapped.words, length(unmapped.words) - length(known.words) - 1)
+        end as rest
     from unmapped
-    inner join enum_map on unmapped.field = enum_map.field
-    where similarity >= 0.8
+    inner join known on unmapped.field = known.field
+    where length(unmapped.value) <= 60
 ),
 
+near as (
+    select distinct
+        compared.*,
+        jaro_winkler_similarity(compared.words, compared.known_words) as similarity
+    from compared
+    left join known as rests
+        on compared.field = rests.field and compared.rest = rests.words and compared.api_value = rests.api_value
+    where rests.words is not null or {{ is_meant('compared') }}
+),
+
+-- Two that are sent as different values are one too many: nobody knows which one is meant.
 nearest as (
     select
         field,
         value,
-        first(source_value order by similarity desc, source_value) as nearest_value,
-        first(api_value order by similarity desc, source_value) as suggested_api_value
-    from compared
+        first(source_value order by regexp_matches(source_value, '^\d'), similarity desc, source_value) as nearest_value,
+        first(api_value) as suggested_api_value
+    from near
     group by field, value
+    having count(distinct api_value) = 1
 ),
 
 unmapped_values as (
     select
-        unmapped.*,
+        unmapped.* exclude (words),
         nearest.nearest_value,
         nearest.suggested_api_value,
         '{{ entity }},' || unmapped.field || ',' || {{ csv_cell("nullif(unmapped.value, 'null')") }} || ','
@@ -140,6 +179,60 @@ unmapped_values as (
 
 select * from unmapped_values
 {% endmacro %}
+
+{#- The words of a folded value, with one blank between two; without punctuation, and without words that say nothing beside
+    a value: those of the field's own names, as in `Severity: high`, and a few of any field. -#}
+{% macro plain_words(expression, field, entity) -%}
+    {%- set texts = [field.field, field.source_column, entity] | join(' ') | lower | replace('_', ' ') -%}
+    {%- set names = modules.re.findall('[a-z0-9]{3,}', texts) -%}
+    {%- set unsaying = (names + ['risk', 'level', 'rating', 'category', 'case', 'report', 'observation']) | unique | join('|') -%}
+    trim(regexp_replace(
+        regexp_replace({{ expression }}, '[^\pL\pN]+|\b(?:{{ unsaying }})\b', ' ', 'g'), ' +', ' ', 'g'
+    ))
+{%- endmacro %}
+
+{#- Holds where `words` can hardly mean anything but `known_words`:
+      the same words, and before a number nothing that makes another one of it; the same number, as `1.0` is 1
+      a plural or a participle: `hazards`, `injuries`, `opened`
+      the first word of it: `property` damage; the beginning of it with a full stop: `env.`
+      one typing error, or two in a long text. Never for numbers, and never where the first letter is another or one word is
+      the other behind a prefix: `unresolved` is not resolved. -#}
+{% macro is_meant(pair) -%}
+    {%- set words, known = pair ~ '.words', pair ~ '.known_words' -%}
+    (
+        (
+            {{ words }} = {{ known }}
+            and (
+                not regexp_full_match({{ words }}, '\d+')
+                or regexp_full_match({{ pair }}.value, '(\pL[^\d+<>=%]*|[#(]*)\d+[).]*')
+            )
+        )
+        or try_cast({{ pair }}.value as decimal(9, 3)) = try_cast({{ pair }}.source_value as decimal(9, 3))
+        or (
+            not regexp_matches({{ words }} || {{ known }}, '\d')
+            and length({{ words }}) >= 3
+            and length({{ known }}) >= 3
+            and (
+                {{ words }} in ({{ known }} || 's', {{ known }} || 'es', {{ known }} || 'ed')
+                or ({{ words }} <> {{ known }} and {{ words }} = regexp_replace({{ known }}, 'y$', 'ies'))
+                or (starts_with({{ known }}, {{ words }} || ' ') and {{ words }} not in ('not', 'non'))
+                or (starts_with({{ known }}, {{ words }}) and ends_with({{ pair }}.value, '.'))
+                or (
+                    least(length({{ words }}), length({{ known }})) >= 4
+                    and abs(length({{ words }}) - length({{ known }})) <= 2
+                    and {{ words }}[1] = {{ known }}[1]
+                    and damerau_levenshtein({{ words }}, {{ known }})
+                    <= case when least(length({{ words }}), length({{ known }})) < 8 then 1 else 2 end
+                    and not ends_with({{ words }}, {{ known }})
+                    and len(list_filter(
+                        list_zip(string_split({{ words }}, ' '), string_split({{ known }}, ' ')),
+                        lambda word: word[1] <> word[2] and (ends_with(word[1], word[2]) or ends_with(word[2], word[1]))
+                    )) = 0
+                )
+            )
+        )
+    )
+{%- endmacro %}
 
 {#- Every rule that a record breaks, in words; the rules themselves are in rules.sql. -#}
 {% macro issues(entity) %}

@@ -1,12 +1,20 @@
-{#- Rows of enum_map that are incomplete, repeated, or that matching on trimmed lower case can never find; each with what the
-    loader says about it. -#}
+{#- Rows of enum_map that are incomplete, repeated, or that differ from another one in spelling alone and are sent as something
+    else; each with what the loader says about it. -#}
 {% test enum_map_is_sound(model) %}
-with spelled as (
+with folded as (
+    select
+        *,
+        {{ folded_value("coalesce(" ~ clean_text('source_value') ~ ", '')") }} as value
+    from {{ model }}
+),
+
+spelled as (
     select
         *,
         'data/reference/enum_map.csv: the row ' || concat_ws(',', entity, field, source_value, api_value) as named,
-        count(*) over (partition by entity, field, source_value) as lines
-    from {{ model }}
+        count(*) over (partition by entity, field, source_value) as lines,
+        count(distinct api_value) over (partition by entity, field, value) as api_values
+    from folded
 ),
 
 offenders as (
@@ -19,8 +27,9 @@ offenders as (
             when field is null then ' lacks its field; complete it'
             when api_value is null then ' lacks its api_value; complete it'
             when lines > 1 then ' is there ' || lines || ' times; remove all but one'
-            when source_value <> lower(trim(source_value))
-                then ' is never found: values are looked up trimmed and in lower case; write its source_value so'
+            when api_values > 1
+                then ' differs from another one only in case, accents, blanks, hyphens or underscores, which make no difference,'
+                    || ' and in its api_value; remove one of the two'
         end as refusal
     from spelled
 )
