@@ -103,6 +103,7 @@ def validate(source: Path, entity: str, folder: Path) -> dict[str, Any]:
         source_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
         first = FirstReading(file, rules.key.source_column)
+        rules.zeros = first.zeros
         file.seek(0)
         records = Records(
             file, lambda record: writer.keep_malformed(record, rules, len(records.columns)), first.malformed

@@ -10,7 +10,7 @@ from hashlib import sha256
 from io import BytesIO
 from typing import BinaryIO
 
-from benchmarks.loop_text import WHITE, folded_key
+from benchmarks.loop_text import NUMBER, WHITE, folded_key
 from loader.landing.scan import Grammar, scan
 
 BLANK_LINES = (b"\n", b"\r\n")
@@ -111,13 +111,15 @@ class FirstReading:
 
     def __init__(self, file: BinaryIO, key_column: str) -> None:
         self.malformed, self.hashes, self.repeats = dict[int, Malformed](), list[bytes](), dict[int, Repeat]()
-        self._references, self._lines = list[str](), array("Q")
+        self._references, self._lines, self.zeros = list[str](), array("Q"), 0
         first, crowds = dict[str, int](), dict[int, list[int]]()
         records = Records(file, self._keep)
         reader = csv.reader(records)
         at = next(reader).index(key_column)
         for row, cells in enumerate(reader):
             reference = cells[at].strip(WHITE)
+            if reference[:1] == "0" and NUMBER.fullmatch(reference):
+                self.zeros = max(self.zeros, len(reference))
             self.hashes.append(sha256("\0".join(cells).encode()).digest())
             self._references.append(reference)
             self._lines.append(records.line)

@@ -12,9 +12,15 @@ import yaml
 from benchmarks.loop_reader import Malformed, Repeat
 from benchmarks.loop_text import (
     CONTROL,
+    DAMAGED,
+    EARLIEST_YEAR,
+    ERROR_TEXT,
     HTML,
     LONGEST_ESCAPE,
+    LONGEST_PLACEHOLDER,
     LOST_LETTER,
+    NUMBER,
+    PLACEHOLDER,
     TAG,
     UNPRINTABLE,
     UNUSUAL,
@@ -34,6 +40,7 @@ class Rules:
     """What the card, the enum map and the issue codes say, in the shape that the loop looks up."""
 
     def __init__(self, card: Card) -> None:
+        self.zeros = 0  # the length of the longest reference of the file that begins with zeros
         models = yaml.safe_load((CARDS / f"{card.entity}.yml").read_text(encoding="utf-8"))["models"]
         columns = next(model for model in models if model["name"] == card.payload_model)["columns"]
         metas = {column["name"]: column.get("config", {}).get("meta", {}) for column in columns}
@@ -145,6 +152,12 @@ class Rules:
 
     def _key(self, field: Field, text: str, issues: list[Issue]) -> str:
         text = self._sized(field, text, issues)
+        if DAMAGED.fullmatch(text):
+            issues.append(self.issue("damaged_reference", field, text, detail="is damaged"))
+        if text[:1] != "0" and len(text) < self.zeros and NUMBER.fullmatch(text):
+            issues.append(self.issue("lost_leading_zeros", field, text, self.zeros))
+        if _is_placeholder(text):
+            issues.append(self.issue("placeholder_text", field, text))
         if self.reserved.fullmatch(text):
             issues.append(self.issue("reserved_reference", field, text))
         if not text.isprintable() and (found := UNPRINTABLE.search(text)):
@@ -158,10 +171,16 @@ class Rules:
                 issues.append(self.issue("invalid_date", field, text, detail="is not a date that is accepted"))
         elif day > self.today:
             issues.append(self.issue("date_in_future", field, text))
+        elif text < str(EARLIEST_YEAR):
+            issues.append(self.issue("date_long_ago", field, text, limit=EARLIEST_YEAR))
         return text
 
     def _text(self, field: Field, text: str, issues: list[Issue]) -> str:
         text = self._sized(field, text, issues)
+        if field.is_required and text[:1] in "#E" and ERROR_TEXT.fullmatch(text):
+            issues.append(self.issue("error_text", field, text))
+        if field.is_required and _is_placeholder(text):
+            issues.append(self.issue("placeholder_text", field, text))
         if UNUSUAL.search(text):
             if found := HTML.search(text):
                 issues.append(self.issue("contains_html", field, found[0]))
@@ -186,6 +205,10 @@ class Rules:
         shortened = fitted(text, limit, is_escaped=is_escaped) if field.name in self.truncated else ""
         issues.append(self.issue("truncated" if shortened else "too_long", field, text, size, limit))
         return shortened or text
+
+
+def _is_placeholder(text: str) -> bool:
+    return len(text.encode()) <= LONGEST_PLACEHOLDER and bool(PLACEHOLDER.fullmatch(text))
 
 
 def _named(found: Any) -> str:

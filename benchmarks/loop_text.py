@@ -15,6 +15,22 @@ UNUSUAL = re.compile(f"[<&{LOST_LETTER}{UNSEEN}]")
 HTML = re.compile(r"<[A-Za-z/!?][^>\t\n\f\r ]*>?|&(?:#[0-9]+|#[xX][0-9A-Fa-f]+|[A-Za-z][A-Za-z0-9]*);")
 UNPRINTABLE = regex.compile(r"[\p{Cc}\p{Cf}\p{Co}]|[^\P{Z} ]")
 TAG = re.compile(r"<[A-Za-z/!?][^>]*>?")
+ERROR_TEXT = re.compile(r"#(?:REF!|VALUE!|NAME[?]|DIV/0!|N/A|NULL!|NUM!|SPILL!|CALC!|#{2,})|Err:[0-9]{3}")
+PLACEHOLDER = re.compile(
+    r"n/?a|n[.]a[.]|tb[acd]|null|nil|nan|none|unknown|undefined|not (?:known|available|applicable)"
+    r"|[-\u2013\u2014]+|[?]+|[.\u2026]+|_+",
+    re.IGNORECASE | re.ASCII,
+)
+LONGEST_PLACEHOLDER = 20
+_MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+DAMAGED = re.compile(
+    rf"{ERROR_TEXT.pattern}|(?i:true|false)|[0-9](?:[.,][0-9]+)?[eE][+][0-9]{{1,3}}|[0-9][.,][0-9]+[eE]-[0-9]{{1,3}}"
+    rf"|[0-9]{{1,2}}-{_MONTH}(?:-[0-9]{{2,4}})?|{_MONTH}-[0-9]{{2,4}}"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}[ T]00:00(?::00)?",
+    re.ASCII,
+)
+NUMBER = re.compile(r"[0-9]+", re.ASCII)
+EARLIEST_YEAR = 1990
 LONGEST_ESCAPE = 6
 _LONGEST_VALUE = 200
 

@@ -24,6 +24,11 @@
     date '{{ run_started_at.strftime("%Y-%m-%d") }}'
 {%- endmacro %}
 
+{#- Records of an earlier year are not expected: such a date is warned of, and none is suggested. -#}
+{% macro earliest_year() -%}
+    1990
+{%- endmacro %}
+
 {#- The end of a message that says why a text is no accepted date: `03/04/2026` is ambiguous. -#}
 {% macro date_complaint(expression) -%}
     {%- set slashed = "translate(" ~ expression ~ ", '.-', '//')" -%}

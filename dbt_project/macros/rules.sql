@@ -25,6 +25,8 @@
         {{ rule_unknown_enum(field) if field.is_enum }}
         {% if field.is_key %}
             {{ rule_reserved_reference(field) if field.reserved }}
+            {{ rule_damaged_reference(field) }}
+            {{ rule_lost_leading_zeros(field) }}
             {{ rule_unprintable_reference(field) }}
             {{ rule_near_duplicate_reference(field) }}
             {{ rule_conflicting_duplicate(field) }}
@@ -32,9 +34,12 @@
         {% if field.format == 'date' %}
             {{ rule_invalid_date(field) }}
             {{ rule_date_in_future(field) if not field.allows_future }}
+            {{ rule_date_long_ago(field) }}
         {% endif %}
         {{ rule_wrong_form(field) if field.pattern }}
         {{ rule_in_capitals(field) if field.no_capitals }}
+        {{ rule_error_text(field) if is_text and field.is_required }}
+        {{ rule_placeholder_text(field) if (is_text or field.is_key) and field.is_required }}
         {% if is_text %}
             {{ rule_contains_html(field) if field.is_sanitised }}
             {{ rule_control_characters(field) }}
@@ -204,6 +209,110 @@
     where regexp_full_match({{ value }}, '(?i){{ field.reserved }}')
 {% endmacro %}
 
+{#- What a spreadsheet or a program makes of a reference: a number without its last digits, the error of a formula, a logical
+    value, a date. A spreadsheet writes a month with one capital, people often write `MAR-12`. -#}
+{% macro rule_damaged_reference(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    {% set number = '[0-9]([.,][0-9]+)?[eE][+][0-9]{1,3}|[0-9][.,][0-9]+[eE]-[0-9]{1,3}' %}
+    {% set month = '(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)' %}
+    {% set day = '[0-9]{1,2}-' ~ month ~ '(-[0-9]{2,4})?|' ~ month ~ '-[0-9]{2,4}|[0-9]{4}-[0-9]{2}-[0-9]{2}[ T]00:00(:00)?' %}
+    union all by name
+    select
+        record_number,
+        'damaged_reference' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        case
+            when starts_with({{ value }}, '#') and trim({{ value }}, '#') = ''
+                then 'is what a spreadsheet shows of a column that is too narrow'
+            when regexp_full_match({{ value }}, '{{ error_texts() }}') then 'is the error of a formula'
+            when regexp_full_match({{ value }}, '(?i)true|false')
+                then 'is a logical value: probably the reference was overwritten, or another column is read for it'
+            when contains(lower({{ value }}), 'e+')
+                then 'is a number that was shortened: probably one of '
+                    || try_cast(split_part(lower({{ value }}), 'e+', 2) as integer) + 1 || ' digits that begin with '
+                    || replace(replace(split_part(lower({{ value }}), 'e+', 1), '.', ''), ',', '')
+            when contains(lower({{ value }}), 'e-') then 'is a number in the notation of a spreadsheet'
+            when contains({{ value }}, ':') then 'is a date with an empty time: a program took the reference for a date'
+            when regexp_matches({{ value }}, '^[0-9]')
+                then 'is a date: probably it was ' || {{ unmonthed(value, '2-1') }} || ' or ' || {{ unmonthed(value, '1-2') }}
+            else 'is a month: probably it was ' || {{ unmonthed(value, '1-2') }}
+        end as detail
+    from staged
+    where
+        regexp_full_match({{ value }}, '(?:{{ error_texts() }}|(?i:true|false)|{{ number }}|{{ day }})')
+{% endmacro %}
+
+{#- A reference of digits that is shorter than another one of the file that begins with zeros. -#}
+{% macro rule_lost_leading_zeros(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'lost_leading_zeros' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        zeros.longest as counted,
+        case when zeros.shortest = zeros.longest then lpad({{ value }}, zeros.longest::integer, '0') end as suggestion
+    from staged
+    cross join (
+        select
+            min(strlen({{ field.field }})) as shortest,
+            max(strlen({{ field.field }})) as longest
+        from staged
+        where starts_with({{ field.field }}, '0') and regexp_full_match({{ field.field }}, '[0-9]+')
+    ) as zeros
+    where
+        strlen({{ value }}) < zeros.longest
+        and not starts_with({{ value }}, '0')
+        and regexp_full_match({{ value }}, '[0-9]+')
+{% endmacro %}
+
+{#- What a spreadsheet shows in place of a value that it could not work out; the platform would store it as the text. -#}
+{% macro rule_error_text(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'error_text' as code,
+        {{ named(field) }},
+        {{ value }} as value
+    from staged
+    where
+        (starts_with({{ value }}, '#') or starts_with({{ value }}, 'Err:'))
+        and regexp_full_match({{ value }}, '{{ error_texts() }}')
+{% endmacro %}
+
+{#- A required text that says that there is none. -#}
+{% macro rule_placeholder_text(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'placeholder_text' as code,
+        {{ named(field) }},
+        {{ value }} as value
+    from staged
+    where strlen({{ value }}) <= 20 and regexp_full_match({{ value }}, '{{ placeholders() }}')
+{% endmacro %}
+
+{#- The error texts of spreadsheets, and what they show of a column that is too narrow, as a pattern. -#}
+{% macro error_texts() -%}
+    #(?:REF!|VALUE!|NAME[?]|DIV/0!|N/A|NULL!|NUM!|SPILL!|CALC!|#{2,})|Err:[0-9]{3}
+{%- endmacro %}
+
+{#- What people and programs write where they have nothing to write, as a pattern. -#}
+{% macro placeholders() -%}
+    (?i:n/?a|n[.]a[.]|tb[acd]|null|nil|nan|none|unknown|undefined|not (?:known|available|applicable)|[-–—]+|[?]+|[.…]+|_+)
+{%- endmacro %}
+
+{#- A date with the name of a month (`5-Apr-26`, `Apr-05`) with the month's number, and its first two parts in this order. -#}
+{% macro unmonthed(expression, order) -%}
+    {%- set month = "regexp_extract(" ~ expression ~ ", '[A-Z][a-z]{2}')" -%}
+    {%- set digits = "(instr('JanFebMarAprMayJunJulAugSepOctNovDec', " ~ month ~ ") + 2) // 3" -%}
+    regexp_replace(replace({{ expression }}, {{ month }}, ({{ digits }})::varchar), '^(\d+)-(\d+)', '\{{ order[0] }}-\{{ order[2] }}')
+{%- endmacro %}
+
 {#- The whole text has to match the card's pattern. -#}
 {% macro rule_wrong_form(field) %}
     {% set value = 'staged.' ~ field.field %}
@@ -295,6 +404,20 @@
         {{ value }} as value
     from staged
     where {{ utc_date(value) }} > {{ today_utc() }}
+{% endmacro %}
+
+{#- The zero day of a spreadsheet, or a slip of the pen. An accepted date begins with its year, so it compares as a text. -#}
+{% macro rule_date_long_ago(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    union all by name
+    select
+        record_number,
+        'date_long_ago' as code,
+        {{ named(field) }},
+        {{ value }} as value,
+        {{ earliest_year() }} as allowed
+    from staged
+    where {{ value }} < '{{ earliest_year() }}' and {{ utc_date(value) }} is not null
 {% endmacro %}
 
 {#- The platform removes tags and resolves character references without a word. -#}
