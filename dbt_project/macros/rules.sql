@@ -310,7 +310,9 @@
 {% macro unmonthed(expression, order) -%}
     {%- set month = "regexp_extract(" ~ expression ~ ", '[A-Z][a-z]{2}')" -%}
     {%- set digits = "(instr('JanFebMarAprMayJunJulAugSepOctNovDec', " ~ month ~ ") + 2) // 3" -%}
-    regexp_replace(replace({{ expression }}, {{ month }}, ({{ digits }})::varchar), '^(\d+)-(\d+)', '\{{ order[0] }}-\{{ order[2] }}')
+    regexp_replace(
+        replace({{ expression }}, {{ month }}, ({{ digits }})::varchar), '^(\d+)-(\d+)', '\{{ order[0] }}-\{{ order[2] }}'
+    )
 {%- endmacro %}
 
 {#- The whole text has to match the card's pattern. -#}
@@ -387,11 +389,16 @@
         record_number,
         'invalid_date' as code,
         {{ named(field) }},
-        {{ value }} as value,
-        {{ date_complaint(value) }} as detail,
-        {{ suggested_date(value) }} as suggestion
-    from staged
-    where {{ value }} is not null and {{ utc_date(value) }} is null
+        written as value,
+        {{ date_complaint() }} as detail,
+        {{ suggested_date() }} as suggestion
+    from (
+        {{ unread_dates(value) }}
+        select
+            *,
+            {{ zoned_date() }} as zoned
+        from unread_dates
+    ) as unread_dates
 {% endmacro %}
 
 {% macro rule_date_in_future(field) %}

@@ -7,6 +7,7 @@ the SQL that dbt compiled, in dbt's order, which takes a tenth of a second in pl
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,15 @@ from typing import Any
 import duckdb
 import pytest
 
+from loader.card import read_card
 from loader.landing.land import land
-from tests.support import FIXTURES, ROOT, Home, filled, fixture, new_home
+from tests.support import CARD, FIELDS, FIXTURES, GOLDEN, ROOT, Home, filled, fixture, new_home
 
 COLUMNS = ["line_number", "reference_number", "severity", "code", "field", "suggestion", "message"]
 BUILT = "invalid_date"
+# The day of the build in compiled SQL; the other days in it are of the years before 2000.
+DAY_OF_CELLS = "2026-11-28"
+TODAY = re.compile(r"date '2\d{3}-\d{2}-\d{2}'")
 
 
 def rows_of(text: bytes) -> list[dict[str, str]]:
@@ -48,13 +53,19 @@ class Pipeline:
 
     def run(self, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Land and validate the fixture of a code in place of the file before."""
-        monkeypatch.setenv("ETL_ENTITY", "incident")
-        monkeypatch.setenv("ETL_SOURCE", str(fixture(f"csv/{code}.csv", self.home.folder)))
-        landed = land(self.connection, self.connection.table("contract.dim_payload_fields"), "raw_incident")
+        self.validate("incident", fixture(f"csv/{code}.csv", self.home.folder), monkeypatch)
+
+    def validate(self, entity: str, source: Path, monkeypatch: pytest.MonkeyPatch, today: str = "") -> None:
+        """Land and validate a file in place of the one before, as of the day of the build or of another one."""
+        monkeypatch.setenv("ETL_ENTITY", entity)
+        monkeypatch.setenv("ETL_SOURCE", str(source))
+        landed = land(self.connection, self.connection.table("contract.dim_payload_fields"), f"raw_{entity}")
         landed.create_view("fixture", replace=True)
-        self.connection.execute("create or replace table landing.raw_incident as from fixture")
+        self.connection.execute(f"create or replace table landing.raw_{entity} as from fixture")
         for name, sql in self.models:
-            self.connection.execute(f"create or replace {self.kinds[name]} {name} as {sql}")
+            if f"_{entity}" in name:
+                dated = TODAY.sub(f"date '{today}'", sql) if today else sql
+                self.connection.execute(f"create or replace {self.kinds[name]} {name} as {dated}")
 
     def issues(self) -> list[dict[str, str]]:
         """Return the issues as the fixtures' CSV files hold them, in the order of the file."""
@@ -117,6 +128,83 @@ def test_the_fixture_gives_the_expected_issues(pipeline: Pipeline, monkeypatch: 
         "select count(*) from validation.int_incident_records where status = 'valid' and len(warning_codes) = 0"
     ).fetchall()
     assert sound[0][0] > 0, "the fixture has no sound record beside the bad ones"
+
+
+def test_each_cell_of_the_collection_gets_its_verdict(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    """A line of cells.csv is a cell in an otherwise sound record; CONTRIBUTING.md says how to add one."""
+    cells = rows_of((FIXTURES / "cells.csv").read_bytes())
+    assert len(cells) >= 300
+    for entity in sorted({cell["entity"] for cell in cells}):
+        of_entity = [cell for cell in cells if cell["entity"] == entity]
+        source = pipeline.home.folder / f"cells_{entity}.csv"
+        source.write_text(collected(entity, of_entity), encoding="utf-8", newline="")
+        pipeline.validate(entity, source, monkeypatch, today=DAY_OF_CELLS)
+        wrong = [
+            (cell, found) for cell, found in zip(of_entity, verdicts(pipeline, entity, of_entity), strict=True) if found
+        ]
+        assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("others", "read"),
+    [
+        (["25/03/2026"] * 3, "2026-03-04"),
+        (["3/25/2026"] * 3, "2026-04-03"),
+        (["25/03/2026"] * 2, ""),
+        (["25/03/2026"] * 3 + ["3/25/2026"], ""),
+    ],
+)
+def test_the_other_dates_of_a_file_tell_how_to_read_an_ambiguous_one(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, others: list[str], read: str
+):
+    (field,) = [name for name, field in FIELDS.items() if field.format == "date"]
+    cells = [{"field": field, "value": value} for value in ["04/03/2026", *others]]
+    source = pipeline.home.folder / "dates.csv"
+    source.write_text(collected(CARD.entity, cells), encoding="utf-8", newline="")
+    pipeline.validate(CARD.entity, source, monkeypatch, today=DAY_OF_CELLS)
+    first = pipeline.issues()[0]
+    assert (first["code"], first["suggestion"]) == ("invalid_date", read)
+    assert ("the other dates of the file have" in first["message"]) == bool(read)
+
+
+def collected(entity: str, cells: list[dict[str, str]]) -> str:
+    """Return a file with a record for each cell: the first of the golden sample, with another key and this cell."""
+    card = read_card(entity)
+    columns = {field.name: field.source_column for field in card.fields}
+    sound = rows_of((GOLDEN.parent / f"golden_sample_{entity}s.csv").read_bytes())[0]
+    text = io.StringIO(newline="")
+    file = csv.DictWriter(text, list(sound), lineterminator="\n")
+    file.writeheader()
+    for number, cell in enumerate(cells):
+        file.writerow(sound | {columns[card.key]: f"CELL-{number}", columns[cell["field"]]: cell["value"]})
+    return text.getvalue()
+
+
+def verdicts(pipeline: Pipeline, entity: str, cells: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return for each cell what differs from what it should have got; nothing of a record but its cell is wrong."""
+    found = pipeline.connection.table(f"staging.stg_{entity}").order("record_number")
+    staged = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+    broken = pipeline.connection.table(f"validation.int_{entity}_issues").order("record_number, code")
+    issues: dict[int, list[tuple[str, str, str, str]]] = {}
+    for number, *issue in broken.project("record_number, field, code, coalesce(suggestion, ''), message").fetchall():
+        issues.setdefault(number, []).append(tuple(issue))
+    differing = []
+    for number, cell in enumerate(cells, 1):
+        of_record = issues.get(number, [])
+        got = {
+            "codes": " ".join(code for _, code, _, _ in of_record),
+            "suggestion": " ".join(suggestion for _, _, suggestion, _ in of_record if suggestion),
+            "becomes": str(staged[number - 1][cell["field"]]),
+            "says": " / ".join(message for *_, message in of_record),
+        }
+        right = {
+            "codes": got["codes"] == cell["codes"] and all(field == cell["field"] for field, *_ in of_record),
+            "suggestion": got["suggestion"] == cell["suggestion"],
+            "becomes": cell["becomes"] in ("", got["becomes"]),
+            "says": cell["says"] in got["says"],
+        }
+        differing.append({name: got[name] for name, is_right in right.items() if not is_right})
+    return differing
 
 
 def test_every_code_has_a_fixture_and_every_fixture_a_code():
