@@ -49,6 +49,7 @@ class Rules:
         self.header = {field.name: field.source_column for field in card.fields if field.is_required}
         self.escaped = {name for name, meta in metas.items() if meta.get("counts") == "escaped"}
         self.truncated = {name for name, meta in metas.items() if meta.get("on_too_long") == "truncate"}
+        self.with_future = {name for name, meta in metas.items() if meta.get("allows_future")}
         self.reserved = re.compile(metas[card.key].get("reserved", "(?!)"), re.ASCII | re.IGNORECASE)
         self.enums = {field.name: dict[str, str]() for field in card.fields if field.enum_values}
         for row in _table(ENUM_MAP):
@@ -169,7 +170,7 @@ class Rules:
         if day is None:
             if text:
                 issues.append(self.issue("invalid_date", field, text, detail="is not a date that is accepted"))
-        elif day > self.today:
+        elif day > self.today and field.name not in self.with_future:
             issues.append(self.issue("date_in_future", field, text))
         elif text < str(EARLIEST_YEAR):
             issues.append(self.issue("date_long_ago", field, text, limit=EARLIEST_YEAR))

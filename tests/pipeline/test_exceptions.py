@@ -191,3 +191,14 @@ def test_a_line_of_the_enum_map_that_is_not_complete_is_named(project: Project):
     assert done.returncode == 2, done.stdout
     (line,) = done.stderr.splitlines()
     assert "enum_map.csv: the row incident,incident_type,slips/trips lacks its api_value; complete it" in line
+
+
+def test_two_lines_of_the_enum_map_that_differ_in_spelling_alone_and_contradict_are_named(project: Project):
+    enum_map = project.folder / "data" / "reference" / "enum_map.csv"
+    enum_map.write_text(
+        enum_map.read_text(encoding="utf-8") + "incident,incident_type,Near-Miss,injury\n", encoding="utf-8"
+    )
+    done = project.run("--validate-only", "--source", project.home.csv("good.csv", GOOD.format(1)))
+    assert done.returncode == 2, done.stdout
+    (line,) = done.stderr.splitlines()
+    assert "enum_map.csv: the row incident,incident_type,Near-Miss,injury differs from another one only in case" in line
