@@ -181,14 +181,21 @@ select * from unmapped_values
 {% endmacro %}
 
 {#- The words of a folded value, with one blank between two; without punctuation, and without words that say nothing beside
-    a value: those of the field's own names, as in `Severity: high`, and a few of any field. -#}
+    a value: those of the field's own names, as in `Severity: high`, and a few of any field. What other scales call a step is
+    given the name that most maps have for it: `P1` and `Sev 1` are 1, `Major` is high. Which one is meant a person decides. -#}
 {% macro plain_words(expression, field, entity) -%}
     {%- set texts = [field.field, field.source_column, entity] | join(' ') | lower | replace('_', ' ') -%}
     {%- set names = modules.re.findall('[a-z0-9]{3,}', texts) -%}
     {%- set unsaying = (names + ['risk', 'level', 'rating', 'category', 'case', 'report', 'observation']) | unique | join('|') -%}
-    trim(regexp_replace(
-        regexp_replace({{ expression }}, '[^\pL\pN]+|\b(?:{{ unsaying }})\b', ' ', 'g'), ' +', ' ', 'g'
-    ))
+    {%- set said = "trim(regexp_replace(regexp_replace(" ~ expression ~ ", '[^\\pL\\pN]+|\\b(?:" ~ unsaying ~ ")\\b', ' ', 'g'), ' +', ' ', 'g'))" -%}
+    case {{ said }}
+        when 'major' then 'high'
+        when 'crit' then 'critical'
+        when 'moderate' then 'medium'
+        when 'med' then 'medium'
+        when 'minor' then 'low'
+        else regexp_replace({{ said }}, '^(?:p|prio|sev) ?(\d)$', '\1')
+    end
 {%- endmacro %}
 
 {#- Holds where `words` can hardly mean anything but `known_words`:
