@@ -31,7 +31,11 @@ def steady(text: str, folder: str) -> list[str]:
     text = text.replace(folder, "data/demo")
     for pattern, word in CHANGING.items():
         text = re.sub(pattern, word, text)
-    return [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("posting to ")]
+    return [
+        line.rstrip()
+        for line in text.splitlines()
+        if line.strip() and not line.startswith(("posting to ", "dbt build of "))
+    ]
 
 
 def test_the_demo_prints_what_the_pages_show(workplace: Path):
