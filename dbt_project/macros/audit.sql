@@ -4,43 +4,23 @@
     goes to DuckDB in one piece, because a small file should not wait for dbt to send it two hundred statements. -#}
 {% macro create_audit_tables() %}
     {% if execute %}
-        {% set tables, reports = audit_models('tables'), audit_models('reports') %}
-        {% set layout = local_md5(tojson([tables | map(attribute='columns') | list, reports | map(attribute='raw_code') | list])) %}
-        {% if not run_query(audit_is_as(layout, tables | length + reports | length)).rows[0][0] %}
-            {% do run_query(audit_statements(tables, reports, layout) | join('\n;\n')) %}
-        {% endif %}
-    {% endif %}
-{% endmacro %}
-
-{#- Whether all tables and views are there as this layout has them: to make them again would take longer than a small file. The
-    layout is the comment of the last one made. -#}
-{% macro audit_is_as(layout, number) %}
-    select count(*) >= {{ number }} and count(*) filter (where comment = {{ sql_literal(layout) }}) = 1
-    from (
-        select comment from duckdb_tables() where schema_name = 'audit'
-        union all
-        select comment from duckdb_views() where schema_name = 'audit'
-    )
-{% endmacro %}
-
-{% macro audit_statements(tables, reports, layout) %}
-    {% do context.update({'ref': audit_relation}) %}
-    {% set statements = ["create schema if not exists audit", "create schema if not exists contract"] %}
-    {% for node in tables %}
-        {% set table = audit_relation(node.name) %}
-        {% do statements.append("create table if not exists " ~ table ~ " as " ~ audit_rows(node.columns)) %}
-        {% for column in node.columns.values() %}
-            {% do statements.append(
-                "alter table " ~ table ~ " add column if not exists " ~ column.name ~ " " ~ column.data_type
-            ) %}
+        {% do context.update({'ref': audit_relation}) %}
+        {% set statements = ["create schema if not exists audit", "create schema if not exists contract"] %}
+        {% for node in audit_models('tables') %}
+            {% set table = audit_relation(node.name) %}
+            {% do statements.append("create table if not exists " ~ table ~ " as " ~ audit_rows(node.columns)) %}
+            {% for column in node.columns.values() %}
+                {% do statements.append(
+                    "alter table " ~ table ~ " add column if not exists " ~ column.name ~ " " ~ column.data_type
+                ) %}
+            {% endfor %}
         {% endfor %}
-    {% endfor %}
-    {% for node in reports %}
-        {% do statements.append("create or replace view " ~ audit_relation(node.name) ~ " as " ~ render(node.raw_code)) %}
-    {% endfor %}
-    {% do statements.append(payload_digest_macro()) %}
-    {% do statements.append("comment on view " ~ audit_relation(reports[-1].name) ~ " is " ~ sql_literal(layout)) %}
-    {{ return(statements) }}
+        {% for node in audit_models('reports') %}
+            {% do statements.append("create or replace view " ~ audit_relation(node.name) ~ " as " ~ render(node.raw_code)) %}
+        {% endfor %}
+        {% do statements.append(payload_digest_macro()) %}
+        {% do run_query(statements | join('\n;\n')) %}
+    {% endif %}
 {% endmacro %}
 
 {#- Takes the place of `ref` in the hook, where dbt's own allows only what was declared while the project was parsed. -#}

@@ -128,6 +128,16 @@ def test_audit_tables_are_what_the_yml_says(copied: Home):
         assert typed == ([] if model["name"].startswith("int_") else found)
 
 
+def test_a_report_that_somebody_has_changed_is_made_again_by_any_build(copied: Home):
+    wanted = copied.query("select sql from duckdb_views() where schema_name = 'audit' order by view_name")
+    copied.query("create or replace view audit.rpt_open_problems as select 'none' as problem")
+    copied.query("drop macro table contract.payload_digest")
+    done = copied.dbt("build", "--select", "enum_map")
+    assert done.returncode == 0, done.stdout
+    assert copied.query("select sql from duckdb_views() where schema_name = 'audit' order by view_name") == wanted
+    assert copied.query("select payload_records from contract.payload_digest('payload.fct_incident_payload')") == [(5,)]
+
+
 def test_the_codes_that_can_be_emitted_are_the_codes_that_are_explained():
     rows = code_rows()
     codes = [row["code"] for row in rows]
