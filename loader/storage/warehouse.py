@@ -2,10 +2,11 @@
 
 import errno
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ import duckdb
 from loader.errors import DatabaseLocked, EtlError, GateClosed, Refused, StoppedEarly
 from loader.storage.files import tighten_database
 from loader.storage.lock import Lock, refuse_other_names, run_lock
+from loader.storage.undo import checkpoint, roll_back
 
 ATTACHED = "attached_file"
 _TABLES = "select table_name from duckdb_tables() where database_name = ? and schema_name = 'audit'"
@@ -56,6 +58,10 @@ _WRITE_FAILED = re.compile(r'Could not write file \\?"[^"]*": ([^"]+)')
 _POLL_SECONDS = 0.1
 # DuckDB's memory, in our processes and in dbt's: what does not fit goes to the disk. A process takes 300 MB besides.
 MEMORY_LIMIT = "600MB"
+# From this size on the log is taken into the file during a run too, as DuckDB does it: whoever opens it reads it all.
+_LOG_BYTES = 16_000_000
+# Nobody but `checkpoint` takes the log into the file: DuckDB does it with each close otherwise, 15 times in a run.
+LEAVE_THE_LOG = "set checkpoint_threshold = '1TB'; pragma disable_checkpoint_on_shutdown"
 # What `in_bulk` made of many values, in SQL.
 TEXTS, NUMBERS = """from_json(?, '["varchar"]')""", """from_json(?, '["bigint"]')"""
 _BATCH_ROWS = 1_000
@@ -89,6 +95,7 @@ class Warehouse:
             self._lock = lock
             try:
                 yield
+                self.checkpoint()
             finally:
                 self._lock = None
 
@@ -104,10 +111,26 @@ class Warehouse:
         finally:
             self._held.close()
             self._held = None
+        self._shorten_log()
 
-    def connection(self, *, read_only: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    def _shorten_log(self) -> None:
+        log = self.path.with_name(self.path.name + ".wal")
+        if not self._lock or (log.exists() and log.stat().st_size > _LOG_BYTES):
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Take the log into the file; where somebody else holds the file, the log stays beside it."""
+        with suppress(OSError, duckdb.Error), self.path.open("rb") as file, _opened(self.path) as connection:
+            checkpoint(connection, self.path, file.fileno())
+
+    @contextmanager
+    def connection(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection inside a transaction: committed at the end, rolled back on an exception."""
-        return self._transaction(lambda: self._held.cursor() if self._held else _opened(self.path, read_only=read_only))
+        held = self._held
+        with self._transaction(held.cursor if held else lambda: _opened(self.path, read_only=read_only)) as connection:
+            yield connection
+        if not (held or read_only):
+            self._shorten_log()
 
     def apart(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Yield a connection to a database in memory that reads the tables of `audit`, as `attached` says."""
@@ -167,6 +190,7 @@ class Warehouse:
         else:
             refuse_other_names(self.path)
         tighten_database(self.path)
+        roll_back(self.path)
         deadline, told = time.monotonic() + self._wait, False
         if not self.path.exists():
             raise GateClosed(f"{self.path}: there is no database yet; run: dbt build")
@@ -200,7 +224,14 @@ def holder_of(message: str) -> str | None:
 
 
 def _opened(path: Path | str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(str(path), read_only=read_only, config={"memory_limit": MEMORY_LIMIT})
+    connection = duckdb.connect(str(path), read_only=read_only, config={"memory_limit": MEMORY_LIMIT})
+    return connection.execute(LEAVE_THE_LOG)
+
+
+def take_in_log(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """Make the last checkpoint of a process that ends; where the disk fails, the log stays beside the database."""
+    with suppress(OSError, duckdb.Error):
+        checkpoint(connection, database, os.open(database, os.O_RDONLY | os.O_CLOEXEC))
 
 
 def _failure(path: Path, error: duckdb.Error) -> EtlError | None:
