@@ -7,7 +7,7 @@ LINT := ETL_DATABASE=target/lint.duckdb
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast rehearse mutations bench lint lint-python lint-sql format sandbox docs lock clean
+.PHONY: help setup demo test test-fast rehearse rehearse-faults mutations bench lint lint-python lint-sql format sandbox docs lock clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench: $(READY) ## time the start, validate-only of 1,000,000 records, delivery 
 
 rehearse: $(READY) ## import 2,000 records into the sandbox while everything goes wrong, and account for each; takes minutes
 	@$(BIN)/python -m rehearsal
+
+rehearse-faults: $(READY) ## end a run by Ctrl-C or SIGTERM at 100 random moments; takes minutes
+	@SIGNAL_MOMENTS=100 $(BIN)/python -m pytest -n 0 tests/faults/test_signals.py
 
 mutations: $(READY) ## land 10,000 damaged files beside a second reader; takes minutes
 	@MUTATIONS=10000 $(BIN)/python -m pytest -n 0 -s tests/pipeline/test_mutations.py -k thousands

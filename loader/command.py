@@ -6,11 +6,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from loader.config import ENTITY_VARIABLE
 from loader.console import printable
-from loader.errors import EtlError, Refused
+from loader.errors import EtlError, Interrupted, Refused
+from loader.interrupt import ENDING
 from loader.storage.files import private_umask
 
 
@@ -74,16 +76,19 @@ def guarded(command: Callable[[], int]) -> int:
 
     Meanwhile what is written is for its owner alone.
     """
-    umask = private_umask()
+    umask, handlers = private_umask(), {number: signal.signal(number, _interrupt) for number in ENDING}
     try:
         return command()
-    except KeyboardInterrupt:
-        print("error: interrupted; run the same command again", file=sys.stderr)
-        return 128 + signal.SIGINT
     except EtlError as error:
         return tell(error)
     finally:
         os.umask(umask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Interrupted(number)
 
 
 def tell(error: EtlError) -> int:

@@ -1,6 +1,7 @@
 """The settings of one run: `etl.toml`, and the environment variables that replace parts of it."""
 
 import os
+import re
 import tomllib
 from dataclasses import fields
 from difflib import get_close_matches
@@ -21,6 +22,10 @@ SOURCE_VARIABLE = "ETL_SOURCE"
 ENTITY_VARIABLE = "ETL_ENTITY"
 # As in profiles.yml.
 DATABASE_VARIABLE, DATABASE = "ETL_DATABASE", "data/etl.duckdb"
+# Schemas of the project's and DuckDB's own.
+_TAKEN_NAMES = {"audit", "contract", "landing", "payload", "reference", "staging", "test_failures", "validation"}
+_TAKEN_NAMES |= {"information_schema", "main", "pg_catalog", "system", "temp"}
+_NO_NAME = re.compile("""["'#?;\x00-\x1f\x7f]""")
 MIN_RETENTION_DAYS, MAX_RETENTION_DAYS = 90, 36_500
 _HOURS_OF_A_YEAR = 8_760
 # More than 11 days: what is longer no time-out of the system takes.
@@ -176,9 +181,27 @@ def load_settings() -> Settings:
 def database_path() -> Path:
     """Return the DuckDB file: `ETL_DATABASE`, by default `data/etl.duckdb`.
 
-    Links are followed, so that the lock, the seal and all else that is kept beside it are there once.
+    Links are followed, so that the lock, the seal and all else that is kept beside it are there once. Raises Refused as
+    `named_path`.
     """
-    return Path(os.path.realpath(ROOT / (os.environ.get(DATABASE_VARIABLE) or DATABASE)))
+    return Path(os.path.realpath(named_path(os.environ.get(DATABASE_VARIABLE) or DATABASE)))
+
+
+def named_path(name: str) -> Path:
+    """Return the DuckDB file of this name, from the project's folder or the user's own (`~`).
+
+    DuckDB calls the database by the file's name up to its first dot. Raises Refused for a name that cannot be one.
+    """
+    path = ROOT / Path(name).expanduser()
+    called = path.name.lstrip(".").split(".")[0]
+    if called.casefold() in _TAKEN_NAMES:
+        raise Refused(
+            f"ETL_DATABASE: {path}: DuckDB would call the database '{called}', "
+            "and a schema has that name; give the file another, as etl.duckdb"
+        )
+    if sign := _NO_NAME.search(path.name):
+        raise Refused(f"ETL_DATABASE: {path}: the file's name has the sign {sign[0]!r}; give it another, as etl.duckdb")
+    return path
 
 
 def _checked(tables: dict[str, Any]) -> Settings:

@@ -8,7 +8,8 @@ from typing import Any
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt_common.exceptions import DbtRuntimeError
 
-from loader.config import ROOT
+from loader.config import ROOT, named_path
+from loader.errors import Refused
 from loader.storage.files import private_umask, tighten, tighten_database
 from loader.storage.undo import roll_back
 from loader.storage.warehouse import LEAVE_THE_LOG, MEMORY_LIMIT, take_in_log
@@ -22,12 +23,15 @@ class Plugin(BasePlugin):
 
         Raises:
             DbtRuntimeError: the path is a link to a file of another name. DuckDB names the catalogue after that file,
-                dbt after the link, and nobody could read the views.
+                dbt after the link, and nobody could read the views; or its name cannot be one, as `named_path` says.
 
         """
         config["memory_limit"] = MEMORY_LIMIT
         private_umask()
-        database = ROOT / creds.path
+        try:
+            database = named_path(creds.path)
+        except Refused as refusal:
+            raise DbtRuntimeError(str(refusal)) from refusal
         creds.path, file = str(database), Path(os.path.realpath(database))
         if database.name != file.name:
             raise DbtRuntimeError(f"{database} is a link; name the file: export ETL_DATABASE={file}")

@@ -19,12 +19,12 @@ def dbtObj(load):
 
 
 def model(load, connection):
-    return land(connection, load("{{ ref('dim_payload_fields') | replace('"', '') }}"), "{{ this.identifier }}")
+    return land(connection, load("{{ ref('dim_payload_fields').include(database=false) | replace('"', '') }}"), "{{ this.identifier }}")
 
 
 def materialize(landed, connection):
     connection.register("landed_records", landed)
-    connection.execute("create or replace table {{ relation | replace('"', '') }} as select * from landed_records")
+    connection.execute("create or replace table {{ relation.include(database=false) | replace('"', '') }} as select * from landed_records")
     connection.unregister("landed_records")
     {% endcall %}
     {{ run_hooks(post_hooks) }}

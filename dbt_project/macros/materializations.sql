@@ -1,6 +1,7 @@
 {#- How tables and views are made: in one statement. dbt's own way, which makes them beside the old ones and renames both, sends
     ten; DuckDB replaces a table in one transaction anyhow, and a file of five records waits for nothing else. The payload is a
-    view where ETL_PAYLOAD says so: dbt parses a model anew when a variable that its configuration reads has changed. -#}
+    view where ETL_PAYLOAD says so: dbt parses a model anew when a variable that its configuration reads has changed. What a view reads
+    is named without the database, whose name is that of its file: a copy has another. -#}
 {% materialization table, adapter='duckdb' %}
     {{ return(replaced(env_var('ETL_PAYLOAD', 'table') if config.get('meta').get('entity') else 'table')) }}
 {% endmaterialization %}
@@ -27,7 +28,7 @@
         create or replace table {{ relation }} {{ get_table_columns_and_constraints() }};
         insert into {{ relation }} {{ get_column_names() }} ({{ get_select_subquery(compiled_code) }})
         {% else %}
-        create or replace {{ kind }} {{ relation }} as ({{ compiled_code }})
+        create or replace {{ kind }} {{ relation }} as ({{ compiled_code | replace(adapter.quote(this.database) ~ '.', '') }})
         {% endif %}
     {% endcall %}
     {{ adapter.commit() }}

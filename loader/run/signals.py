@@ -7,6 +7,7 @@ from types import FrameType
 
 from loader.delivery.pace import Pace
 from loader.errors import Interrupted
+from loader.interrupt import ENDING
 
 
 class Signals:
@@ -25,7 +26,7 @@ class Signals:
                 raise Interrupted(number)
             pace.stop(f"signal {number}")
 
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, handle) for number in ENDING}
         try:
             yield
         finally:
