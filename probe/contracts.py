@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from loader.audit.journal import now
+from loader.audit.journal import PLACE, append, now
 from loader.card import Card
 from loader.storage.warehouse import Warehouse, fetch, insert
 from probe.openapi import canonical, fingerprint
 
-_LAST = """
+_LAST = f"""
     select run_id, fingerprint, contract, greatest(verified_at, (
         select max(checked_at) from audit.fct_probe_checks as checks
         where checks.address = contracts.address and checks.entity_type = contracts.entity_type
             and checks.outcome = 'VERIFIED'
     )) as verified_at
     from audit.fct_contracts as contracts
-    where address = ? and entity_type = ? order by rowid desc limit 1
-"""
+    where address = ? and entity_type = ? order by {PLACE} desc limit 1
+"""  # noqa: S608 - our own names
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def keep_probe(warehouse: Warehouse, document: dict[str, Any], contract: dict[st
         last = fetch(connection, _LAST, [document["address"], document["entity_type"]])
         if not last or last[0]["fingerprint"] != fingerprint(contract):
             text = {"fingerprint": fingerprint(contract), "contract": canonical(contract), "verified_at": now()}
-            insert(connection, "fct_contracts", [of_run | text])
+            append(connection, "fct_contracts", [of_run | text])
 
 
 def _renamed(entry: dict[str, Any], name: str) -> dict[str, Any]:

@@ -99,12 +99,12 @@ def old(long_history: Home, workplace: Path, request: pytest.FixtureRequest) -> 
 
 
 def copied(home: Home, folder: Path) -> Home:
-    """Return a home with a copy of another one's database and its note; output files stay where they are."""
+    """Return a home with a copy of another one's database, its log and its note; output files stay where they are."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     copy = Home(folder, dict(home.environment))
     copy.settings()
-    for path in (home.database, anchor_path(home.database)):
+    for path in (home.database, home.database.with_name("etl.duckdb.wal"), anchor_path(home.database)):
         if path.exists():
             shutil.copy(path, folder / path.name)
     return copy

@@ -76,6 +76,10 @@ class RunRow(RunStart):
     exit_code: int | None = None
 
 
+# The order of the rows of an audit table with a column `sequence`, which a clock that is set back does not change.
+PLACE = "coalesce(sequence, rowid)"
+
+
 @dataclass
 class Journal:
     """The steps of one run, kept until the next commit."""
@@ -102,7 +106,7 @@ class Journal:
         """Append the steps since the last commit to `fct_run_events`, on a connection that is open already."""
         steps, self._pending = self._pending, []
         if steps:
-            insert(connection, "fct_run_events", steps)
+            append(connection, "fct_run_events", steps)
 
 
 def now() -> datetime:
@@ -130,7 +134,17 @@ def insert_run(connection: Any, database: Path, row: RunRow) -> None:
     """Append a row to `fct_runs` on an open connection, or raise StoppedEarly where the run has one already."""
     if fetch(connection, "select 1 from audit.fct_runs where run_id = ?", [row.run_id]):
         raise closed_by_another(database, f"run {row.run_id} has a row in audit.fct_runs already")
-    insert(connection, "fct_runs", [vars(row)])
+    append(connection, "fct_runs", [vars(row)])
+
+
+def append(connection: Any, table: str, rows: Sequence[Row]) -> None:
+    """Append rows to an audit table that numbers them in the order in which they are written.
+
+    What an earlier version has written has no number, and stands before, as DuckDB holds it.
+    """
+    query = f"select coalesce(max({PLACE}), -1) + 1 as next from audit.{table}"  # noqa: S608 - our own names
+    (first,) = fetch(connection, query)
+    insert(connection, table, [row | {"sequence": first["next"] + place} for place, row in enumerate(rows)])
 
 
 def closed_by_another(database: Path, what: str) -> StoppedEarly:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from loader.audit.definitions import changed_definitions
 from loader.audit.digests import OPEN_RUN, RECEIPT, Content, Subject, audit_tables, contents, subjects
 from loader.audit.seals import Anchor, Seal, chain, is_late
 from loader.storage.warehouse import Row, fetch, shadowing
@@ -26,6 +27,7 @@ class Trail:
     removed: dict[Subject, Content]
     uncovered: list[str]
     shadowing: list[str]
+    definitions: list[str]
     receipts: list[Row]
 
     @property
@@ -65,9 +67,10 @@ def read_trail(reading: Callable[[], AbstractContextManager[Any]], anchor: Ancho
                 held.setdefault(subject, {}).update(content)
     with reading() as connection:
         states, removed, functions = subjects(connection), removed_before(connection), shadowing(connection)
+        definitions = list(changed_definitions(connection))
         receipts = fetch(connection, _RECEIPTS)
     uncovered = [table.name for table in tables if not table.id_column]
-    return Trail(seals, anchor, held, states, removed, uncovered, functions, receipts)
+    return Trail(seals, anchor, held, states, removed, uncovered, functions, definitions, receipts)
 
 
 def problems(trail: Trail) -> Iterator[Problem]:
@@ -84,12 +87,19 @@ def problems(trail: Trail) -> Iterator[Problem]:
         before = seal
     yield from _end(trail)
     yield from _receipts(trail)
-    for name in trail.shadowing:
-        yield Problem(f"the function main.{name} was added: where this database is in use, it stands for DuckDB's own")
-    for name in trail.uncovered:
-        yield Problem(f"audit.{name} has none of the columns by which rows are sealed", table=name)
+    yield from _beside(trail)
     for subject in trail.unsealed:
         yield from _never_sealed(trail, subject)
+
+
+def _beside(trail: Trail) -> Iterator[Problem]:
+    """Yield what stands beside the rows, and should not or should be another."""
+    for name in trail.shadowing:
+        yield Problem(f"the function main.{name} was added: where this database is in use, it stands for DuckDB's own")
+    for what in trail.definitions:
+        yield Problem(f"{what}; `dbt build --selector audit` makes it as it should be")
+    for name in trail.uncovered:
+        yield Problem(f"audit.{name} has none of the columns by which rows are sealed", table=name)
 
 
 def _link(before: Seal | None, seal: Seal) -> str:

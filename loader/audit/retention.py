@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loader.audit.digests import INVOCATION, RECEIPT, RUN, Content, Subject, audit_tables, contents, subjects
-from loader.audit.journal import new_run_id
+from loader.audit.journal import PLACE, new_run_id
 from loader.audit.proof import removed_before, row_problems
 from loader.audit.seals import Seal, add_seals, chain, noted, seal_finished
 from loader.storage.warehouse import TEXTS, Row, Warehouse, fetch, in_bulk, insert
@@ -28,21 +28,22 @@ _KEPT_RUNS = {
             inner join audit.fct_runs as others on settled.run_id = others.run_id
             where settled.result in ('created', 'exists') and settled.reference_number = lost.reference_number
                 and settled.entity_type = lost.entity_type and others.address is not distinct from runs.address
-                and others.rowid > runs.rowid
+                and coalesce(others.sequence, others.rowid) > coalesce(runs.sequence, runs.rowid)
         )
     """,
-    "left something open that the next run of its file goes on with": """
-        select arg_max(run_id, rowid) as run_id from audit.fct_runs where mode = 'import' and gate = 'open'
+    "left something open that the next run of its file goes on with": f"""
+        select arg_max(run_id, {PLACE}) as run_id from audit.fct_runs where mode = 'import' and gate = 'open'
         group by address, entity_type, source_sha256
-        having arg_max(not_attempted_records + unknown_records, rowid) > 0
-    """,
+        having arg_max(not_attempted_records + unknown_records, {PLACE}) > 0
+    """,  # noqa: S608 - our own names
 }
 # For records that a kept run has left unknown and no kept run has settled: the last run that has.
 _SETTLED_BY = """
     with outcomes as (
-        select records.rowid as position, records.run_id, records.entity_type, reference_number, result, address,
+        select coalesce(runs.sequence, runs.rowid) as position, records.run_id, records.entity_type, reference_number,
+            result, address,
             list_contains(from_json(?, '["varchar"]'), records.run_id) as is_kept
-        from audit.fct_import_records as records inner join audit.fct_runs using (run_id)
+        from audit.fct_import_records as records inner join audit.fct_runs as runs using (run_id)
         where result in ('unknown', 'created', 'exists')
     )
     select distinct arg_max(run_id, position) filter (where result <> 'unknown') as run_id
@@ -66,8 +67,8 @@ _INVOCATIONS = """
 """
 # The runs whose rows in a table outlive them, because the next run begins with the last one there.
 _LAST = {
-    "fct_pacing": "select arg_max(run_id, rowid) from audit.fct_pacing group by address, endpoint",
-    "fct_contracts": "select arg_max(run_id, rowid) from audit.fct_contracts group by address, entity_type",
+    "fct_pacing": f"select arg_max(run_id, {PLACE}) from audit.fct_pacing group by address, endpoint",  # noqa: S608
+    "fct_contracts": f"select arg_max(run_id, {PLACE}) from audit.fct_contracts group by address, entity_type",  # noqa: S608
 }
 
 

@@ -5,15 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loader.audit.journal import RunRow
+from loader.audit.journal import PLACE, RunRow
 from loader.errors import Refused
 from loader.storage.lock import lock_path, running_process
 from loader.storage.warehouse import Warehouse, fetch
 
-# The order in which runs were written, which a clock that is set back does not change.
 _RUN = f"""
     select {", ".join(column.name for column in fields(RunRow))}
-    from audit.fct_runs where run_id = $run_id or $run_id = 'last' order by rowid desc limit 1
+    from audit.fct_runs where run_id = $run_id or $run_id = 'last' order by {PLACE} desc limit 1
 """  # noqa: S608 - our own names
 
 
@@ -45,7 +44,7 @@ def _unknown(warehouse: Warehouse, run_id: str) -> Refused:
         return Refused(
             f"run {run_id} was a contract probe whose document was not kept; audit.fct_probe_checks has its checks"
         )
-    runs = warehouse.rows("select run_id from audit.fct_runs order by rowid desc limit 3")
+    runs = warehouse.rows(f"select run_id from audit.fct_runs order by {PLACE} desc limit 3")  # noqa: S608
     if not runs:
         return Refused(f"{warehouse.path}: there is no run yet; run: python -m loader --validate-only")
     names = ", ".join(row["run_id"] for row in runs)
@@ -53,7 +52,7 @@ def _unknown(warehouse: Warehouse, run_id: str) -> Refused:
 
 
 # In the order in which they began to write, which a clock that is set back does not change.
-_RUNS = """
+_RUNS = f"""
     with noted as (
         select
             run_id,
@@ -65,7 +64,7 @@ _RUNS = """
             any_value(entity_type) as entity_type,
             max(source_hash) as source_sha256,
             min(event_time) as start_time,
-            min(rowid) as place
+            min({PLACE}) as place
         from audit.fct_run_events
         where action in (
             'run_started', 'built', 'validated', 'gate_opened', 'gate_closed', 'posting_started', 'run_refused'
@@ -74,7 +73,7 @@ _RUNS = """
     ),
 
     finished as (
-        select *, rowid as place from audit.fct_runs
+        select *, {PLACE} as place from audit.fct_runs
     )
 
     select
@@ -98,7 +97,7 @@ _RUNS = """
         started ->> 'ETL_ENCODING' as encoding
     from finished full outer join noted using (run_id)
     order by noted.place nulls first, finished.place
-"""
+"""  # noqa: S608 - our own names
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from loader.audit.journal import FILE_COUNTS, Journal, RunRow, RunStart, insert_run, now
+from loader.audit.journal import FILE_COUNTS, PLACE, Journal, RunRow, RunStart, append, insert_run, now
 from loader.card import Card
 from loader.delivery.begun import begun_records
 from loader.delivery.limiter import MARGIN
@@ -16,10 +16,10 @@ from loader.errors import Refused, StoppedEarly
 from loader.storage.process import Process
 from loader.storage.warehouse import NUMBERS, Warehouse, fetch
 
-_LIMIT = """
+_LIMIT = f"""
     select requests_per_window, window_seconds from audit.fct_pacing
-    where address = ? and endpoint = ? order by learned_at desc limit 1
-"""
+    where address = ? and endpoint = ? order by {PLACE} desc limit 1
+"""  # noqa: S608 - our own names
 # An intent without an answer counts from its commit: a killed run may have sent it then or later. The limiter's first
 # answer corrects what is guessed wrongly.
 _SENT = """
@@ -80,7 +80,8 @@ class Memory:
             return
         self._kept = limit
         learned = {"requests_per_window": limit, "window_seconds": self._window_seconds, "learned_at": now()}
-        self._warehouse.insert("fct_pacing", [self._where | learned])
+        with self._warehouse.connection() as connection:
+            append(connection, "fct_pacing", [self._where | learned])
 
 
 POSTING_STARTED, POSTING_ENDED, SERVER_CLOCK = "posting_started", "posting_ended", "server_clock"
@@ -156,12 +157,11 @@ _LEFT = """
         and record_number not in (select record_number from audit.fct_import_records where run_id = $run)
     order by since is null, there, record_number
 """
-# The order in which runs were written, which a clock that is set back does not change.
-_BEFORE = """
+_BEFORE = f"""
     select run_id, not_attempted_records + unknown_records > 0 as left_open from audit.fct_runs
     where mode = 'import' and gate = 'open' and address = ? and entity_type = ? and source_sha256 = ?
-    order by rowid desc limit 1
-"""
+    order by {PLACE} desc limit 1
+"""  # noqa: S608 - our own names
 # An earlier version could keep two outcomes of one record.
 _CARRY = """
     insert into audit.fct_import_records by name

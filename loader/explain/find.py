@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Record:
     exception_reason: str | None
 
 
+_DIGEST = "select digest from audit.fct_dbt_payloads where invocation_id = ? and entity_type = ?"
 _OF_BUILD = ", ".join(field.name for field in fields(Record)[2:])
 
 
@@ -62,20 +63,29 @@ class Search:
     relations: set[str]
     entity: str | None
     run_id: str | None
+    _tested: dict[str, bool] = field(default_factory=dict)
 
     def run_of(self, record: Record) -> KnownRun:
         """Return the run that read a record, or the build."""
         return self.runs[record.run_id] if record.run_id else self.unread[record.entity_type]
 
+    def is_as_tested(self, entity: str, invocation_id: str | None) -> bool:
+        """Tell whether the payload of an entity has the rows that this build has tested, by the digest in `audit`."""
+        if entity not in self._tested:
+            tested = fetch(self.connection, _DIGEST, [invocation_id, entity])
+            (now,) = fetch(self.connection, "select digest from contract.payload_digest(?)", [self.payloads[entity]])
+            self._tested[entity] = all(row["digest"] in (None, now["digest"]) for row in tested)
+        return self._tested[entity]
+
     def sources(self) -> list[str]:
         """Return the queries over the records; the first is that of all runs."""
         narrowed = "" if self.run_id is None else "and run_id = $run_id"
-        audit = f"select run_id, entity_type, {_OF_BUILD}, rowid as place from audit.fct_records where true {narrowed}"  # noqa: S608
+        audit = f"select run_id, entity_type, {_OF_BUILD} from audit.fct_records where true {narrowed}"  # noqa: S608
         if self.run_id is not None:
             return [audit]
         # The names of our own models, from the catalogue of the database.
         return [audit] + [
-            f"select null as run_id, '{entity}' as entity_type, {_OF_BUILD}, null as place "  # noqa: S608
+            f"select null as run_id, '{entity}' as entity_type, {_OF_BUILD} "  # noqa: S608
             f"from validation.int_{entity}_records"
             for entity in self.unread
         ]
@@ -87,12 +97,13 @@ class Search:
         found = []
         for source in self.sources():
             query = (
-                f"select * exclude (place) from ({source}) as records where true {entity} and {condition} "  # noqa: S608
-                "order by min(place) over (partition by run_id), record_number"
+                f"select * from ({source}) as records where true {entity} and {condition} "  # noqa: S608
+                "order by record_number"
             )
             used = {name: value for name, value in given.items() if f"${name}" in query}
             found += [Record(**row) for row in fetch(self.connection, query, used)]
-        return found
+        places = {run: place for place, run in enumerate([*self.runs, None])}
+        return sorted(found, key=lambda record: places[record.run_id])
 
 
 def open_search(connection: Any, warehouse: Warehouse, entity: str | None, run_id: str | None) -> Search:
@@ -151,8 +162,9 @@ def _at_line(search: Search, given: str, line: int) -> Record:
     newest = search.run_id
     # A build that no run has seen is newer than every run, and has no id.
     if newest is None and None not in of_path:
-        query = f"select run_id from audit.fct_records where list_contains({TEXTS}, run_id) order by rowid desc limit 1"  # noqa: S608
-        (newest,) = search.connection.execute(query, [in_bulk(list(of_path))]).fetchone() or ("",)
+        query = f"select distinct run_id from audit.fct_records where list_contains({TEXTS}, run_id)"  # noqa: S608
+        read = {row["run_id"] for row in fetch(search.connection, query, [in_bulk(list(of_path))])}
+        newest = next((run for run in reversed(search.runs) if run in read), "")
     if begun := search.records(_BEGUN_LAST, line=line, of=newest):
         return begun[0]
     raise NotFound(f"{given}:{line} is the header, or a blank line below it; the records begin after it")

@@ -300,7 +300,8 @@ def _of_last_build(search: Search, told: Told, landed: Row) -> Told:
         changes = tuple(Change(**row) for row in _of_build(search, f"{name}_changes", _columns(Change), number))
     sent = (seen.run.source_sha256, seen.record_hash, seen.run.invocation_id)
     for row in _of_build(search, search.payloads.get(seen.entity_type, ""), "*", number):
-        if (row["source_sha256"], row["record_hash"], row["invocation_id"]) == sent:
+        is_of_build = (row["source_sha256"], row["record_hash"], row["invocation_id"]) == sent
+        if is_of_build and search.is_as_tested(seen.entity_type, seen.run.invocation_id):
             payload = {name: value for name, value in row.items() if name not in _LINEAGE}
     names, text = list(landed), landed["raw_record"]
     cells = None if text else {name: landed[name] for name in names[names.index(_CELLS_AFTER) + 1 :]}

@@ -91,7 +91,7 @@ def _payload(told: Told, before: Told | None) -> Lines:
         for name, value in told.payload.items():
             yield "payload", f"{name}: {value!r}"
     elif told.seen.status == "valid":
-        yield "payload", "it is not there any more: a later dbt build has replaced it"
+        yield "payload", "it is not there any more: a later dbt build has replaced it, or somebody has changed it"
 
 
 def _delivery(seen: Sighting, attempts: Sequence[Attempt]) -> Lines:

@@ -50,7 +50,9 @@ _REFUSALS = f"""
     from audit.fct_import_records where run_id = ? and result in ('failed', 'unknown')
     group by all order by records desc, result, status_code, code, fields limit ?
 """  # noqa: S608 - our own text
-_LIMIT = "select requests_per_window, window_seconds from audit.fct_pacing where run_id = ? order by rowid desc limit 1"
+_LIMIT = (
+    "select requests_per_window, window_seconds from audit.fct_pacing where run_id = ? order by learned_at desc limit 1"
+)
 _REJECTED_FILE = (
     "select path from audit.fct_output_files where run_id = ? and kind = 'rejected' order by written_at desc"
 )

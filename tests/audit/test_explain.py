@@ -246,9 +246,15 @@ def test_arguments_that_are_refused(served: tuple[Home, Sandbox], empty_home: Ho
 
 
 def test_the_newest_runs_unless_all_are_asked_for(copied: Home):
-    for table, condition in (("fct_records", "reference_number = 'EXT-9'"), ("fct_runs", "mode = 'import'")):
+    later = {
+        "fct_records": "reference_number = 'EXT-9'",
+        "fct_runs": "mode = 'import'",
+        "fct_run_events": "action = 'run_started'",
+    }
+    for table, condition in later.items():
+        place = ", 100 + n as sequence" if table != "fct_records" else ""
         copied.query(
-            f"insert into audit.{table} by name select run.* replace ('2027-' || n as run_id) "  # noqa: S608
+            f"insert into audit.{table} by name select run.* replace ('2027-' || n as run_id{place}) "  # noqa: S608
             f"from (select * from audit.{table} where {condition} limit 1) as run, range(8) as numbers(n) order by n"
         )
     copied.query(
@@ -329,3 +335,13 @@ def test_a_held_database_names_the_process(copied: Home):
         done = asked(copied, "EXT-5")
     assert done.returncode == 4
     assert "held by process" in done.stderr
+
+
+def test_a_payload_that_somebody_has_changed_is_not_told(home: Home):
+    ((reference,),) = home.query("select reference_number from payload.fct_incident_payload order by all limit 1")
+    assert home.loader("--dry-run").returncode == 0
+    assert home.loader("explain", reference, "--json").stdout.count('"payload": {')
+    home.query("update payload.fct_incident_payload set title = 'Another' where reference_number = ?", reference)
+    told = home.loader("explain", reference)
+    assert "Another" not in told.stdout
+    assert "somebody has changed it" in told.stdout

@@ -1,7 +1,7 @@
 with events as (
     select
         *,
-        rowid as place
+        coalesce(sequence, rowid) as place
     from {{ ref('fct_run_events') }}
 ),
 
@@ -13,7 +13,7 @@ finished as (
         environment,
         source_file,
         start_time,
-        rowid as place_of_end,
+        coalesce(sequence, rowid) as place_of_end,
         false as is_unfinished
     from {{ ref('fct_runs') }}
 ),
