@@ -50,6 +50,8 @@ def _value(value: Any) -> str:
     return listed(value) if isinstance(value, list) else shown(str(value))
 
 
+# Of one kind; what they are more than that is one finding.
+_MOST = 50
 BREAKING, NOTICE = Severity.BREAKING, Severity.NOTICE
 # Formats of a text that take what a card's format allows; none at all takes everything.
 _TAKEN = {"date": frozenset({"date-time"}), "email": frozenset({"email"}), None: frozenset[str]()}
@@ -77,10 +79,14 @@ def differences(card: Card, schema: CreateSchema) -> list[Finding]:
 
 def _body_differences(card: Card, schema: CreateSchema) -> Iterator[Finding]:
     sent = {field.name for field in card.fields}
-    for name in sorted(schema.required - sent):
+    required = sorted(schema.required - sent)
+    for name in required[:_MOST]:
         message = f"the API requires {shown(name)}, which the card does not send"
         yield Finding(Kind.FIELD_REQUIRED, BREAKING, message, shown(name))
-    for parameter in schema.parameters:
+    if len(required) > _MOST:
+        message = f"the API requires {len(required) - _MOST:,} more fields, which the card does not send"
+        yield Finding(Kind.FIELD_REQUIRED, BREAKING, message)
+    for parameter in schema.parameters[:_MOST]:
         message = f"the API requires the parameter {shown(parameter)}, which the loader does not send"
         yield Finding(Kind.FIELD_REQUIRED, BREAKING, message)
     if added := sorted(schema.properties.keys() - schema.required - sent):

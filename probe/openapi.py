@@ -10,7 +10,8 @@ from urllib.parse import unquote
 from loader.card import Card
 from probe.finding import shown
 
-_MAX_DEPTH, _MAX_STEPS = 20, 20_000
+# A schema costs as much as merging so many entries; all of it takes about a second.
+_MAX_DEPTH, _MAX_STEPS, _SCHEMA_STEPS = 20, 1_000_000, 20
 _CHOICES = ("anyOf", "oneOf")
 # They decide by other fields or by negation what a value may be, which the comparison would have to ignore.
 _BEYOND = ("not", "if", "dependentRequired", "dependentSchemas", "dependencies", "patternProperties", "$dynamicRef")
@@ -31,6 +32,7 @@ class Resolver:
     def __init__(self, document: Any) -> None:
         self._document = document
         self._steps = 0
+        self._known: dict[str, Schema] = {}
 
     def options(self, schema: Any, depth: int = 0) -> Iterator[Schema]:
         """Yield what a value may be: one schema without references for each choice, its siblings merged into it."""
@@ -56,7 +58,7 @@ class Resolver:
 
     def _merged(self, schema: Any, depth: int) -> Schema:
         """Return the schema with `$ref` followed and `allOf` merged into it: what holds must hold in each of them."""
-        self._steps += 1
+        self._steps += _SCHEMA_STEPS
         if depth > _MAX_DEPTH or self._steps > _MAX_STEPS:
             raise Unreadable("a schema in it refers to itself, or is too entangled")
         if schema is True:
@@ -66,10 +68,27 @@ class Resolver:
         if beyond := [key for key in _BEYOND if key in schema]:
             raise Unreadable(f"a schema in it uses {beyond[0]!r}, which is not compared")
         merged = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
-        parts = [self._target(schema["$ref"])] if "$ref" in schema else []
-        for part in parts + _list(schema.get("allOf", []), "allOf"):
-            merged = _both(self._merged(part, depth + 1), merged)
+        parts = [schema["$ref"]] if "$ref" in schema else []
+        seen: set[int] = set()
+        for part in [{"$ref": part} for part in parts] + _list(schema.get("allOf", []), "allOf"):
+            resolved = self._resolved(part, depth + 1)
+            # What is said again, by name, says nothing more.
+            if id(resolved) not in seen:
+                seen.add(id(resolved))
+                self._steps += _size(merged) + _size(resolved)
+                merged = _both(resolved, merged)
         return merged
+
+    def _resolved(self, part: Any, depth: int) -> Schema:
+        """Return a part merged; what is only a name is merged once."""
+        if not isinstance(part, dict) or set(part) != {"$ref"} or depth > _MAX_DEPTH:
+            return self._merged(part, depth)
+        name = part["$ref"]
+        target = self._target(name)
+        if name not in self._known:
+            is_name = isinstance(target, dict) and set(target) == {"$ref"}
+            self._known[name] = (self._resolved if is_name else self._merged)(target, depth + 1)
+        return self._known[name]
 
     def _target(self, reference: Any) -> Any:
         found = self._document
@@ -89,12 +108,14 @@ def _both(first: Schema, second: Schema) -> Schema:
     for key in first.keys() & second.keys():
         one, other = first[key], second[key]
         if key == "properties" and isinstance(one, dict) and isinstance(other, dict):
-            shared = {name: {"allOf": [one[name], other[name]]} for name in one.keys() & other.keys()}
+            both = one.keys() & other.keys()
+            shared = {name: {"allOf": [one[name], other[name]]} for name in both if one[name] != other[name]}
             merged[key] = one | other | shared
         elif key == "required":
-            merged[key] = [*_list(one, key), *_list(other, key)]
+            merged[key] = list(dict.fromkeys([*_names(one, key), *_names(other, key)]))
         elif key == "enum":
-            merged[key] = [value for value in _list(one, key) if value in _list(other, key)]
+            others = {_json(value) for value in _list(other, key)}
+            merged[key] = [value for value in _list(one, key) if _json(value) in others]
         elif key in _CHOICES or (key == "type" and one != other):
             merged[key] = _narrower(key, one, other)
         elif key in ("maxLength", "minLength"):
@@ -102,6 +123,15 @@ def _both(first: Schema, second: Schema) -> Schema:
         elif key == "additionalProperties":
             merged[key] = one if one is False else other
     return merged
+
+
+def _size(schema: Schema) -> int:
+    """Return how many entries a merge goes through."""
+    return sum(len(value) for value in schema.values() if isinstance(value, dict | list))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _narrower(key: str, one: Any, other: Any) -> Any:
@@ -161,7 +191,10 @@ _BEYOND_OBJECTS = ("maxProperties", "minProperties", "propertyNames")
 
 @dataclass(frozen=True)
 class Property:
-    """One property of a create schema, resolved; `types` is empty for any type, and never has null."""
+    """One property of a create schema, resolved.
+
+    `types` is empty for any type, and never has null beside others: it is "null" or "nothing" where no text is allowed.
+    """
 
     types: list[str]
     nullable: bool
@@ -274,17 +307,12 @@ def _elsewhere(document: Any, resolver: Resolver, card: Card) -> str:
 
 def _property(resolver: Resolver, schema: Any) -> Property:
     options = list(resolver.options(schema))
-    # OpenAPI 3.0 writes null as a flag.
-    named = [
-        [*_types(option["type"]), *(["null"] if option.get("nullable") is True else [])] if "type" in option else []
-        for option in options
-    ]
-    values = [option for option, names in zip(options, named, strict=True) if names != ["null"]]
-    texts = [option for option in values if "type" not in option or "string" in _types(option["type"])]
+    named = [_named(option) for option in options]
+    texts = [option for option, names in zip(options, named, strict=True) if names is None or "string" in names]
     enums = [_enum(option) for option in texts]
     return Property(
-        types=[] if [] in named else sorted({name for names in named for name in names} - {"null"}),
-        nullable=[] in named or any("null" in names for names in named),
+        types=_types_of_values(named),
+        nullable=any(names is None or "null" in names for names in named),
         formats=sorted({str(option.get("format", "")) for option in texts} - {""}),
         max_length=_loosest(texts, "maxLength", max),
         min_length=_loosest(texts, "minLength", min) or 0,
@@ -292,6 +320,22 @@ def _property(resolver: Resolver, schema: Any) -> Property:
         enum_values=None if not enums or None in enums else sorted(set().union(*filter(None, enums))),
         read_only=any(option.get("readOnly") is True for option in options),
     )
+
+
+def _named(option: Schema) -> set[str] | None:
+    """Return the types that a choice allows, None for any. OpenAPI 3.0 writes null as a flag."""
+    if "type" not in option:
+        return None
+    return set(_types(option["type"])) | ({"null"} if option.get("nullable") is True else set())
+
+
+def _types_of_values(named: list[set[str] | None]) -> list[str]:
+    """Return the types of a property; a choice among none, or a list of none, allows nothing."""
+    known = [names for names in named if names is not None]
+    if len(known) < len(named):
+        return []
+    allowed = set().union(*known)
+    return sorted(allowed - {"null"}) or (["null"] if allowed else ["nothing"])
 
 
 def _loosest(options: list[Schema], key: str, loosest: Callable[[list[int]], int]) -> int | None:

@@ -1,5 +1,7 @@
 """The comparison of the card with an OpenAPI document: one changed document per kind of drift, and what is found."""
 
+from typing import Any
+
 import pytest
 
 from probe.checks import compared, contract_check
@@ -90,6 +92,15 @@ def test_another_contract_has_another_fingerprint():
     assert fingerprint(compared(document(), CARD)[0] or {}) not in prints
 
 
+# They take no text at all.
+NO_TEXT: list[dict[str, Any]] = [
+    NULL,
+    {"type": ["null"]},
+    {"type": []},
+    {"anyOf": []},
+    {"anyOf": [NULL]},
+    {"allOf": [NULL, {"anyOf": [{"type": "string"}, NULL]}]},
+]
 BREAKING: list[tuple[Change, str, str]] = [
     (lambda of: properties(of).pop("location"), "field_unknown", "location"),
     (lambda of: body(of)["required"].append("location"), "field_required", "location"),
@@ -104,6 +115,7 @@ BREAKING: list[tuple[Change, str, str]] = [
     (setting("severity", {"type": "integer"}), "type_changed", "severity"),
     (setting("severity", {"type": ["integer", "null"]}), "type_changed", "severity"),
     (setting("location", {"anyOf": [{"type": "object"}, NULL]}), "type_changed", "location"),
+    *((setting("title", nothing), "type_changed", "title") for nothing in NO_TEXT),
     (setting("incident_date", {"type": "string", "format": "date"}), "format_changed", "incident_date"),
     (setting("title", TEXT | {"format": "uuid"}), "format_changed", "title"),
     (setting("title", TEXT | {"minLength": 10}), "minimum_raised", "title"),

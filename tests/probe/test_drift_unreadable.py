@@ -10,6 +10,7 @@ from tests.probe.documents import (
     CARD,
     PREFIX,
     Change,
+    Document,
     body,
     json_body,
     move_path,
@@ -19,7 +20,7 @@ from tests.probe.documents import (
     schemas,
     setting,
 )
-from tests.probe.test_drift import findings
+from tests.probe.test_drift import findings, kinds
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,37 @@ def test_what_a_document_says_is_fit_for_one_line():
     finding = findings(lambda of: body(of)["required"].append("a\n\x1b[2J" + "b" * 500))[0]
     assert finding.message.isprintable()
     assert len(finding.message) < 160
+
+
+def many(of: Document) -> None:
+    schemas(of)["Many"] = {"properties": {f"p{number}": {"type": "string"} for number in range(20_000)}}
+    schemas(of).update({f"A{number}": {"$ref": f"{PREFIX}Many"} for number in range(2_000)})
+    body(of)["allOf"] = [{"$ref": f"{PREFIX}A{number}"} for number in range(2_000)] * 2
+
+
+def many_inline(of: Document) -> None:
+    names = [f"x{number}" for number in range(400)]
+    body(of)["allOf"] = [{"required": names, "properties": {name: {} for name in names}} for _ in range(400)]
+
+
+def many_values(of: Document) -> None:
+    values = {"type": "string", "enum": [f"v{number}" for number in range(20_000)]}
+    properties(of)["title"] = {"allOf": [values, values | {"maxLength": 5}]}
+
+
+@pytest.mark.parametrize("change", [many, many_inline, many_values])
+def test_a_document_that_says_very_much_is_compared_soon_and_told_in_short(change: Change):
+    began = time.monotonic()
+    found = findings(change)
+    assert time.monotonic() - began < 5
+    assert len(found) < 100
+    assert "entangled" not in found[0].message
+
+
+def test_what_is_said_twenty_times_is_said_once():
+    def again(of: Document) -> None:
+        schemas(of).update({f"N{n}": {"allOf": [{"$ref": f"{PREFIX}N{n + 1}"}] * 20} for n in range(8)})
+        schemas(of)["N8"] = properties(of)["title"]
+        properties(of)["title"] = {"$ref": f"{PREFIX}N0"}
+
+    assert kinds(findings(again)) == []
