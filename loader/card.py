@@ -33,8 +33,8 @@ class LookUpBy(Enum):
 class Field:
     """One field of the API's create body, as the card describes it; lengths in code points.
 
-    `counts` is `escaped` where the API counts after it has escaped HTML; `has_default` says that a blank cell is sent
-    as a value of `enum_map.csv`; `is_sanitised` says that the platform takes markup out of the text and escapes what is
+    `counts` is `escaped` where the API counts after it has escaped HTML; `default` is what is sent for a blank cell, of
+    an enum by `enum_map.csv`; `is_sanitised` says that the platform takes markup out of the text and escapes what is
     left, `is_stripped` that it strips it after that.
     """
 
@@ -47,14 +47,14 @@ class Field:
     enum_values: tuple[str, ...] | None
     counts: str = "characters"
     min_length: int | None = None
-    has_default: bool = False
+    default: str | None = None
     is_sanitised: bool = False
     is_stripped: bool = False
 
     @property
     def is_always_sent(self) -> bool:
         """Tell whether no record goes without this field."""
-        return self.is_required or self.has_default
+        return self.is_required or self.default is not None
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _meta(described: dict[str, Any]) -> dict[str, Any]:
     return meta
 
 
-def _field(column: dict[str, Any], targets: dict[str, set[str]], defaults: set[str]) -> Field:
+def _field(column: dict[str, Any], targets: dict[str, set[str]], defaults: dict[str, str]) -> Field:
     meta = _meta(column)
     is_key = meta.get("is_key", False)
     if meta.get("enum") and column["name"] not in targets:
@@ -196,21 +196,21 @@ def _field(column: dict[str, Any], targets: dict[str, set[str]], defaults: set[s
         format=meta.get("format"),
         enum_values=tuple(sorted(targets[column["name"]])) if meta.get("enum") else None,
         counts=meta.get("counts", "characters"),
-        has_default=bool(meta.get("enum")) and column["name"] in defaults,
+        default=defaults.get(column["name"]) if meta.get("enum") else meta.get("default"),
         is_sanitised=meta.get("is_sanitised", False),
         is_stripped=meta.get("is_stripped", False),
     )
 
 
-def _enum_targets(path: Path, entity: str) -> tuple[dict[str, set[str]], set[str]]:
-    """Return the API's values by field, and the fields that have one for a blank cell."""
+def _enum_targets(path: Path, entity: str) -> tuple[dict[str, set[str]], dict[str, str]]:
+    """Return the API's values by field, and the one for a blank cell of each field that has one."""
     targets: dict[str, set[str]] = {}
-    defaults = set()
+    defaults: dict[str, str] = {}
     for row in _enum_rows(path):
         if row["entity"] == entity:
             targets.setdefault(row["field"], set()).add(row["api_value"])
             if not row["source_value"].strip():
-                defaults.add(row["field"])
+                defaults[row["field"]] = row["api_value"]
     return targets, defaults
 
 

@@ -16,7 +16,13 @@ from loader.commands import COMMANDS
 from loader.config import Environment, Settings, load_settings
 from loader.console import Console
 from loader.errors import OK, Refused
-from loader.landing.dialect import DELIMITER_VARIABLE, ENCODING_VARIABLE, read_dialect
+from loader.landing.dialect import (
+    DELIMITER_VARIABLE,
+    ENCODING_VARIABLE,
+    PROFILE_VARIABLE,
+    SHEET_VARIABLE,
+    read_dialect,
+)
 from loader.reports.documents import export_run
 from loader.reports.summary import print_summary, summary_object
 from loader.run.execute import execute
@@ -60,12 +66,16 @@ def parser(prog: str) -> argparse.ArgumentParser:
         mode.add_argument(f"--{name}", dest="mode", action="store_const", const=name, help=text)
     where = "staging or development, as in etl.toml (default: $ETL_ENVIRONMENT)"
     add("--environment", metavar="NAME", default=os.environ.get("ETL_ENVIRONMENT"), help=where)
-    source = "CSV to land and test first (default: what the last `dbt build` built)"
+    source = "CSV, or .xlsx workbook, to land and test first (default: what the last `dbt build` built)"
     add("--source", metavar="FILE", type=Path, help=source)
     delimiter = "sign between two cells: comma, semicolon, tab, pipe or another (default: $ETL_DELIMITER, or comma)"
     add("--delimiter", metavar="SIGN", default=os.environ.get(DELIMITER_VARIABLE), help=delimiter)
     encoding = "encoding of the file, as cp1252 or utf-16 (default: $ETL_ENCODING, or utf-8)"
     add("--encoding", metavar="NAME", default=os.environ.get(ENCODING_VARIABLE), help=encoding)
+    sheet = "sheet of an .xlsx workbook that has several (default: $ETL_SHEET)"
+    add("--sheet", metavar="NAME", default=os.environ.get(SHEET_VARIABLE), help=sheet)
+    profile = "table [sources.NAME] of etl.toml that says how such files are written (default: $ETL_SOURCE_PROFILE)"
+    add("--source-profile", metavar="NAME", default=os.environ.get(PROFILE_VARIABLE), help=profile)
     entity_option(command, entities())
     add("--batch-size", metavar="N", type=int, help="records between two commits to audit (default: etl.toml)")
     retry = "with --import: send only what the last run left unknown or not attempted, not what the API refused"
@@ -114,7 +124,9 @@ def _job(options: argparse.Namespace, settings: Settings, console: Console, clos
         card=card,
         source=options.source.absolute() if options.source else None,
         batch_size=batch_size,
-        dialect=read_dialect(options.delimiter, options.encoding),
+        dialect=read_dialect(
+            options.delimiter, options.encoding, options.sheet, settings.source_profile(options.source_profile)
+        ),
         target=_target(settings, environment, console, closing) if options.mode == IMPORT else None,
         retry_failed=options.retry_failed,
         verify=verify,

@@ -92,6 +92,11 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def tell(error: EtlError) -> int:
-    """Write an expected failure as one line on standard error; return its exit code."""
+    """Write an expected failure as one line on standard error, and below it what it brings to paste.
+
+    Returns its exit code.
+    """
     print("error: " + printable(" ".join(str(error).split())), file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(printable(note), file=sys.stderr)
     return error.exit_code

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from dataclasses import fields
+from dataclasses import field, fields
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -133,6 +133,20 @@ class Environment:
 
 
 @table(frozen=True, config=_CLOSED)
+class SourceProfile:
+    """One `[sources.*]` table: how the files of one export are written, and which of its columns is which of ours.
+
+    `columns` has our source column by the name that the file gives it. What is None is as the command says.
+    """
+
+    name: str
+    delimiter: str | None = None
+    encoding: str | None = None
+    sheet: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+
+
+@table(frozen=True, config=_CLOSED)
 class _Production:
     hosts: tuple[str, ...]
 
@@ -149,6 +163,7 @@ class Settings:
     probe: ProbeLimits
     environments: Annotated[dict[str, Environment], Field(min_length=1)]
     production: _Production
+    sources: dict[str, SourceProfile] = field(default_factory=dict)
 
     @cached_property
     def database(self) -> Path:
@@ -160,6 +175,19 @@ class Settings:
         if name not in self.environments:
             raise Refused(f"unknown environment {name!r}; etl.toml knows {', '.join(sorted(self.environments))}")
         return self.environments[name]
+
+    def source_profile(self, name: str | None) -> SourceProfile | None:
+        """Return the profile `name`, none for no name; raises Refused where `etl.toml` has no such profile."""
+        if not name:
+            return None
+        if name not in self.sources:
+            known = ", ".join(sorted(self.sources)) or "none yet: add a table [sources.NAME]"
+            raise Refused(f"unknown source profile {name!r}; etl.toml knows {known}")
+        return self.sources[name]
+
+
+# The tables that hold one for each name, and what such a one is.
+_NAMED = {"environments": Environment, "sources": SourceProfile}
 
 
 def load_settings() -> Settings:
@@ -206,10 +234,10 @@ def named_path(name: str) -> Path:
 
 def _checked(tables: dict[str, Any]) -> Settings:
     """Return the tables; of one that is not there each key is missing."""
-    environments = tables.get("environments")
-    for name, entry in environments.items() if isinstance(environments, dict) else ():
-        if isinstance(entry, dict):
-            entry["name"] = name
+    for named in map(tables.get, _NAMED):
+        for name, entry in named.items() if isinstance(named, dict) else ():
+            if isinstance(entry, dict):
+                entry["name"] = name
     return TypeAdapter(Settings).validate_python({table.name: {} for table in fields(Settings)} | tables)
 
 
@@ -236,7 +264,7 @@ def _objection(found: ValidationError) -> str:
 
 def _sentence(error: ErrorDetails) -> str:
     names = [str(name) for name in error["loc"]]
-    depth = 2 if names[0] == "environments" else 1
+    depth = 2 if names[0] in _NAMED else 1
     table, key = f"[{'.'.join(names[:depth])}]", " ".join(names[depth:])
     if error["type"] == "unexpected_keyword_argument":
         return f"{table} no such key: {key}; {_fix(names)}" if key else f"no such table: {table}; {_fix(names)}"
@@ -249,7 +277,7 @@ def _sentence(error: ErrorDetails) -> str:
 def _fix(names: list[str]) -> str:
     """Say which key or table may be meant by a name that is not known, which comes after those of its tables."""
     tables = Settings.__pydantic_fields__  # type: ignore[attr-defined]
-    known: Any = {1: Settings, 3: Environment}.get(len(names)) or tables[names[0]].annotation
+    known: Any = Settings if len(names) == 1 else _NAMED.get(names[0]) or tables[names[0]].annotation
     keys = [of.alias or name for name, of in known.__pydantic_fields__.items()]
     alike = get_close_matches(names[-1], keys, 1)
     return f"did you mean {alike[0]}?" if alike else "remove it"

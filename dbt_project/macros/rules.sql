@@ -77,6 +77,17 @@
         'repeated_header' as code
     from staged
     where {{ repeats_header(fields) }}
+    {%- set same = [] -%}
+    {%- for field in fields if field.is_required -%}
+        {%- set column = sql_literal(field.source_column) -%}
+        {%- do same.append('staged.' ~ field.field ~ ' = coalesce(renamed.names ->> ' ~ column ~ ', ' ~ column ~ ')') -%}
+    {%- endfor %}
+    union all by name
+    select
+        record_number,
+        'repeated_header' as code
+    from staged
+    inner join renamed on renamed.names is not null and {{ same | join(' and ') or 'false' }}
 {% endmacro %}
 
 {#- All cells are looked at as they are in the file, because a blank cell of an enum is staged as its default. -#}

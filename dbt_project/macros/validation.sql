@@ -266,6 +266,12 @@ unmapped_values as (
     from {{ ref('int_' ~ entity ~ '_unmapped_values') }}
 ),
 
+-- What the file calls our columns, where a profile says so.
+renamed as (
+    select nullif(any_value(renamed_columns), '{}')::json as names from source_records
+    where record_number = 1
+),
+
 broken as (
     {{ broken_rules(fields) }}
 ),
@@ -309,6 +315,13 @@ codes as (
     select * from {{ ref('issue_codes') }}
 ),
 
+-- An issue names the column as the file does.
+named as (
+    select issues.* replace (coalesce(renamed.names ->> issues.source_column, issues.source_column) as source_column)
+    from issues
+    cross join renamed
+),
+
 explained as (
     select
         records.source_file,
@@ -318,17 +331,17 @@ explained as (
         records.record_hash,
         records.{{ key_field(fields).field }} as reference_number,
         {{ severity_of('codes', card(entity).get('severities', {})) }} as severity,
-        issues.code,
-        issues.field,
-        left(issues.value, 80) as value,
-        issues.counted,
-        issues.allowed,
-        issues.suggestion,
-        {{ filled_template('codes.message', 'issues', entity) }} as message,
-        {{ filled_template('codes.how_to_fix', 'issues', entity) }} as how_to_fix
-    from issues
-    inner join records on issues.record_number = records.record_number
-    left join codes on issues.code = codes.code
+        named.code,
+        named.field,
+        left(named.value, 80) as value,
+        named.counted,
+        named.allowed,
+        named.suggestion,
+        {{ filled_template('codes.message', 'named', entity) }} as message,
+        {{ filled_template('codes.how_to_fix', 'named', entity) }} as how_to_fix
+    from named
+    inner join records on named.record_number = records.record_number
+    left join codes on named.code = codes.code
 )
 
 select * from explained
@@ -559,7 +572,10 @@ source_file as (
         from_json(source_columns, '["VARCHAR"]') as source_columns,
         source_records,
         source_blank_lines,
-        is_export
+        is_export,
+        source_profile,
+        renamed_columns::json::map(varchar, varchar) as renamed_columns,
+        from_json(source_notices, '["VARCHAR"]') as source_notices
     from source_records
     where record_number = 1
 ),

@@ -94,7 +94,9 @@ _RUNS = f"""
         coalesce(finished.invocation_id, opened ->> 'invocation_id', noted.invocation_id) as invocation_id,
         started ->> 'operator' as operator,
         started ->> 'ETL_DELIMITER' as delimiter,
-        started ->> 'ETL_ENCODING' as encoding
+        started ->> 'ETL_ENCODING' as encoding,
+        started ->> 'ETL_SHEET' as sheet,
+        started ->> 'ETL_SOURCE_PROFILE' as source_profile
     from finished full outer join noted using (run_id)
     order by noted.place nulls first, finished.place
 """  # noqa: S608 - our own names
@@ -126,6 +128,8 @@ class KnownRun:
     operator: str | None = None
     delimiter: str | None = None
     encoding: str | None = None
+    sheet: str | None = None
+    source_profile: str | None = None
     process: int | None = None
 
 

@@ -18,8 +18,7 @@ _FOREIGN = {
     b"BZh": ("compressed (bzip2)", "unpack it"),
     b"\xfd7zXZ": ("compressed (xz)", "unpack it"),
     b"\x28\xb5\x2f\xfd": ("compressed (zstd)", "unpack it"),
-    b"PK\x03\x04": ("a zip or xlsx file", "unpack it, or export the sheet as 'CSV UTF-8'"),
-    b"\xd0\xcf\x11\xe0": ("an xls file", "export the sheet as 'CSV UTF-8'"),
+    b"PK\x03\x04": ("a zip file that is no xlsx workbook", "unpack it, or export the sheet as 'CSV UTF-8'"),
     b"%PDF": ("a PDF", "export the records as 'CSV UTF-8'"),
     b"PAR1": ("a Parquet file", "export the records as 'CSV UTF-8'"),
 }

@@ -1,32 +1,51 @@
 """The header of a source file: its names as they are there, checked against the columns that are needed."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from mmap import mmap
 from pathlib import Path
+from typing import NamedTuple
 
+from loader.config import SourceProfile
 from loader.errors import SourceRefused
-from loader.landing.dialect import SIGNS
+from loader.landing.dialect import SIGNS, Dialect
+from loader.landing.likeness import profile_name, profile_table
 from loader.landing.scan import read_header
+from loader.landing.sql import EXPORT_COLUMNS, meant_names
 
 WORDS = {";": "semicolon", "\t": "tab", "|": "pipe", ",": "comma"}
 _SHOWN, _MOST_SIGNS = 20, 40
 _LOOKED_AT = 1 << 16
 # How many lines are looked past for a header that is not on the first line.
 _PREAMBLE = 20
+_FURTHER_DOWN = "the header stands on line"
+
+
+class Header(NamedTuple):
+    """The names of a header as the file has them, the same as they are landed, and the offset of the first record."""
+
+    columns: list[str]
+    names: list[str]
+    start: int
 
 
 def read_columns(
-    path: Path, data: bytes | mmap, wanted: dict[str, bool], delimiter: str, max_columns: int
-) -> tuple[list[str], int]:
-    """Return the header's names and the offset of the first record.
+    path: Path, data: bytes | mmap, wanted: Mapping[str, bool], dialect: Dialect, max_columns: int
+) -> Header:
+    """Return the header.
 
-    Raises SourceRefused where the header is malformed, has too many names or a name twice, or lacks a required column
-    of `wanted` or spells one otherwise.
+    Raises SourceRefused where the profile does not fit, where the header is malformed, has too many names or a name
+    twice, or lacks a required column of `wanted`, or one that the profile names, or spells one otherwise.
     """
-    required = {name for name, needed in wanted.items() if needed}
+    delimiter, called = dialect.delimiter, {ours: theirs for theirs, ours in dialect.columns.items()}
+    if dialect.profile:
+        _check_profile(dialect.profile, wanted)
+    required = {called.get(name, name) for name, needed in wanted.items() if needed}
     cells, start = read_header(data, delimiter.encode())
     if cells is None:
-        raise SourceRefused(f"{path}:1: the header {_why_unread(data, required, delimiter)}")
+        refusal = SourceRefused(f"{path}:1: the header {_why_unread(data, required, delimiter)}")
+        raise _with_table(refusal, path, data, wanted, dialect)
     if len(cells) > max_columns:
         raise SourceRefused(
             f"{path}:1: the header has {len(cells)} columns, the limit is {max_columns}; "
@@ -34,23 +53,85 @@ def read_columns(
         )
     try:
         # A spreadsheet often ends its lines with cells of columns that have no name.
-        names = [cell.decode() or f"column {number}" for number, cell in enumerate(cells, 1)]
+        columns = [cell.decode() or f"column {number}" for number, cell in enumerate(cells, 1)]
     except UnicodeDecodeError as error:
         raise SourceRefused(
             f"{path}:1: the header is not UTF-8; add the --encoding it was written in, or export it as 'CSV UTF-8'"
         ) from error
-    missing = sorted(required - set(names))
-    if missing:
-        hint = _elsewhere(data, required, delimiter) or _renamed(names, missing) or _otherwise(names, data, delimiter)
-        raise SourceRefused(
-            f"{path}:1: the header lacks {_shown(missing)}{hint and f' ({hint})'}; it has {_shown(names)}"
-        )
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    meant = meant_names(columns)
+    if (sought := required | set(dialect.columns)) - set(meant):
+        raise _lacking(path, data, meant, sought, wanted, dialect)
+    names = [dialect.columns.get(name, name) for name in meant]
+    _check_names(path, columns, names, wanted, called)
+    return Header(columns, names, start)
+
+
+def _check_profile(profile: SourceProfile, wanted: Mapping[str, bool]) -> None:
+    """Raise SourceRefused where a profile names columns that there cannot be."""
+    where = f"etl.toml: [sources.{profile.name}] columns"
+    ours = list(profile.columns.values())
+    if twice := sorted({name for name in ours if ours.count(name) > 1}):
+        theirs = sorted(name for name, target in profile.columns.items() if target == twice[0])
+        raise SourceRefused(f"{where}: {_shown(theirs)} are all read as {twice[0]!r}; keep one")
+    if unknown := sorted(set(ours) - set(wanted)):
+        raise SourceRefused(f"{where}: {_shown(unknown)} is no column of this entity; it has {_shown(list(wanted))}")
+    if added := sorted(set(profile.columns) & set(EXPORT_COLUMNS)):
+        raise SourceRefused(f"{where}: {_shown(added)} is a column that our own CSV files add; remove it")
+
+
+def _check_names(
+    path: Path, columns: list[str], names: list[str], wanted: Mapping[str, bool], called: Mapping[str, str]
+) -> None:
+    """Raise SourceRefused for a column that is there twice, or by another spelling."""
+    if twice := sorted({name for name in columns if columns.count(name) > 1}):
         raise SourceRefused(f"{path}:1: the header has {_shown(twice)} more than once; rename or remove one")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SourceRefused(
+            f"{path}:1: the header has {_shown(twice)}, and {_shown([called[name] for name in twice])}, which the "
+            "profile reads as that; rename or remove one, or correct the profile"
+        )
     # Taken as unknown, it would be left out, and every record would get the default of the column that was meant.
     if renamed := _renamed(names, sorted(set(wanted) - set(names))):
         raise SourceRefused(f"{path}:1: the header has other spellings of known columns: {renamed}")
-    return names, start
+
+
+def _lacking(
+    path: Path, data: bytes | mmap, names: list[str], sought: set[str], wanted: Mapping[str, bool], dialect: Dialect
+) -> SourceRefused:
+    """Return the refusal of a header that has not all columns that are `sought`, with a profile that may name them."""
+    missing = sorted(sought - set(names))
+    hint = (
+        _elsewhere(data, sought, dialect.delimiter)
+        or _renamed(names, missing)
+        or _otherwise(names, data, dialect.delimiter)
+        or (_other_sign(bytes(data[:_LOOKED_AT]), sought, dialect.delimiter) if len(names) == 1 else "")
+    )
+    lacks = f"the header lacks {_shown(missing)}"
+    if dialect.profile and set(missing) & set(dialect.columns):
+        lacks += f" of [sources.{dialect.profile.name}] in etl.toml"
+    return _with_table(
+        SourceRefused(f"{path}:1: {lacks}{hint and f' ({hint})'}; it has {_shown(names)}"), path, data, wanted, dialect
+    )
+
+
+def _with_table(
+    refusal: SourceRefused, path: Path, data: bytes | mmap, wanted: Mapping[str, bool], dialect: Dialect
+) -> SourceRefused:
+    """Add to a refusal the profile that would read the file, where its names can be read and are others than ours."""
+    beginning = bytes(data[:_LOOKED_AT])
+    cells, _ = read_header(beginning, dialect.delimiter.encode())
+    if (cells is None or len(cells) == 1) and (sign := sign_of(beginning, dialect.delimiter)):
+        dialect = replace(dialect, delimiter=sign)
+        cells, _ = read_header(beginning, sign.encode())
+    names = meant_names([cell.decode(errors="replace") for cell in cells or [] if cell])
+    required = {name for name, needed in wanted.items() if needed}
+    if _FURTHER_DOWN not in str(refusal) and len(names) > 1 and not required <= set(names):
+        name = dialect.profile.name if dialect.profile else profile_name(path)
+        refusal.add_note(
+            f"where other names are meant, add this table to etl.toml, correct it, and add --source-profile {name}:\n"
+            + profile_table(path, names, wanted, dialect)
+        )
+    return refusal
 
 
 def _why_unread(data: bytes | mmap, required: set[str], delimiter: str) -> str:
@@ -88,7 +169,8 @@ def sign_of(beginning: bytes, delimiter: str) -> str:
     for sign in (sign for sign in WORDS if sign != delimiter):
         cells, start = read_header(beginning, sign.encode())
         record, _ = read_header(beginning[start:], sign.encode())
-        if cells and record and len(cells) == len(record) > 1:
+        # Without a name between two signs, as in `a||b`, it is half of the delimiter.
+        if cells and record and len(cells) == len(record) > 1 and any(cells[1::2]):
             return sign
     return ""
 
@@ -111,7 +193,7 @@ def _elsewhere(data: bytes | mmap, required: set[str], delimiter: str) -> str:
         found = wanted & _names(below, sign)
         hints = [f"its cells are not separated by {delimiter!r}: add --delimiter {WORDS.get(sign, repr(sign))}"]
         if above:
-            hints.append(f"the header stands on line {above + 1}: remove what is above it")
+            hints.append(f"{_FURTHER_DOWN} {above + 1}: remove what is above it")
         if (found == wanted) if above else (found and sign != delimiter):
             return "; ".join(hints if sign != delimiter else hints[1:])
     return ""

@@ -3,6 +3,7 @@
 Called by the landing models, so that plain `dbt build` is as safe as the command line.
 """
 
+import json
 import os
 import weakref
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
 
     Raises:
         SourceRefused: the file cannot be trusted at all, or the two counts differ.
-        Refused: `etl.toml`, `ETL_DELIMITER` or `ETL_ENCODING` is not acceptable.
+        Refused: `etl.toml`, or a variable that says how the file is written, is not acceptable.
 
     """
     entity = identifier.removeprefix("raw_")
@@ -47,8 +48,8 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     limit = settings.source.max_record_bytes
     with ExitStack() as files:
         spooled, spools = files.enter_context(_spooled(path, dialect, settings, wanted))
-        names = meant_names(spooled.columns)
-        lines = lines_query(spools.records, len(names), dialect.delimiter, limit)
+        names = spooled.names
+        lines = lines_query(spools.records, len(names), spooled.delimiter, limit)
         errors = errors_query(spools.errors, limit)
         _keep_source(session, spooled)
         _compare(session, spooled, numbers_query(lines, errors))
@@ -64,13 +65,14 @@ def _source(settings: Settings, entity: str, known: list[str]) -> tuple[Path, Di
     if named and not of and len(known) > 1:
         raise Refused(f"{SOURCE_VARIABLE} is set, and not what it holds: export {ENTITY_VARIABLE}={' or '.join(known)}")
     if named and (of or entity) == entity:
-        return Path(named), dialect_of_environment()
+        return Path(named), dialect_of_environment(settings)
     if entity not in settings.source.default:
         raise Refused(
             f"no file of {entity}: add one to [source.default] in etl.toml, or export {SOURCE_VARIABLE}=FILE and "
             f"{ENTITY_VARIABLE}={entity}"
         )
-    return settings.source.default[entity], Dialect() if named else dialect_of_environment()
+    is_asked = not named and (of or entity) == entity
+    return settings.source.default[entity], dialect_of_environment(settings) if is_asked else Dialect()
 
 
 @contextmanager
@@ -84,20 +86,26 @@ def _spooled(
 
 def _keep_source(session: Any, spooled: Spooled) -> None:
     """Keep what is known of the file as a whole in `landed_source`."""
-    names = [name for name in meant_names(spooled.columns) if name not in EXPORT_COLUMNS]
+    columns = [name for name in meant_names(spooled.columns) if name not in EXPORT_COLUMNS]
+    names = [name for name in spooled.names if name not in EXPORT_COLUMNS]
+    renamed = {ours: theirs for ours, theirs in zip(names, columns, strict=True) if ours != theirs}
     session.execute(
         "create or replace temp table landed_source as select ? as source_file, ? as source_sha256, "
         "to_json(?::varchar[])::varchar as source_columns, ?::bigint as source_records, "
         "?::bigint as source_blank_lines, ?::boolean as is_export, ?::boolean as export_with_bom, "
+        "? as source_profile, ?::varchar as renamed_columns, to_json(?::varchar[])::varchar as source_notices, "
         "to_json(?::varchar[])::varchar as hashed_names",
         [
             spooled.source_file,
             spooled.sha256,
-            names,
+            columns,
             spooled.records,
             spooled.blank_lines,
             is_export(spooled.columns),
             spooled.export_with_bom,
+            spooled.profile,
+            json.dumps(renamed),
+            list(spooled.notices),
             sorted(names),
         ],
     )

@@ -15,10 +15,10 @@ class Grammar:
     """The patterns of one delimiter and one width, the number of cells of a record.
 
     A cell is taken whole or not at all, so a file cannot make the scan go back further than over its cells one by one:
-    its time is linear in the size of the file.
+    its time is linear in the size of the file. With `record_is_line`, as in a sheet, a line break in a cell is no line.
     """
 
-    def __init__(self, delimiter: bytes, width: int) -> None:
+    def __init__(self, delimiter: bytes, width: int, *, record_is_line: bool = False) -> None:
         sign = re.escape(delimiter)
         # A record of one blank cell would be a blank line, which is not a record.
         blank = b"" if width == 1 else b"?"
@@ -26,11 +26,16 @@ class Grammar:
         cell = rb"(?:%b|%b)%b" % (plain, _QUOTED, blank)
         self.delimiter = delimiter
         self.width = width
+        self.record_is_line = record_is_line
         self.records = re.compile(rb"(?:%b(?:%b%b){%d}\r?\n)+" % (cell, sign, cell, width - 1))
         self.exact = re.compile(rb"(%b(?:%b%b){%d})%b" % (cell, sign, cell, width - 1, _END))
         self.record = re.compile(rb"(%b(?:%b%b)*+)%b" % (cell, sign, cell, _END))
         self.cell = re.compile(rb"(?:%b|%b)?" % (plain, _QUOTED))
         self.quoted = re.compile(_QUOTED)
+
+    def breaks(self, joined: bytes) -> int:
+        """Return how many lines `joined_records` have more than there are records."""
+        return 0 if self.record_is_line else joined.count(CELL_BREAK)
 
 
 def split_cells(text: bytes, grammar: Grammar) -> list[bytes]:
@@ -128,11 +133,11 @@ def _next(data: bytes | mmap, position: int, grammar: Grammar, limit: int, valid
     if match := grammar.records.match(data, position, limit):
         text = joined_records(match.group())
         records = text.count(b"\n")
-        return Piece(0, 0, text, records, records + text.count(CELL_BREAK), grammar.width), match.end()
+        return Piece(0, 0, text, records, records + grammar.breaks(text), grammar.width), match.end()
     text, cells, error, end = _single(data, position, grammar)
     if end > valid and _valid_bytes(text) < len(text):
         error = "not_utf8"
-    lines = data[position:end].count(b"\n")
+    lines = 1 if grammar.record_is_line else data[position:end].count(b"\n")
     return Piece(0, 0, text if error else joined_records(text + b"\n"), 1, lines, cells, error), end
 
 

@@ -1,9 +1,10 @@
 """Writes what the scan finds into spools that DuckDB reads: the well-formed records, and the malformed ones."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count, repeat
 from mmap import MADV_DONTNEED
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -28,16 +29,21 @@ ROW_GROUP = 122_880
 class Spooled:
     """What is known of a spooled file as a whole.
 
-    `columns` are the header's names in its order; `records` counts malformed ones too; `export_with_bom` is as in
-    `Source`.
+    `columns` are the header's names in its order, `names` those under which they are landed; `records` counts malformed
+    ones too; `delimiter` is that of the spools; `export_with_bom` and `notices` are as in `Source`; `profile` names the
+    one that was used.
     """
 
     source_file: str
     sha256: str
     columns: list[str]
+    names: list[str]
     records: int
     blank_lines: int
     export_with_bom: bool
+    delimiter: str = ","
+    profile: str | None = None
+    notices: Sequence[str] = ()
 
 
 class Spools(NamedTuple):
@@ -60,7 +66,7 @@ def new_spools() -> Iterator[Spools]:
         yield Spools(records, files.enter_context(tempfile.TemporaryFile()))
 
 
-def spool_file(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Limits, spools: Spools) -> Spooled:
+def spool_file(path: Path, wanted: Mapping[str, bool], dialect: Dialect, limits: Limits, spools: Spools) -> Spooled:
     """Scan a file and write every record of it into the spools.
 
     A well-formed record goes to `records` as it is, after its record number and by how much its line number is
@@ -70,23 +76,35 @@ def spool_file(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Li
     """
     try:
         with open_source(path, dialect, limits) as source:
-            columns, start = read_columns(path, source.data, wanted, dialect.delimiter, limits.max_columns)
-            grammar = Grammar(dialect.delimiter.encode(), len(columns))
-            count, blank_lines = _spool(source, start, grammar, limits, spools)
+            header = read_columns(path, source.data, wanted, source.dialect, limits.max_columns)
+            delimiter = source.dialect.delimiter
+            grammar = Grammar(delimiter.encode(), len(header.columns), record_is_line=source.is_sheet)
+            records, blank_lines = _spool(source, header.start, grammar, limits, spools)
             spools.rewind()
     except OSError as error:
         raise SourceRefused(
             f"{path}: cannot be landed ({error.strerror}); free {tempfile.gettempdir()}, or set TMPDIR"
         ) from None
-    if not count:
-        raise no_record(path, columns)
-    return Spooled(str(path), source.sha256, columns, count, blank_lines, source.export_with_bom)
+    if not records:
+        raise no_record(path, header.columns)
+    return Spooled(
+        str(path),
+        source.sha256,
+        header.columns,
+        header.names,
+        records,
+        blank_lines,
+        source.export_with_bom,
+        delimiter,
+        dialect.profile.name if dialect.profile else None,
+        source.notices,
+    )
 
 
 def _spool(source: Source, start: int, grammar: Grammar, limits: Limits, spools: Spools) -> tuple[int, int]:
     """Return the number of records and of blank lines."""
     last, blank_lines, held = 0, 0, 0
-    shares = _Shares(spools.records, max(_LEAST_BYTES, -(-len(source.data) // _FILES)), grammar.delimiter)
+    shares = _Shares(spools.records, max(_LEAST_BYTES, -(-len(source.data) // _FILES)), grammar)
     for piece in scan(source.data, start, grammar, limits.max_record_bytes, is_utf8=source.is_utf8):
         _check_sizes(source, piece, grammar, limits)
         last += piece.records
@@ -108,8 +126,8 @@ def _spool(source: Source, start: int, grammar: Grammar, limits: Limits, spools:
 class _Shares:
     """Shares records out to files, by bytes of the source: from one share to two, up to the end of a row group."""
 
-    def __init__(self, files: Sequence[IO[bytes]], share: int, delimiter: bytes) -> None:
-        self._files, self._share, self._delimiter = iter(files), share, delimiter
+    def __init__(self, files: Sequence[IO[bytes]], share: int, grammar: Grammar) -> None:
+        self._files, self._share, self._grammar = iter(files), share, grammar
         self._begin()
 
     def _begin(self) -> None:
@@ -119,7 +137,7 @@ class _Shares:
         """Write the lines of these well-formed records."""
         room = ROW_GROUP - self._records % ROW_GROUP
         if self._bytes >= self._share and room < piece.records:
-            piece, rest = _cut(piece, room)
+            piece, rest = _cut(piece, room, self._grammar)
             self._write(piece)
             piece, room = rest, ROW_GROUP
         if self._bytes >= 2 * self._share or (self._bytes >= self._share and room == ROW_GROUP):
@@ -127,16 +145,16 @@ class _Shares:
         self._write(piece)
 
     def _write(self, piece: Piece) -> None:
-        self._file.write(_numbered(piece, self._delimiter))
+        self._file.write(_numbered(piece, self._grammar))
         self._bytes += len(piece.text)
         self._records += piece.records
 
 
-def _cut(piece: Piece, records: int) -> tuple[Piece, Piece]:
+def _cut(piece: Piece, records: int, grammar: Grammar) -> tuple[Piece, Piece]:
     """Return the first so many records of a piece, and the others."""
     lines = piece.text.split(b"\n", records)
     first, rest = b"\n".join([*lines[:-1], b""]), lines[-1]
-    ahead = records + first.count(CELL_BREAK)
+    ahead = records + grammar.breaks(first)
     return piece._replace(text=first, records=records, lines=ahead), piece._replace(
         number=piece.number + records,
         line=piece.line + ahead,
@@ -146,13 +164,15 @@ def _cut(piece: Piece, records: int) -> tuple[Piece, Piece]:
     )
 
 
-def _numbered(piece: Piece, delimiter: bytes) -> bytes:
+def _numbered(piece: Piece, grammar: Grammar) -> bytes:
     """Return the lines of the spool: each record after its number and by how much its line is ahead of that."""
     ahead = piece.line - piece.number
+    delimiter = grammar.delimiter
     signs = delimiter.replace(b"%", b"%%")
     runs = piece.text[:-1].replace(b"%", b"%%").split(CELL_BREAK)
     # Formatting numbers into one text for all of them costs a third of putting every line together by itself.
-    lines = [run.replace(b"\n", b"\n%%d%b%d%b" % (signs, at, signs)) for at, run in enumerate(runs, ahead)]
+    places = repeat(ahead) if grammar.record_is_line else count(ahead)
+    lines = [run.replace(b"\n", b"\n%%d%b%d%b" % (signs, at, signs)) for at, run in zip(places, runs, strict=False)]
     template = b"%%d%b%d%b" % (signs, ahead, signs) + b"\n".join(lines) + b"\n"
     return template % tuple(range(piece.number, piece.number + piece.records))
 
@@ -174,4 +194,4 @@ def _check_sizes(source: Source, piece: Piece, grammar: Grammar, limits: Limits)
                     f"{source.path}:{line}: a cell of {largest} bytes, the limit is "
                     f"{limits.max_field_bytes}; shorten it, or raise [source] max_field_bytes in etl.toml"
                 )
-        line += 1 + text.count(b"\n")
+        line += 1 + (0 if grammar.record_is_line else text.count(b"\n"))

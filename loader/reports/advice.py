@@ -53,6 +53,10 @@ def pipeline_command(run: KnownRun, mode: str, rejected: str | None = None) -> s
         told = Dialect(encoding="utf-8") if rejected else dialect
         encoding = f" --encoding {told.encoding}" if told.encoding else ""
         flags = f" --delimiter {shlex.quote(told.delimiter)}{encoding}"
+    if run.sheet and not rejected:
+        flags += f" --sheet {shlex.quote(run.sheet)}"
+    if run.source_profile:
+        flags += f" --source-profile {shlex.quote(run.source_profile)}"
     given = f"--source {shlex.quote(file)}{flags} --entity-type {run.entity_type}"
     return f"python scripts/etl/pipeline.py --environment {environment} {mode} {given}"
 

@@ -12,6 +12,7 @@ from loader.landing.spool import ROW_GROUP
 from loader.reports.files import Entries, OutputFile, keep_files, write_json
 from loader.reports.records import export_records
 from loader.run.job import IMPORT, VALIDATE_ONLY
+from loader.run.source import SOURCE_READ
 from loader.run.verify import READ_BACK
 from loader.storage.warehouse import Warehouse
 
@@ -125,7 +126,8 @@ def _validation_document(warehouse: Warehouse, run: RunRow) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "entity_type": run.entity_type,
-        "source": {"file": run.source_file, "sha256": run.source_sha256},
+        "source": {"file": run.source_file, "sha256": run.source_sha256}
+        | (event_details(warehouse, run.run_id, SOURCE_READ) or {}),
         "summary": {
             "total_records": run.total_records,
             "valid_records": run.ready_records,

@@ -102,7 +102,9 @@ def export_records(warehouse: Warehouse, run: RunRow, card: Card, output: Path) 
         misplaced = fetch(connection, _DISORDER.format(entity=entity))[0]["misplaced"]
         counts = [run.ready_records, run.total_records - run.ready_records]
         order = _ORDER if misplaced else ""
-        exports = _exports(card, totals["source_columns"], order, is_export=landed["is_export"])
+        ours = {theirs: name for name, theirs in totals["renamed_columns"].items()}
+        columns = {name: ours.get(name, name) for name in totals["source_columns"]}
+        exports = _exports(card, columns, order, is_export=landed["is_export"])
         refused = f"set variable refused = ({_REFUSED.format(entity=entity)})"
 
         def write(kind: str, count: int) -> OutputFile:
@@ -128,13 +130,17 @@ def _replaced(database: Path) -> RecordsReplaced:
     )
 
 
-def _exports(card: Card, columns: list[str], accepted_order: str, *, is_export: bool) -> dict[str, _Export]:
-    """Return what the files hold, by kind; `columns` are the source's, without ours; `is_export`: it is one of them."""
+def _exports(card: Card, columns: dict[str, str], accepted_order: str, *, is_export: bool) -> dict[str, _Export]:
+    """Return what the files hold, by kind.
+
+    `columns` are those of the source, without the ones that we add, each with the name under which it is landed;
+    `is_export`: the source is one of these files.
+    """
     known = {field.source_column for field in card.fields}
-    others = sorted(name for name in columns if name not in known)
+    others = sorted(name for name in columns.values() if name not in known)
     cells = [
         f'source_records."{name}"' if name in known else f"source_records.other_cells[{others.index(name) + 1}]"
-        for name in columns
+        for name in columns.values()
     ]
     if is_export:
         cells = [f"if(regexp_matches({cell}, {literal(GUARDED)}), substring({cell}, 2), {cell})" for cell in cells]

@@ -5,7 +5,7 @@ from typing import Any
 
 from loader.audit.journal import DELIVERY_COUNTS, FILE_COUNTS, RunRow
 from loader.audit.runs import known_run
-from loader.console import Console, shown
+from loader.console import Console, counted, shown
 from loader.delivery.look_up import CONFIRMED
 from loader.delivery.readback import ReadBack
 from loader.landing.sql import EXPORT_COLUMNS
@@ -13,6 +13,7 @@ from loader.reports.advice import about_readback, after_run, needs_platform_team
 from loader.reports.documents import stats_document
 from loader.reports.files import OutputFile
 from loader.run.job import DRY_RUN, IMPORT, Run
+from loader.run.source import SourceRead, source_read
 
 _NAMED = 5
 # What reading back can find: whether it is ours, the verdict, and what that says.
@@ -62,6 +63,7 @@ def summary_object(run: Run, row: RunRow, files: Sequence[OutputFile], exit_code
         stats_document(row)
         | {name: getattr(row, name) for name in names}
         | {"files": [str(file.path) for file in files], "exit_code": exit_code}
+        | {"source": source_read(run.job.card, run.totals).details()}
         | {"readback": vars(run.readback) if run.readback else None}
         | {"seal": {"number": run.seal.number, "seal": run.seal.seal} if run.seal else None}
     )
@@ -118,12 +120,36 @@ def _print_source(console: Console, run: Run) -> None:
             "and the apostrophe before what a spreadsheet would run is taken away",
             indent=0,
         )
-    known = {field.source_column for field in run.job.card.fields}
+    read = source_read(run.job.card, run.totals)
+    if read.profile:
+        console.line(f"read by the source profile {read.profile!r}: {counted(len(read.columns), 'column')} renamed")
+    for notice in read.notices:
+        console.line(notice)
+    _print_missing(console, read)
+    known = {*read.columns, *run.job.card.source_columns}
     if unknown := [name for name in run.totals.source_columns if name not in known]:
         names = ", ".join(repr(name[:40]) for name in unknown[:_EXAMPLES])
         columns = ", ".join(field.source_column for field in run.job.card.fields)
         console.line(f"warning: columns of the header that are not known, and not sent: {names}")
         console.paragraph(f"fix: nothing, or rename what was meant as one of {columns}", indent=2)
+
+
+def _print_missing(console: Console, read: SourceRead) -> None:
+    """Say which optional columns the file lacks, what is sent for them, and which of its columns may be meant."""
+    for missing in read.missing_columns:
+        records = counted(missing.records, "record")
+        sent = "is sent without it" if missing.default is None else f"gets the default {missing.default!r}"
+        sent = sent if missing.records == 1 else sent.replace("gets", "get").replace("is sent", "are sent")
+        looks = f"; {missing.looks_like[:40]!r} looks like it" if missing.looks_like else ""
+        console.line(f"warning: the file has no column {missing.column!r}, so {records} {sent}{looks}")
+    likely = [missing for missing in read.missing_columns if missing.looks_like]
+    if likely:
+        pairs = ", ".join(f'"{missing.looks_like}" = "{missing.column}"' for missing in likely)
+        console.paragraph(
+            f"fix: nothing, or name them in the columns of a table [sources.{read.profile or 'NAME'}] of etl.toml "
+            f"({pairs}), and give --source-profile {read.profile or 'NAME'}",
+            indent=2,
+        )
 
 
 def _print_problems(console: Console, run: Run) -> None:

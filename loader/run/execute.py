@@ -14,6 +14,7 @@ from loader.run.job import VALIDATE_ONLY, Run
 from loader.run.ledger import close_run, keep_refusal
 from loader.run.payload import REPLACED, Totals, gate_facts, keep_validation, totals
 from loader.run.post import close_dead_runs, post
+from loader.run.source import SOURCE_READ, source_read
 from loader.run.verify import read_back
 from loader.steps import Step, step
 
@@ -25,7 +26,7 @@ def execute(run: Run) -> RunRow:
     """
     job = run.job
     asked = {"mode": job.mode, "environment": job.environment, "source": job.source, "operator": operator()}
-    run.journal.note("run_started", **asked, **dialect_variables(job.dialect))
+    run.journal.note("run_started", **asked, **dialect_variables(job.dialect), columns=job.dialect.columns)
     try:
         _prepare(run)
         posts = run.job.target if run.closed_by is None else None
@@ -71,6 +72,7 @@ def _keep_and_judge(run: Run, build: Build | None) -> None:
     if build:
         _check_own(build, run.totals)
     run.journal.source_hash = run.totals.source_sha256
+    run.journal.note(SOURCE_READ, **source_read(job.card, run.totals).details())
     run.journal.note("validated", output_hash=run.totals.output_hash, ready_records=run.totals.ready_records)
     # A validation sends nothing: what staging changed is in `validation` until the next build, and is not kept.
     with step(Step.KEEP_VALIDATION):

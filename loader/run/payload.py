@@ -47,12 +47,23 @@ _RESULTS = """
 
 @dataclass(frozen=True)
 class Totals(Validated):
-    """The row of `validation.int_<entity>_totals`: what a build has found in its file."""
+    """The row of `validation.int_<entity>_totals`: what a build has found in its file.
+
+    `renamed_columns` has what the file calls those of our source columns that it gives another name; `source_columns`
+    are its own names.
+    """
 
     source_columns: list[str]
     source_records: int
     source_blank_lines: int
     is_export: bool
+    source_profile: str | None
+    renamed_columns: dict[str, str]
+    source_notices: list[str]
+
+    def column_of_file(self, source_column: str) -> str:
+        """Return what the file calls a source column of ours."""
+        return self.renamed_columns.get(source_column, source_column)
 
 
 def totals(warehouse: Warehouse, entity: str) -> Totals:
