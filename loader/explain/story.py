@@ -326,6 +326,8 @@ def _last_line(search: Search, seen: Sighting) -> int | None:
 
 # The text of the record, from the source file.
 
+# What a workbook begins with.
+_ZIP = b"PK\x03\x04"
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -344,7 +346,10 @@ def read_spans(path: Path, sha256: str, encoding: str | None, spans: set[Span]) 
         if not path.is_file():
             return SourceText(0, {}, f"the file is not there any more: {path}, SHA-256 {sha256}")
         with path.open("rb") as file:
-            unnamed = "utf-16" if file.read(2) in _UTF16_MARKS else "utf-8"
+            beginning = file.read(4)
+        if beginning.startswith(_ZIP):
+            return SourceText(0, {}, f"the file is a workbook, of whose sheet the line is the row: {path}")
+        unnamed = "utf-16" if beginning[:2] in _UTF16_MARKS else "utf-8"
         with open_source(path, Dialect(encoding=encoding or unnamed), load_settings().source) as source:
             if source.sha256 == sha256:
                 return _texts(source.data, spans)

@@ -14,10 +14,12 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from errno import EINVAL
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 from xml.parsers import expat
@@ -34,10 +36,35 @@ _WORKBOOK, _RELATIONS, _STYLES = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
 # A part that is larger than the first and unpacks to more than the second times its size is no sheet of a person.
 _LARGE, _MOST_RATIO = 10_000_000, 200
 _CHUNK = 1 << 20
+# A sheet that has more places for each of its cells, and more than the second in all, would take memory for nothing.
+_MOST_AREA, _FREE_AREA = 4, 10_000_000
+_LAST_ROW, _LAST_COLUMN = 1_048_576, 16_384
+_PLACE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
+# More strings, styles or merged cells than any workbook has.
+_MOST = 20_000_000
+_CELLS, _FORMULAS = "cells", "formulas"
 # Excel has 15 digits, a float some more, which no cell shows.
 _DIGITS = 15
 _SHOWN = 20
+_Start = Callable[[str, dict[str, str]], None]
 _SAVE = "save it again as .xlsx, or export the sheet as 'CSV UTF-8', then run again"
+
+
+@dataclass
+class _Told:
+    """What the XML of a sheet says beside the values, by row and column from 0.
+
+    `errors` has the texts of error cells, `widths` the digits of numbers that are shown with leading zeros. `rows` and
+    `columns` are those of the rectangle that holds all values.
+    """
+
+    errors: dict[tuple[int, int], str] = field(default_factory=dict)
+    widths: dict[tuple[int, int], int] = field(default_factory=dict)
+    hidden_columns: list[tuple[int, int]] = field(default_factory=list)
+    hidden_rows: list[int] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    columns: int = 0
 
 
 def is_workbook(path: Path, file: BinaryIO) -> bool:
@@ -82,8 +109,9 @@ def write_sheet(path: Path, file: BinaryIO, sheet: str | None, limits: Limits, c
     with _unpacked(path, file, limits) as archive, _reading(path):
         book = CalamineWorkbook.from_filelike(archive)
         name = _chosen(path, book, sheet)
-        read = book.get_sheet_by_name(name)
         told = _told(zipfile.ZipFile(archive), name)
+        _check_area(path, told)
+        read = book.get_sheet_by_name(name)
         text = io.TextIOWrapper(csv_file, encoding="utf-8", newline="", write_through=True)
         writer = csv.writer(text, lineterminator="\n")
         for cells in _rows(read, told):
@@ -106,6 +134,10 @@ def _unpacked(path: Path, file: BinaryIO, limits: Limits) -> Iterator[IO[bytes]]
                 with given.open(part) as source, written.open(part.filename, "w", force_zip64=True) as target:
                     while chunk := source.read(_CHUNK):
                         target.write(chunk)
+        with zipfile.ZipFile(copy) as written:
+            for part in parts:
+                with written.open(part.filename) as source:
+                    _check_root(source)
         copy.seek(0)
         yield copy
 
@@ -127,6 +159,16 @@ def _check_parts(path: Path, parts: list[zipfile.ZipInfo], limits: Limits) -> No
         raise SourceRefused(f"{path}: has a part twice; {_SAVE}")
 
 
+def _check_area(path: Path, told: _Told) -> None:
+    """Refuse a sheet with a cell far from all others: the reader holds every cell of the rectangle around them."""
+    area = told.rows * told.columns
+    if area > _FREE_AREA + _MOST_AREA * told.counts[_CELLS]:
+        raise SourceRefused(
+            f"{path}: its {counted(told.counts[_CELLS], 'cell')} are spread over {told.rows} rows and {told.columns} "
+            f"columns; delete the rows and columns that are beside the table, then save it again"
+        )
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Refuse in one line what turns out to be no sound workbook."""
@@ -134,7 +176,10 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (CalamineError, zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError, NotImplementedError) as error:
         raise SourceRefused(f"{path}: cannot be read as a workbook ({_one_line(error)}); {_SAVE}") from None
-    except (KeyError, ValueError, RuntimeError, UnicodeError) as error:
+    except (LookupError, ValueError, RuntimeError, OverflowError, OSError) as error:
+        # A part that is said to begin before the file; what else the system says is about this machine.
+        if isinstance(error, OSError) and error.errno != EINVAL:
+            raise
         raise SourceRefused(f"{path}: is not as workbooks are ({_one_line(error)}); {_SAVE}") from None
 
 
@@ -152,20 +197,6 @@ def _chosen(path: Path, book: CalamineWorkbook, sheet: str | None) -> str:
     if sheet is None and len(names) != 1:
         raise SourceRefused(f"{path}: has {counted(len(names), 'sheet')}; name one with --sheet: {shown}")
     return sheet if sheet is not None else names[0]
-
-
-@dataclass
-class _Told:
-    """What the XML of a sheet says beside the values, by row and column from 0.
-
-    `errors` has the texts of error cells, `widths` the digits of numbers that are shown with leading zeros.
-    """
-
-    errors: dict[tuple[int, int], str] = field(default_factory=dict)
-    widths: dict[tuple[int, int], int] = field(default_factory=dict)
-    hidden_columns: list[tuple[int, int]] = field(default_factory=list)
-    hidden_rows: list[int] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
 
 
 def _rows(sheet: CalamineSheet, told: _Told) -> Iterator[list[str]]:
@@ -215,7 +246,7 @@ def _notices(name: str, sheet: CalamineSheet, told: _Told) -> list[str]:
             "merged range",
             "its value stands in the first cell, the others are blank",
         ),
-        (told.counts["formulas"], "formula", "its value as it was last saved is read"),
+        (told.counts[_FORMULAS], "formula", "its value as it was last saved is read"),
         (rows, "hidden row", "read as the others are"),
         (columns, "hidden column", "read as the others are"),
     ]
@@ -232,16 +263,37 @@ def _told(archive: zipfile.ZipFile, name: str) -> _Told:
     return told
 
 
-def _parse(part: IO[bytes], start: Callable[[str, dict[str, str]], None], end: Any = None, text: Any = None) -> None:
+def _parse(part: IO[bytes], start: _Start, end: Any = None, text: Any = None) -> None:
     """Read XML, calling these with the names of the elements without their prefixes."""
+
+    def checked(name: str, attributes: dict[str, str]) -> None:
+        # The reader takes memory for as many as are announced.
+        if int(attributes.get("uniqueCount", 0)) > _MOST or int(attributes.get("count", 0)) > _MOST:
+            raise ValueError(f"{name[:20]!r} announces too many parts")
+        start(name.rpartition(":")[2] if ":" in name else name, attributes)
+
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler = lambda name, attributes: start(name.rpartition(":")[2], attributes)
+    parser.StartElementHandler = checked
     if end:
-        parser.EndElementHandler = lambda name: end(name.rpartition(":")[2])
+        parser.EndElementHandler = lambda name: end(name.rpartition(":")[2] if ":" in name else name)
         parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.ParseFile(part)
+
+
+class _Enough(Exception):
+    """The root element is read; the rest is not looked at."""
+
+
+def _check_root(part: IO[bytes]) -> None:
+    """Refuse a part whose root element announces more than any has."""
+
+    def stop(*_: Any) -> None:
+        raise _Enough
+
+    with suppress(_Enough):
+        _parse(part, stop)
 
 
 def _refuse_doctype(*_: Any) -> None:
@@ -309,15 +361,25 @@ class _SheetXml:
             self._column = -1
             if attributes.get("hidden") in ("1", "true"):
                 self._told.hidden_rows.append(self._row)
+        elif element in ("v", "is"):
+            self._value()
         elif element == "f":
-            self._told.counts["formulas"] += 1
-        elif element == "v" and self._is_error:
-            self._error = []
+            self._told.counts[_FORMULAS] += 1
         elif element == "col" and attributes.get("hidden") in ("1", "true"):
             self._told.hidden_columns.append((int(attributes["min"]) - 1, int(attributes["max"])))
 
+    def _value(self) -> None:
+        told = self._told
+        told.counts[_CELLS] += 1
+        told.rows, told.columns = max(told.rows, self._row + 1), max(told.columns, self._column + 1)
+        if self._is_error:
+            self._error = []
+
     def _cell(self, attributes: dict[str, str]) -> None:
-        self._column = _column_of(attributes["r"]) if "r" in attributes else self._column + 1
+        if "r" in attributes:
+            self._row, self._column = _place_of(attributes["r"])
+        else:
+            self._column += 1
         kind = attributes.get("t", "n")
         self._is_error = kind == "e"
         if kind == "n" and (width := self._padded.get(attributes.get("s", ""))):
@@ -333,9 +395,19 @@ class _SheetXml:
             self._error.append(text)
 
 
-def _column_of(place: str) -> int:
-    """Return the column, from 0, of a place such as `AB12`."""
+def _place_of(name: str) -> tuple[int, int]:
+    """Return the row and the column, from 0, of a place such as `AB12`."""
+    place = _PLACE.fullmatch(name)
+    column = _column_of(place[1].upper()) if place else 0
+    row = int(place[2]) if place else 0
+    if not (1 <= row <= _LAST_ROW and 1 <= column <= _LAST_COLUMN):
+        raise ValueError(f"it has a cell at {name[:20]!r}")
+    return row - 1, column - 1
+
+
+@cache
+def _column_of(letters: str) -> int:
     column = 0
-    for letter in place.rstrip("0123456789"):
+    for letter in letters:
         column = 26 * column + ord(letter) - ord("A") + 1
-    return column - 1
+    return column
