@@ -1,6 +1,7 @@
 """Gathers all that is known of a record: what the tables hold, run by run, and its text from the source file."""
 
 import codecs
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -347,8 +348,9 @@ def read_spans(path: Path, sha256: str, encoding: str | None, spans: set[Span]) 
             return SourceText(0, {}, f"the file is not there any more: {path}, SHA-256 {sha256}")
         with path.open("rb") as file:
             beginning = file.read(4)
-        if beginning.startswith(_ZIP):
-            return SourceText(0, {}, f"the file is a workbook, of whose sheet the line is the row: {path}")
+            file.seek(0)
+            if beginning == _ZIP and hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                return SourceText(0, {}, f"the file is a workbook, of whose sheet the line is the row: {path}")
         unnamed = "utf-16" if beginning[:2] in _UTF16_MARKS else "utf-8"
         with open_source(path, Dialect(encoding=encoding or unnamed), load_settings().source) as source:
             if source.sha256 == sha256:

@@ -77,6 +77,7 @@ def test_a_workbook_has_the_counts_and_the_hash_of_the_same_data_as_csv(tmp_path
     assert lines == [3]  # the row of the sheet, although a cell above has a line break
     story = home.loader("explain", "A-2")
     assert "No title" in story.stdout, story.stdout + story.stderr
+    assert "the file is a workbook" in story.stdout
 
     # The rejected file is a CSV, and is given back as one.
     rejected = sorted(home.output.glob("rejected_*.csv"))[-1]
