@@ -531,6 +531,7 @@ select * from changes
 
 {#- The counts of the file, which must close, and the hash of the validated output. -#}
 {% macro totals(entity) %}
+{% set dates = card(entity).fields | selectattr('format', 'equalto', 'date') | list %}
 {% set cells = ['record_hash'] %}
 {% for field in card(entity).fields | sort(attribute='field') %}
     {% do cells.append('coalesce(' ~ field.field ~ ', chr(0))') %}
@@ -559,9 +560,30 @@ source_file as (
         from_json(source_columns, '["VARCHAR"]') as source_columns,
         source_records,
         source_blank_lines,
-        is_export
+        is_export,
+        date_order,
+        assume_zone
     from source_records
     where record_number = 1
+),
+
+{% for field in dates %}
+{{ field.field }}_judged as (
+    {{ judged_dates(field) }}
+),
+
+{% endfor %}
+judged_dates as (
+    {% for field in dates %}
+        {{ 'union all' if not loop.first }}
+        select * from {{ field.field }}_judged
+    {% else %}
+        select null as field where false
+    {% endfor %}
+),
+
+found_dates as (
+    select coalesce(list(judged_dates order by field), []) as dates from judged_dates
 ),
 
 counted as (
@@ -597,10 +619,12 @@ totals as (
         source_file.*,
         counted.*,
         issues.warnings,
+        found_dates.dates,
         sha256(array_to_string(list_concat(digests, verdicts), '')) as output_hash
     from source_file
     cross join counted
     cross join issues
+    cross join found_dates
     cross join hashed_records
     cross join hashed_verdicts
 )

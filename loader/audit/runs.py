@@ -95,7 +95,9 @@ _RUNS = """
         coalesce(finished.invocation_id, opened ->> 'invocation_id', noted.invocation_id) as invocation_id,
         started ->> 'operator' as operator,
         started ->> 'ETL_DELIMITER' as delimiter,
-        started ->> 'ETL_ENCODING' as encoding
+        started ->> 'ETL_ENCODING' as encoding,
+        started ->> 'ETL_DATE_ORDER' as date_order,
+        started ->> 'ETL_ASSUME_ZONE' as assume_zone
     from finished full outer join noted using (run_id)
     order by noted.place nulls first, finished.place
 """
@@ -127,6 +129,8 @@ class KnownRun:
     operator: str | None = None
     delimiter: str | None = None
     encoding: str | None = None
+    date_order: str | None = None
+    assume_zone: str | None = None
     process: int | None = None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from loader.config import ENTITY_VARIABLE, SOURCE_VARIABLE, Settings, load_settings
 from loader.errors import Refused, SourceRefused
+from loader.landing.dates import Dates, dates_of_environment
 from loader.landing.dialect import Dialect, dialect_of_environment
 from loader.landing.handover import received
 from loader.landing.spool import Spooled, Spools, new_spools, spool_file
@@ -36,21 +37,21 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
 
     Raises:
         SourceRefused: the file cannot be trusted at all, or the two counts differ.
-        Refused: `etl.toml`, `ETL_DELIMITER` or `ETL_ENCODING` is not acceptable.
+        Refused: `etl.toml` or one of the variables that say how the file is written is not acceptable.
 
     """
     entity = identifier.removeprefix("raw_")
     card = fields.project("entity, field_position, source_column, is_required").fetchall()
     wanted = {column: required for of, _, column, required in sorted(card) if of == entity}
     settings = load_settings()
-    path, dialect = _source(settings, entity, sorted({of for of, *_ in card}))
+    path, dialect, dates = _source(settings, entity, sorted({of for of, *_ in card}))
     limit = settings.source.max_record_bytes
     with ExitStack() as files:
         spooled, spools = files.enter_context(_spooled(path, dialect, settings, wanted))
         names = meant_names(spooled.columns)
         lines = lines_query(spools.records, len(names), dialect.delimiter, limit)
         errors = errors_query(spools.errors, limit)
-        _keep_source(session, spooled)
+        _keep_source(session, spooled, dialect, dates)
         _compare(session, spooled, numbers_query(lines, errors))
         relation = session.sql(records_query(names, list(wanted), lines, errors))
         # dbt reads the relation after `land` has returned it: the spools stay open as long as it is there.
@@ -58,19 +59,20 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     return relation
 
 
-def _source(settings: Settings, entity: str, known: list[str]) -> tuple[Path, Dialect]:
+def _source(settings: Settings, entity: str, known: list[str]) -> tuple[Path, Dialect, Dates]:
     """Return the file of an entity, and how it is written: the variables for that are those of `ETL_SOURCE`."""
     named, of = os.environ.get(SOURCE_VARIABLE), os.environ.get(ENTITY_VARIABLE)
     if named and not of and len(known) > 1:
         raise Refused(f"{SOURCE_VARIABLE} is set, and not what it holds: export {ENTITY_VARIABLE}={' or '.join(known)}")
     if named and (of or entity) == entity:
-        return Path(named), dialect_of_environment()
+        return Path(named), dialect_of_environment(), dates_of_environment()
     if entity not in settings.source.default:
         raise Refused(
             f"no file of {entity}: add one to [source.default] in etl.toml, or export {SOURCE_VARIABLE}=FILE and "
             f"{ENTITY_VARIABLE}={entity}"
         )
-    return settings.source.default[entity], Dialect() if named else dialect_of_environment()
+    default = settings.source.default[entity]
+    return (default, Dialect(), Dates()) if named else (default, dialect_of_environment(), dates_of_environment())
 
 
 @contextmanager
@@ -82,13 +84,14 @@ def _spooled(
         yield handed or (spool_file(path, wanted, dialect, settings.source, spools), spools)
 
 
-def _keep_source(session: Any, spooled: Spooled) -> None:
+def _keep_source(session: Any, spooled: Spooled, dialect: Dialect, dates: Dates) -> None:
     """Keep what is known of the file as a whole in `landed_source`."""
     names = [name for name in meant_names(spooled.columns) if name not in EXPORT_COLUMNS]
     session.execute(
         "create or replace temp table landed_source as select ? as source_file, ? as source_sha256, "
         "to_json(?::varchar[])::varchar as source_columns, ?::bigint as source_records, "
         "?::bigint as source_blank_lines, ?::boolean as is_export, ?::boolean as export_with_bom, "
+        "?::varchar as delimiter, ?::varchar as date_order, ?::varchar as assume_zone, ?::boolean as is_cut, "
         "to_json(?::varchar[])::varchar as hashed_names",
         [
             spooled.source_file,
@@ -98,6 +101,10 @@ def _keep_source(session: Any, spooled: Spooled) -> None:
             spooled.blank_lines,
             is_export(spooled.columns),
             spooled.export_with_bom,
+            dialect.delimiter,
+            dates.order,
+            dates.zone,
+            spooled.is_cut,
             sorted(names),
         ],
     )

@@ -29,7 +29,7 @@ class Spooled:
     """What is known of a spooled file as a whole.
 
     `columns` are the header's names in its order; `records` counts malformed ones too; `export_with_bom` is as in
-    `Source`.
+    `Source`; `is_cut` tells that the last line has no line end.
     """
 
     source_file: str
@@ -38,6 +38,7 @@ class Spooled:
     records: int
     blank_lines: int
     export_with_bom: bool
+    is_cut: bool
 
 
 class Spools(NamedTuple):
@@ -74,13 +75,14 @@ def spool_file(path: Path, wanted: dict[str, bool], dialect: Dialect, limits: Li
             grammar = Grammar(dialect.delimiter.encode(), len(columns))
             count, blank_lines = _spool(source, start, grammar, limits, spools)
             spools.rewind()
+            is_cut = source.data[-1:] != b"\n"
     except OSError as error:
         raise SourceRefused(
             f"{path}: cannot be landed ({error.strerror}); free {tempfile.gettempdir()}, or set TMPDIR"
         ) from None
     if not count:
         raise no_record(path, columns)
-    return Spooled(str(path), source.sha256, columns, count, blank_lines, source.export_with_bom)
+    return Spooled(str(path), source.sha256, columns, count, blank_lines, source.export_with_bom, is_cut)
 
 
 def _spool(source: Source, start: int, grammar: Grammar, limits: Limits, spools: Spools) -> tuple[int, int]:

@@ -53,6 +53,8 @@ def pipeline_command(run: KnownRun, mode: str, rejected: str | None = None) -> s
         told = Dialect(encoding="utf-8") if rejected else dialect
         encoding = f" --encoding {told.encoding}" if told.encoding else ""
         flags = f" --delimiter {shlex.quote(told.delimiter)}{encoding}"
+    flags += f" --date-order {run.date_order}" if run.date_order else ""
+    flags += f" --assume-zone {run.assume_zone}" if run.assume_zone else ""
     given = f"--source {shlex.quote(file)}{flags} --entity-type {run.entity_type}"
     return f"python scripts/etl/pipeline.py --environment {environment} {mode} {given}"
 

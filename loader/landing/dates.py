@@ -1,0 +1,51 @@
+"""How the dates of a file are read where they are no ISO dates: by an order and in a zone that somebody names."""
+
+import os
+import re
+from dataclasses import dataclass
+
+from loader.errors import Refused
+from loader.storage.warehouse import time_zone
+
+ORDER_VARIABLE = "ETL_DATE_ORDER"
+ZONE_VARIABLE = "ETL_ASSUME_ZONE"
+_ORDERS = ("day", "month")
+_OFFSET = re.compile(r"([+-])([01]?[0-9]|2[0-3])(?::?([0-5][0-9]))?")
+
+
+@dataclass(frozen=True)
+class Dates:
+    """`order` is what stands first, `day` or `month`; `zone` is that of times without one: `Z`, `+01:00` or a name.
+
+    None where nobody named it: such dates stay errors.
+    """
+
+    order: str | None = None
+    zone: str | None = None
+
+
+def read_dates(order: str | None, zone: str | None) -> Dates:
+    """Return what these words name, or raise Refused; an absent or empty word names nothing."""
+    if order and order.lower() not in _ORDERS:
+        raise Refused(f"--date-order {order!r} is not known; use day or month: what stands first in the dates")
+    return Dates(order.lower() if order else None, _zone(zone) if zone else None)
+
+
+def dates_of_environment() -> Dates:
+    """Return what `ETL_DATE_ORDER` and `ETL_ASSUME_ZONE` name, or raise as `read_dates`."""
+    return read_dates(os.environ.get(ORDER_VARIABLE), os.environ.get(ZONE_VARIABLE))
+
+
+def dates_variables(dates: Dates) -> dict[str, str]:
+    """Return the environment variables that name this."""
+    return {ORDER_VARIABLE: dates.order or "", ZONE_VARIABLE: dates.zone or ""}
+
+
+def _zone(word: str) -> str:
+    if word.upper() in ("Z", "UTC", "GMT"):
+        return "Z"
+    if offset := _OFFSET.fullmatch(word):
+        return f"{offset[1]}{offset[2]:0>2}:{offset[3] or '00'}"
+    if name := time_zone(word):
+        return name
+    raise Refused(f"--assume-zone {word!r} is not known; use an offset such as +01:00, Z, or a name as Europe/London")
