@@ -274,15 +274,21 @@ sole as (
     {{ sole_rules(fields) }}
 ),
 
+lines_of_no_record as (
+    {{ lines_of_no_record() }}
+),
+
 unparsed as (
     select
-        record_number,
-        parse_error as code,
-        left(raw_record, 80) as value,
-        cell_count as counted,
-        json_array_length(source_columns)::bigint as allowed
+        source_records.record_number,
+        case when lines.kind is null then source_records.parse_error else 'not_a_record' end as code,
+        left(source_records.raw_record, 80) as value,
+        source_records.cell_count as counted,
+        json_array_length(source_records.source_columns)::bigint as allowed,
+        lines.kind as detail
     from source_records
-    where parse_error is not null
+    left join lines_of_no_record as lines on source_records.record_number = lines.record_number
+    where source_records.parse_error is not null
 ),
 
 issues as materialized (

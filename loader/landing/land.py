@@ -15,6 +15,7 @@ from loader.errors import Refused, SourceRefused
 from loader.landing.dates import Dates, dates_of_environment
 from loader.landing.dialect import Dialect, dialect_of_environment
 from loader.landing.handover import received
+from loader.landing.returned import keep_former
 from loader.landing.spool import Spooled, Spools, new_spools, spool_file
 from loader.landing.sql import (
     EXPORT_COLUMNS,
@@ -41,8 +42,9 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
 
     """
     entity = identifier.removeprefix("raw_")
-    card = fields.project("entity, field_position, source_column, is_required").fetchall()
-    wanted = {column: required for of, _, column, required in sorted(card) if of == entity}
+    card = fields.project("entity, field_position, source_column, is_required, is_key").fetchall()
+    wanted = {column: required for of, _, column, required, _ in sorted(card) if of == entity}
+    key = next((column for of, _, column, _, is_key in card if of == entity and is_key), None)
     settings = load_settings()
     path, dialect, dates = _source(settings, entity, sorted({of for of, *_ in card}))
     limit = settings.source.max_record_bytes
@@ -52,6 +54,7 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
         lines = lines_query(spools.records, len(names), dialect.delimiter, limit)
         errors = errors_query(spools.errors, limit)
         _keep_source(session, spooled, dialect, dates)
+        keep_former(session, entity, spooled.source_file, names, key, lines)
         _compare(session, spooled, numbers_query(lines, errors))
         relation = session.sql(records_query(names, list(wanted), lines, errors))
         # dbt reads the relation after `land` has returned it: the spools stay open as long as it is there.

@@ -16,7 +16,9 @@ from tests.pipeline.landing import CARD, NAMES
 from tests.support import ROOT
 
 # Longer, as JSON, than the 65,536 bytes that a pipe holds while nobody reads it.
-SPOOLED = Spooled("/a/b.csv", "0" * 64, [f"column {at} " + "x" * 300 for at in range(500)], 7, 2, export_with_bom=True)
+SPOOLED = Spooled(
+    "/a/b.csv", "0" * 64, [f"column {at} " + "x" * 300 for at in range(500)], 7, 2, export_with_bom=True, is_cut=False
+)
 RECEIVER = """
 from loader.landing.handover import received
 with received() as (spooled, (records, errors)):
@@ -90,7 +92,7 @@ def test_spools_that_are_not_what_was_told_land_nothing(
     monkeypatch: pytest.MonkeyPatch, spools: Spools, spooled: bytes
 ):
     """Two records were told: one is missing, comes twice, or has another number."""
-    told = Spooled("/a/b.csv", "0" * 64, NAMES, 2, 0, export_with_bom=False)
+    told = Spooled("/a/b.csv", "0" * 64, NAMES, 2, 0, export_with_bom=False, is_cut=False)
     spools.records[3].write(spooled)
     spools.rewind()
     with Handover(spools) as handover, duckdb.connect() as session:
