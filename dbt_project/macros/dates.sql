@@ -39,6 +39,8 @@
       day_first, month_first  what three numbers with the year last say, in the one order and in the other
       read                  the day, where it can be read in one way; never one to come or one long ago
       order_of_others       day or month, where at least three other dates of the file show it and none the other order
+      day_by_day, day_by_month  the day that it is where the day stands first, and where the month does
+      clock                 the time of the day on the 24-hour clock
       date_order, assume_zone  what --date-order and --assume-zone have said of the file
 
     `cells` is the relation that they are in, with its columns record_number, date_order and assume_zone. -#}
@@ -98,6 +100,9 @@
         select
             parted_dates.*,
             orders.order_of_others,
+            {{ ordered_day('day') }} as day_by_day,
+            {{ ordered_day('month') }} as day_by_month,
+            {{ time_of_day() }} as clock,
             {{ read_date() }} as reading,
             case when reading between date '{{ earliest_year() }}-01-01' and {{ today_utc() }} then reading end as read
         from parted_dates
@@ -149,45 +154,57 @@
     {{ unread_dates('cell', cells) }}
     select
         written,
-        regexp_full_match(day, '\d{4}-\d{2}-\d{2}') as is_iso_day,
-        case
-            when is_iso_day then try_cast(day as date)
-            when date_order = 'day' then {{ ordered_day('day') }}
-            when date_order = 'month' then {{ ordered_day('month') }}
-        end as day_as_asked,
-        {{ zoned_date('day_as_asked') }} as zoned_as_asked,
-        left(written, 11) || '0' || substring(written, 12) as whole_hour,
         case
             when {{ utc_date('whole_hour') }} is not null then whole_hour
             when date_order is not null or assume_zone is not null then {{ date_as_asked() }}
         end as as_asked
-    from unread_dates
+    from (
+        select
+            *,
+            case when named_zone is not null then moment at time zone named_zone end as instant,
+            {{ zoned_date('day_as_asked') }} as zoned_as_asked
+        from (
+            select
+                *,
+                try_cast(day_as_asked || ' ' || clock as timestamp) as moment,
+                case when not regexp_matches(assume_zone, '^[Z+-]') then assume_zone end as named_zone
+            from (
+                select
+                    *,
+                    regexp_full_match(day, '\d{4}-\d{2}-\d{2}') as is_iso_day,
+                    case
+                        when is_iso_day then try_cast(day as date)
+                        when date_order = 'day' then day_by_day
+                        when date_order = 'month' then day_by_month
+                    end as day_as_asked,
+                    left(written, 11) || '0' || substring(written, 12) as whole_hour
+                from unread_dates
+            ) as asked
+        ) as timed
+    ) as zoned
 {% endmacro %}
 
 {#- A row of `unread_dates` as --date-order and --assume-zone read it, in ISO form; null where they do not. -#}
 {% macro date_as_asked() -%}
-    {%- set moment = "try_cast(day_as_asked || ' ' || " ~ time_of_day() ~ " as timestamp)" -%}
     case
         when day_as_asked is null then null
         when time = '' and not is_iso_day or {{ is_midnight() }} then strftime(day_as_asked, '%Y-%m-%d')
         when zone <> '' and not is_iso_day
             then case when {{ utc_date('zoned_as_asked') }} is not null then zoned_as_asked end
         when zone = '' and time <> ''
-            then strftime(day_as_asked, '%Y-%m-%d') || 'T' || {{ time_of_day() }}
-                || case when regexp_matches(assume_zone, '^[Z+-]') then assume_zone else {{ offset_of(moment, 'assume_zone') }} end
+            then strftime(day_as_asked, '%Y-%m-%d') || 'T' || clock
+                || case when named_zone is null then assume_zone else {{ offset_of('moment', 'instant', 'named_zone') }} end
     end
 {%- endmacro %}
 
-{#- How far a zone is ahead of UTC at a time of its clocks: `+01:00`. Null for a time that these clocks leave out, and for one
-    that they show twice. -#}
-{% macro offset_of(moment, zone) -%}
-    {%- set named = "case when regexp_matches(" ~ zone ~ ", '^[Z+-]') then 'UTC' else " ~ zone ~ " end" -%}
-    {%- set at = "(" ~ moment ~ " at time zone " ~ named ~ ")" -%}
-    {%- set minutes = "date_diff('minute', " ~ at ~ " at time zone 'UTC', " ~ moment ~ ")" -%}
+{#- How far a zone is ahead of UTC at a time of its clocks, which is an instant: `+01:00`. Null for a time that these clocks
+    leave out, and for one that they show twice. -#}
+{% macro offset_of(moment, instant, zone) -%}
+    {%- set minutes = "date_diff('minute', " ~ instant ~ " at time zone 'UTC', " ~ moment ~ ")" -%}
     case
-        when {{ at }} at time zone {{ named }} = {{ moment }}
-            and ({{ at }} - interval 1 hour) at time zone {{ named }} <> {{ moment }}
-            and ({{ at }} + interval 1 hour) at time zone {{ named }} <> {{ moment }}
+        when {{ instant }} at time zone {{ zone }} = {{ moment }}
+            and ({{ instant }} - interval 1 hour) at time zone {{ zone }} <> {{ moment }}
+            and ({{ instant }} + interval 1 hour) at time zone {{ zone }} <> {{ moment }}
             then printf(
                 '%s%02d:%02d', case when {{ minutes }} < 0 then '-' else '+' end, abs({{ minutes }}) // 60, abs({{ minutes }}) % 60
             )
@@ -275,16 +292,15 @@
 
 {#- The flags that would read a row of `unread_dates`, and as which day; null where none does. -#}
 {% macro date_flags() -%}
-    {%- set day, month = ordered_day('day'), ordered_day('month') -%}
-    {%- set needs_zone = "(assume_zone is null and zone = '' and time <> '' and " ~ time_of_day() ~ " is not null)" -%}
+    {%- set needs_zone = "(assume_zone is null and zone = '' and time <> '' and clock is not null)" -%}
     case
         when date_order is not null and dated is not null
-            then case when coalesce({{ day }}, {{ month }}) is not null then '--date-order ' || date_order || ' does not read it' end
-        when {{ day }} <> {{ month }} then '--date-order day or month reads it'
-        when coalesce({{ day }}, {{ month }}) <= {{ today_utc() }}
-            then '--date-order ' || case when {{ day }} is null then 'month' when {{ month }} is null then 'day' else 'day or month' end
+            then case when coalesce(day_by_day, day_by_month) is not null then '--date-order ' || date_order || ' does not read it' end
+        when day_by_day <> day_by_month then '--date-order day or month reads it'
+        when coalesce(day_by_day, day_by_month) <= {{ today_utc() }}
+            then '--date-order ' || case when day_by_day is null then 'month' when day_by_month is null then 'day' else 'day or month' end
                 || case when {{ needs_zone }} and not {{ is_midnight() }} then ' with --assume-zone' else '' end
-                || ' reads it as ' || coalesce({{ day }}, {{ month }})
+                || ' reads it as ' || coalesce(day_by_day, day_by_month)
         when {{ needs_zone }} and regexp_full_match(day, '\d{4}-\d{2}-\d{2}') and try_cast(day as date) is not null
             then '--assume-zone reads it'
     end
@@ -320,9 +336,9 @@
         end as order_flag
     from (
         select
-            {{ ordered_day('day') }} as first_day,
-            {{ ordered_day('month') }} as first_month,
-            zone = '' and {{ time_of_day() }} is not null and not {{ is_midnight() }} as has_no_zone
+            day_by_day as first_day,
+            day_by_month as first_month,
+            zone = '' and clock is not null and not {{ is_midnight() }} as has_no_zone
         from unread_dates
     ) as ordered
 {% endmacro %}

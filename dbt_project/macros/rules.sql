@@ -128,8 +128,7 @@
         select
             record_number,
             texts,
-            case
-                when {{ line_by_its_words('texts', 'cell_count') }} is not null then {{ line_by_its_words('texts', 'cell_count') }}
+            coalesce({{ line_by_its_words('texts', 'cell_count') }}, case
                 when record_number = 1 and regexp_full_match(
                     date_text, '(?i)[(\[<]?(date|datetime|timestamp|text|string|varchar|[dmyhs]{1,4}([-/. :T][dmyhs]{1,4})+)[)\]>]?'
                 ) then 'the units or formats of the columns'
@@ -140,7 +139,7 @@
                     and {{ is_header_line('texts') }}
                     and len(list_filter(texts, lambda text: {{ names_a_column('text') }})) * 2 >= len(texts)
                     then 'the header of another table'
-            end as kind
+            end) as kind
         from (
             select
                 record_number,
@@ -211,13 +210,12 @@
 {% macro lines_of_no_record() -%}
     select
         record_number,
-        case
-            when {{ line_by_its_words('texts', 'width') }} is not null then {{ line_by_its_words('texts', 'width') }}
+        coalesce({{ line_by_its_words('texts', 'width') }}, case
             when begins_table and (run_lines > 1 or named_columns * 2 >= len(texts)) then 'the header of another table'
             when run_begins_table and run_lines > 1 then 'part of another table, whose header is on line ' || run_line
             when len(texts) = 1 and not is_beside_fragment and not regexp_full_match(texts[1], '\S*\d\S*')
                 then {{ lone_line('last_record') }}
-        end as kind
+        end) as kind
     from (
         select
             *,
