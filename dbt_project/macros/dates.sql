@@ -317,7 +317,13 @@
             assume_zone,
             {{ clean_text(source_cell(field)) }} as cell
         from source_records
-        where parse_error is null
+        -- Cheap: a day with the year first has no order, and no time.
+        where
+            parse_error is null
+            and (
+                strlen({{ adapter.quote(field.source_column) }}) <> 10
+                or instr({{ adapter.quote(field.source_column) }}, '-') <> 5
+            )
     ) as cells
     {%- endset %}
     {{ unread_dates('cell', cells) }}

@@ -332,7 +332,7 @@
                             unnest(list_sort(list_filter({{ names }}, lambda name: name not in ({{ known | join(', ') or "''" }})))) as column_name,
                             unnest(other_cells) as cell
                         from source_records
-                        where parse_error is null and contains(array_to_string(other_cells, ''), chr(10))
+                        where parse_error is null and len(other_cells) > 0 and contains(array_to_string(other_cells, ''), chr(10))
                     ) as others
                     where contains(cell, chr(10)) and {{ signs.format('cell') }} >= greatest(cell_count - 1, 3)
                 ) as cells
