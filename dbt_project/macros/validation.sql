@@ -543,7 +543,8 @@ select * from changes
     {% do cells.append('coalesce(' ~ field.field ~ ', chr(0))') %}
 {% endfor %}
 
-with source_records as (
+-- Not materialized: the dates are read apart from what is known of the file.
+with source_records as not materialized (
     select * from {{ ref('raw_' ~ entity) }}
 ),
 
