@@ -16,6 +16,7 @@ from loader.commands import COMMANDS
 from loader.config import Environment, Settings, load_settings
 from loader.console import Console
 from loader.errors import OK, Refused
+from loader.landing.dates import ORDER_VARIABLE, ZONE_VARIABLE, read_dates
 from loader.landing.dialect import (
     DELIMITER_VARIABLE,
     ENCODING_VARIABLE,
@@ -76,6 +77,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--sheet", metavar="NAME", default=os.environ.get(SHEET_VARIABLE), help=sheet)
     profile = "table [sources.NAME] of etl.toml that says how such files are written (default: $ETL_SOURCE_PROFILE)"
     add("--source-profile", metavar="NAME", default=os.environ.get(PROFILE_VARIABLE), help=profile)
+    _date_options(command)
     entity_option(command, entities())
     add("--batch-size", metavar="N", type=int, help="records between two commits to audit (default: etl.toml)")
     retry = "with --import: send only what the last run left unknown or not attempted, not what the API refused"
@@ -86,6 +88,13 @@ def parser(prog: str) -> argparse.ArgumentParser:
     add("--verify-sample", metavar="N", type=int, help=sample)
     add("--json", action="store_true", help="print the summary object alone")
     return command
+
+
+def _date_options(command: argparse.ArgumentParser) -> None:
+    order = "read dates such as 04/03/2026 with the day or the month first (default: $ETL_DATE_ORDER, or not at all)"
+    command.add_argument("--date-order", metavar="ORDER", default=os.environ.get(ORDER_VARIABLE), help=order)
+    zone = "zone of times without one: +01:00, Z or a name (default: $ETL_ASSUME_ZONE, or none: they stay errors)"
+    command.add_argument("--assume-zone", metavar="ZONE", default=os.environ.get(ZONE_VARIABLE), help=zone)
 
 
 def carry_out(options: argparse.Namespace) -> int:
@@ -117,16 +126,15 @@ def _job(options: argparse.Namespace, settings: Settings, console: Console, clos
     batch_size = settings.delivery.batch_size if options.batch_size is None else options.batch_size
     if batch_size < 1:
         raise Refused(f"--batch-size must be at least 1, not {batch_size}")
-    verify = _verify(options)
+    verify, profile = _verify(options), settings.source_profile(options.source_profile)
     return Job(
         mode=options.mode,
         environment=environment.name,
         card=card,
         source=options.source.absolute() if options.source else None,
         batch_size=batch_size,
-        dialect=read_dialect(
-            options.delimiter, options.encoding, options.sheet, settings.source_profile(options.source_profile)
-        ),
+        dialect=read_dialect(options.delimiter, options.encoding, options.sheet, profile),
+        dates=read_dates(options.date_order, options.assume_zone, profile),
         target=_target(settings, environment, console, closing) if options.mode == IMPORT else None,
         retry_failed=options.retry_failed,
         verify=verify,

@@ -143,6 +143,8 @@ class SourceProfile:
     delimiter: str | None = None
     encoding: str | None = None
     sheet: str | None = None
+    date_order: str | None = None
+    assume_zone: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
 
 

@@ -7,6 +7,8 @@
         enum_maps.{{ field.field }}_map[{{ folded_value(cell) }}],
         {{ cell }}
     )
+    {%- elif field.format == 'date' -%}
+    coalesce({{ field.field }}_read.as_asked, {{ cell }}{{ ', ' ~ sql_literal(field.default_value) if field.default_value }})
     {%- elif field.on_too_long == 'truncate' -%}
     {{ fit_text(cell, field.max_length, field.counts) }}
     {%- elif field.default_value is not none -%}
@@ -139,7 +141,7 @@
             when {{ clean_text(source_cell(field)) }} is null then 'default'
             when {{ clean_text(cell) }} = {{ after }} then 'trimmed'
             when {{ clean_text(source_cell(field)) }} = {{ after }} then 'restored'
-            else {{ "'mapped'" if field.is_enum else "'truncated'" }}
+            else {{ "'mapped'" if field.is_enum else "'dated'" if field.format == 'date' else "'truncated'" }}
         end as rule
     from staged
     inner join source_records on staged.record_number = source_records.record_number

@@ -16,6 +16,8 @@
 {% macro broken_rules(fields) %}
     {{ no_issue() }}
     {{ rule_duplicate_reference() }}
+    {{ rule_cut_off() }}
+    {{ rule_swallowed_record(fields) }}
     {% for field in fields %}
         {% set is_text = not (field.is_key or field.is_enum or field.format) %}
         {{ rule_required(field) if field.is_required }}
@@ -30,6 +32,7 @@
             {{ rule_unprintable_reference(field) }}
             {{ rule_near_duplicate_reference(field) }}
             {{ rule_conflicting_duplicate(field) }}
+            {{ rule_changed_reference(field) }}
         {% endif %}
         {% if field.format == 'date' %}
             {{ rule_invalid_date(field) }}
@@ -40,6 +43,7 @@
         {{ rule_in_capitals(field) if field.no_capitals }}
         {{ rule_error_text(field) if is_text and field.is_required }}
         {{ rule_placeholder_text(field) if (is_text or field.is_key) and field.is_required }}
+        {{ rule_mojibake(field) if is_text }}
         {% if is_text %}
             {{ rule_contains_html(field) if field.is_sanitised }}
             {{ rule_control_characters(field) }}
@@ -53,6 +57,7 @@
     {{ no_issue() }}
     {{ rule_repeated_header(fields) }}
     {{ rule_blank_record(fields) }}
+    {{ rule_not_a_record(fields) }}
 {% endmacro %}
 
 {#- What a rule says, with the types, and no row; each rule is added to it by name. -#}
@@ -103,6 +108,253 @@
         and {{ clean_text('source_records.' ~ adapter.quote(field.source_column)) }} is null
         {% endfor %}
         and {{ clean_text("array_to_string(source_records.other_cells, '')") }} is null
+{% endmacro %}
+
+{#- A line with a cell for each column that is no record all the same: a total, a note, a title between the records, the units
+    below the header, the header of another table. Looked at is what has no date where one is required, or lacks another
+    required cell. -#}
+{% macro rule_not_a_record(fields) %}
+    {% set key = key_field(fields) %}
+    {% set dates, blank, required = [], [], ['null'] %}
+    {% for field in fields if field.is_required %}
+        {% set cell = 'source_records.' ~ adapter.quote(field.source_column) %}
+        {% do required.append(clean_text(cell)) if not field.is_key %}
+        {% if field.format == 'date' %}
+            {% do dates.append(cell) %}
+            {% do blank.append("coalesce(unicode(" ~ cell ~ ") not between 48 and 57, true)") %}
+        {% elif not field.is_key %}
+            {% do blank.append("coalesce(" ~ cell ~ ", '') = ''") %}
+        {% endif %}
+    {% endfor %}
+    {% set date = dates | first | default("null::varchar") %}
+    {% set cells = [] %}
+    {% for field in fields %}{% do cells.append('source_records.' ~ adapter.quote(field.source_column)) %}{% endfor %}
+    union all by name
+    select
+        record_number,
+        'not_a_record' as code,
+        array_to_string(texts, ' ') as value,
+        kind as detail
+    from (
+        select
+            record_number,
+            texts,
+            coalesce({{ line_by_its_words('texts', 'cell_count') }}, case
+                when record_number = 1 and regexp_full_match(
+                    date_text, '(?i)[(\[<]?(date|datetime|timestamp|text|string|varchar|[dmyhs]{1,4}([-/. :T][dmyhs]{1,4})+)[)\]>]?'
+                ) then 'the units or formats of the columns'
+                when len(texts) = 1 and required_text is null and (
+                    key_text is null or not regexp_matches(key_text, '\d') or regexp_matches(key_text, '\s|:$')
+                ) then {{ lone_line('last_record') }}
+                when len(texts) >= 3
+                    and {{ is_header_line('texts') }}
+                    and len(list_filter(texts, lambda text: {{ names_a_column('text') }})) * 2 >= len(texts)
+                    then 'the header of another table'
+            end) as kind
+        from (
+            select
+                record_number,
+                cell_count,
+                {{ clean_text('source_records.' ~ adapter.quote(key.source_column)) if key.source_column else 'null' }} as key_text,
+                coalesce({{ required | join(', ') }}) as required_text,
+                {{ date }} as date_text,
+                list_filter(
+                    list_transform(
+                        list_concat([{{ cells | join(', ') }}]::varchar[], source_records.other_cells),
+                        lambda cell: {{ clean_text('cell') }}
+                    ),
+                    lambda text: text is not null
+                ) as texts
+            from source_records
+            where parse_error is null and ({{ blank | join(' or ') or 'false' }})
+        ) as suspects
+        cross join (
+            select max(record_number) as last_record
+            from source_records
+            where parse_error is null and not ({{ blank | join(' or ') or 'false' }})
+        ) as last_one
+    ) as lines
+    where
+        kind is not null
+        and record_number not in (select record_number from staged where {{ repeats_header(fields) }})
+{% endmacro %}
+
+{#- What a line is by the words with which it begins, where few of its cells are filled; null for any other. -#}
+{% macro line_by_its_words(texts, cell_count) -%}
+    case
+        when len({{ texts }}) > 0 and regexp_full_match(array_to_string({{ texts }}, ''), '[-=_*+#.~|]{3,}') then 'a rule between lines'
+        when len({{ texts }}) = 0 or len({{ texts }}) * 2 > greatest({{ cell_count }}, 4) and len({{ texts }}) > 2 then null
+        when regexp_matches({{ texts }}[1], '(?i)^\W*((grand |sub-?|running )?totals?|sum|count|(record|row) ?count|(number|no\.?) of \w+|\d+ (rows?|records?))\b')
+            and not regexp_full_match({{ texts }}[1], '\w+-\w+')
+            then 'a footer with a total'
+        when regexp_matches(
+            {{ texts }}[1],
+            '(?i)^\W*((exported|generated|printed|created|downloaded|extracted|produced|prepared|run|data) (by|on|at|from|as of)\b|(exported|generated|printed|source|filters?|filtered by|report|criteria) ?:|page \d+|end of |as of \d|last updated|confidential)'
+        ) then 'a note, such as a footer'
+    end
+{%- endmacro %}
+
+{#- What a line with a single text is, by whether a record follows. -#}
+{% macro lone_line(last_record) -%}
+    case when record_number > coalesce({{ last_record }}, 0) then 'a footer' else 'a title or the header of a group' end
+{%- endmacro %}
+
+{#- Holds for texts as a header has them: short, none twice, no digit in any. -#}
+{% macro is_header_line(texts) -%}
+    (
+        len(list_distinct({{ texts }})) = len({{ texts }})
+        and len(list_filter({{ texts }}, lambda text: length(text) > 40 or regexp_matches(text, '\d'))) = 0
+    )
+{%- endmacro %}
+
+{#- Holds for a text with a word that names columns. -#}
+{% macro names_a_column(text) -%}
+    regexp_matches(
+        {{ text }},
+        '(?i)(\b|_)(no|nr|id|ref|reference|number|date|time|title|name|type|status|state|description|severity|priority|location'
+        || '|site|category|department|owner|count|qty|quantity|total|amount|value)(\b|_)'
+    )
+{%- endmacro %}
+
+{#- The malformed lines that are no damaged records, with what they are, as a select: a note or a title that was written beside
+    the records, and the lines of another table, which all have one number of cells and begin with a header. -#}
+{% macro lines_of_no_record() -%}
+    select
+        record_number,
+        coalesce({{ line_by_its_words('texts', 'width') }}, case
+            when begins_table and (run_lines > 1 or named_columns * 2 >= len(texts)) then 'the header of another table'
+            when run_begins_table and run_lines > 1 then 'part of another table, whose header is on line ' || run_line
+            when len(texts) = 1 and not is_beside_fragment and not regexp_full_match(texts[1], '\S*\d\S*')
+                then {{ lone_line('last_record') }}
+        end) as kind
+    from (
+        select
+            *,
+            coalesce(lag(record_number) over near = record_number - 1 and lag(is_fragment) over near, false)
+            or coalesce(lead(record_number) over near = record_number + 1 and lead(is_fragment) over near, false) as is_beside_fragment
+        from (
+        select
+            *,
+            count(*) over run as run_lines,
+            first_value(begins_table) over run as run_begins_table,
+            first_value(line_number) over run as run_line,
+            len(texts) > 1 and not (run_begins_table and run_lines > 1) as is_fragment
+        from (
+            select
+                *,
+                record_number - row_number() over (partition by cell_count order by record_number) as run_number,
+                cell_count > 1 and len(texts) = cell_count and {{ is_header_line('texts') }} as begins_table,
+                len(list_filter(texts, lambda text: {{ names_a_column('text') }})) as named_columns
+            from (
+                select
+                    record_number,
+                    line_number,
+                    cell_count,
+                    json_array_length(source_columns)::bigint as width,
+                    list_filter(
+                        list_transform(string_split(raw_record, delimiter), lambda cell: {{ clean_text("trim(cell, '\"')") }}),
+                        lambda text: text is not null
+                    ) as texts
+                from source_records
+                where parse_error in ('too_few_columns', 'too_many_columns') and not contains(raw_record, chr(10))
+            ) as split_lines
+        ) as numbered
+        window
+            run as (
+                partition by cell_count, run_number order by record_number
+                rows between unbounded preceding and unbounded following
+            )
+        ) as runs
+        window near as (order by record_number)
+    ) as lines
+    cross join (select max(record_number) as last_record from source_records where parse_error is null) as last_one
+{%- endmacro %}
+
+{#- The last line has no line end, as when a file is not written to its end: its last cell may go on. -#}
+{% macro rule_cut_off() %}
+    union all by name
+    select
+        record_number,
+        'cut_off' as code
+    from source_records
+    where is_cut and record_number = source_records.source_records and parse_error is null
+{% endmacro %}
+
+{#- Two stray quotes that pair up make one record of several, and each of their lines has as many delimiters as the header. One
+    that a blank follows separates no cells: it is a comma of a sentence. An error where a line begins with what has the form
+    of a reference, as those of the first thousand records. -#}
+{% macro rule_swallowed_record(fields) %}
+    {% set names = "from_json(source_columns, '[\"VARCHAR\"]')" %}
+    {% set key = key_field(fields) %}
+    {% set known = [] %}
+    {% for field in fields %}{% do known.append(sql_literal(field.source_column)) %}{% endfor %}
+    {% set signs = "(length({0}) - length(replace({0}, delimiter, '')))" %}
+    {% set form = "regexp_replace(regexp_replace({}, '[0-9]+', '9', 'g'), '\\pL+', 'A', 'g')" %}
+    union all by name
+    select
+        record_number,
+        case when swallowed is null then 'line_like_a_record' else 'swallowed_record' end as code,
+        field,
+        source_column,
+        coalesce(swallowed, like_records[1]) as value
+    from (
+        select
+            *,
+            list_filter(
+                like_records,
+                lambda line: list_contains(
+                    reference_forms.forms, {{ form.format("trim(split_part(line, delimiter, key_place::integer + 1), '\" ')") }}
+                )
+            )[1] as swallowed
+        from (
+            select
+                *,
+                list_position({{ names }}, {{ sql_literal(key.source_column) }}) - 1 as key_place,
+                case
+                    when {{ signs.format('lines[1]') }} between cell_count - 1 - place and cell_count + 1 - place
+                        and {{ signs.format('lines[-1]') }} between place and place + 2
+                        then list_append(
+                            list_filter(lines[2:-2], lambda line: {{ signs.format('line') }} between cell_count - 1 and cell_count + 1),
+                            lines[-1]
+                        )
+                    else list_filter(lines[2:-2], lambda line: {{ signs.format('line') }} between cell_count - 1 and cell_count + 1)
+                end as like_records
+            from (
+                select
+                    * exclude (cell),
+                    list_position({{ names }}, column_name) - 1 as place,
+                    string_split(replace(replace(cell, delimiter || ' ', ' '), chr(13), ''), chr(10)) as lines
+                from (
+                    {% for field in fields if not field.is_key and not field.is_enum and not field.format %}
+                    {% set cell = 'source_records.' ~ adapter.quote(field.source_column) %}
+                    select
+                        record_number, source_columns, delimiter, cell_count, {{ named(field) }},
+                        {{ sql_literal(field.source_column) }} as column_name, {{ cell }} as cell
+                    from source_records
+                    where contains({{ cell }}, chr(10)) and {{ signs.format(cell) }} >= greatest(cell_count - 1, 3)
+                    union all
+                    {% endfor %}
+                    select
+                        record_number, source_columns, delimiter, cell_count, null as field, column_name as source_column,
+                        column_name, cell
+                    from (
+                        select
+                            record_number, source_columns, delimiter, cell_count,
+                            unnest(list_sort(list_filter({{ names }}, lambda name: name not in ({{ known | join(', ') or "''" }})))) as column_name,
+                            unnest(other_cells) as cell
+                        from source_records
+                        where parse_error is null and len(other_cells) > 0 and contains(array_to_string(other_cells, ''), chr(10))
+                    ) as others
+                    where contains(cell, chr(10)) and {{ signs.format('cell') }} >= greatest(cell_count - 1, 3)
+                ) as cells
+            ) as split_cells
+        ) as compared
+        cross join (
+            select coalesce(list(distinct {{ form.format('staged.' ~ key.field) }}), []) as forms from staged
+            where record_number <= 1000
+        ) as reference_forms
+        where len(like_records) > 0
+    ) as found
 {% endmacro %}
 
 {#- Its first record counts. -#}
@@ -324,6 +576,63 @@
     regexp_replace(
         replace({{ expression }}, {{ month }}, ({{ digits }})::varchar), '^(\d+)-(\d+)', '\{{ order[0] }}-\{{ order[2] }}'
     )
+{%- endmacro %}
+
+{#- A reference of one of our own files, given back, that is not the one which the run of that file has kept for the line. -#}
+{% macro rule_changed_reference(field) %}
+    {% set value = clean_text(source_cell(field)) %}
+    union all by name
+    select
+        record_number,
+        'changed_reference' as code,
+        {{ named(field) }},
+        coalesce({{ value }}, '') as value,
+        former_line as counted,
+        {{ excerpt('former_reference') }} as detail,
+        former_reference as suggestion
+    from source_records
+    where former_reference is not null and parse_error is null and former_reference is distinct from {{ value }}
+{% endmacro %}
+
+{#- UTF-8 that a program took for cp1252: `CafÃ©`. Each run of letters that are the bytes of one sign by cp1252 is read as UTF-8;
+    what else is in the text stays. A single pair that makes no usual letter or sign (`É’`) is none. -#}
+{% macro rule_mojibake(field) %}
+    {% set value = 'staged.' ~ field.field %}
+    {% set runs = '[\\x{c2}-\\x{df}][\\x{80}-\\x{bf}]|[\\x{e0}-\\x{ef}][\\x{80}-\\x{bf}]{2}|[\\x{f0}-\\x{f4}][\\x{80}-\\x{bf}]{3}' %}
+    {% set hex = "list_transform(regexp_extract_all(run, '(?s).'), lambda letter: printf('%02x', unicode(letter)))" %}
+    {% set meant = "try(decode(unhex(array_to_string(" ~ hex ~ ", ''))))" %}
+    union all by name
+    select
+        record_number,
+        'mojibake' as code,
+        {{ named(field) }},
+        garbled as value,
+        {{ excerpt('meant') }} as detail,
+        meant as suggestion
+    from (
+        select
+            record_number,
+            garbled,
+            {{ as_bytes('garbled') }} as letters,
+            list_distinct(regexp_extract_all(letters, '{{ runs }}')) as runs,
+            array_to_string(list_transform(runs, lambda run: {{ meant }}), '') as signs,
+            {{ as_cp1252("list_reduce(runs, lambda text, run: replace(text, run, coalesce(" ~ meant ~ ", run)), letters)") }} as meant
+        from (
+            select record_number, {{ value }} as garbled
+            from staged
+            where strlen({{ value }}) > length({{ value }}) and regexp_matches({{ value }}, '[Â-ô][^\x00-\x7fÀ-ÿ]')
+        ) as suspects
+    ) as read
+    where regexp_matches(signs, '[\x{a0}-\x{ff}\x{2010}-\x{2122}\x{1f000}-\x{1faff}]') or length(signs) >= 3
+{% endmacro %}
+
+{#- A text with the bytes of cp1252 as letters of the same numbers, and back again. -#}
+{% macro as_bytes(expression) -%}
+    translate({{ expression }}, '€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ', concat(chr(128), chr(130), chr(131), chr(132), chr(133), chr(134), chr(135), chr(136), chr(137), chr(138), chr(139), chr(140), chr(142), chr(145), chr(146), chr(147), chr(148), chr(149), chr(150), chr(151), chr(152), chr(153), chr(154), chr(155), chr(156), chr(158), chr(159)))
+{%- endmacro %}
+
+{% macro as_cp1252(expression) -%}
+    translate({{ expression }}, concat(chr(128), chr(130), chr(131), chr(132), chr(133), chr(134), chr(135), chr(136), chr(137), chr(138), chr(139), chr(140), chr(142), chr(145), chr(146), chr(147), chr(148), chr(149), chr(150), chr(151), chr(152), chr(153), chr(154), chr(155), chr(156), chr(158), chr(159)), '€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ')
 {%- endmacro %}
 
 {#- The whole text has to match the card's pattern. -#}

@@ -2,7 +2,8 @@
 {% macro staged(entity) %}
 {% set fields = card(entity).fields %}
 
-with source_records as (
+-- Not materialized: the dates are read apart from the other cells, and most files have none to be read.
+with source_records as not materialized (
     select * from {{ ref('raw_' ~ entity) }}
 ),
 
@@ -41,10 +42,18 @@ cleaned as (
         record_number,
         line_number,
         record_hash,
-        parse_error
+        parse_error,
+        date_order,
+        assume_zone
     from source_records
 ),
 
+{% for field in fields if field.format == 'date' %}
+{{ field.field }}_read as (
+    {{ dates_as_asked(field) }}
+),
+
+{% endfor %}
 staged as (
     select
         {% for field in fields %}
@@ -55,9 +64,14 @@ staged as (
         cleaned.record_number,
         cleaned.line_number,
         cleaned.record_hash,
-        cleaned.parse_error
+        cleaned.parse_error,
+        cleaned.date_order,
+        cleaned.assume_zone
     from cleaned
     cross join enum_maps
+    {% for field in fields if field.format == 'date' %}
+    left join {{ field.field }}_read on cleaned.{{ field.field }} = {{ field.field }}_read.written
+    {% endfor %}
 )
 
 select * from staged

@@ -280,15 +280,21 @@ sole as (
     {{ sole_rules(fields) }}
 ),
 
+lines_of_no_record as (
+    {{ lines_of_no_record() }}
+),
+
 unparsed as (
     select
-        record_number,
-        parse_error as code,
-        left(raw_record, 80) as value,
-        cell_count as counted,
-        json_array_length(source_columns)::bigint as allowed
+        source_records.record_number,
+        case when lines.kind is null then source_records.parse_error else 'not_a_record' end as code,
+        left(source_records.raw_record, 80) as value,
+        source_records.cell_count as counted,
+        json_array_length(source_records.source_columns)::bigint as allowed,
+        lines.kind as detail
     from source_records
-    where parse_error is not null
+    left join lines_of_no_record as lines on source_records.record_number = lines.record_number
+    where source_records.parse_error is not null
 ),
 
 issues as materialized (
@@ -544,12 +550,14 @@ select * from changes
 
 {#- The counts of the file, which must close, and the hash of the validated output. -#}
 {% macro totals(entity) %}
+{% set dates = card(entity).fields | selectattr('format', 'equalto', 'date') | list %}
 {% set cells = ['record_hash'] %}
 {% for field in card(entity).fields | sort(attribute='field') %}
     {% do cells.append('coalesce(' ~ field.field ~ ', chr(0))') %}
 {% endfor %}
 
-with source_records as (
+-- Not materialized: the dates are read apart from what is known of the file.
+with source_records as not materialized (
     select * from {{ ref('raw_' ~ entity) }}
 ),
 
@@ -575,9 +583,30 @@ source_file as (
         is_export,
         source_profile,
         renamed_columns::json::map(varchar, varchar) as renamed_columns,
-        from_json(source_notices, '["VARCHAR"]') as source_notices
+        from_json(source_notices, '["VARCHAR"]') as source_notices,
+        date_order,
+        assume_zone
     from source_records
     where record_number = 1
+),
+
+{% for field in dates %}
+{{ field.field }}_judged as (
+    {{ judged_dates(field) }}
+),
+
+{% endfor %}
+judged_dates as (
+    {% for field in dates %}
+        {{ 'union all' if not loop.first }}
+        select * from {{ field.field }}_judged
+    {% else %}
+        select null as field where false
+    {% endfor %}
+),
+
+found_dates as (
+    select coalesce(list(judged_dates order by field), []) as dates from judged_dates
 ),
 
 counted as (
@@ -613,10 +642,12 @@ totals as (
         source_file.*,
         counted.*,
         issues.warnings,
+        found_dates.dates,
         sha256(array_to_string(list_concat(digests, verdicts), '')) as output_hash
     from source_file
     cross join counted
     cross join issues
+    cross join found_dates
     cross join hashed_records
     cross join hashed_verdicts
 )

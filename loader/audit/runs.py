@@ -96,7 +96,9 @@ _RUNS = f"""
         started ->> 'ETL_DELIMITER' as delimiter,
         started ->> 'ETL_ENCODING' as encoding,
         started ->> 'ETL_SHEET' as sheet,
-        started ->> 'ETL_SOURCE_PROFILE' as source_profile
+        started ->> 'ETL_SOURCE_PROFILE' as source_profile,
+        started ->> 'ETL_DATE_ORDER' as date_order,
+        started ->> 'ETL_ASSUME_ZONE' as assume_zone
     from finished full outer join noted using (run_id)
     order by noted.place nulls first, finished.place
 """  # noqa: S608 - our own names
@@ -130,6 +132,8 @@ class KnownRun:
     encoding: str | None = None
     sheet: str | None = None
     source_profile: str | None = None
+    date_order: str | None = None
+    assume_zone: str | None = None
     process: int | None = None
 
 

@@ -15,10 +15,12 @@ SHEET_VARIABLE = "ETL_SHEET"
 _NAMED = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 SIGNS = frozenset(",;|:!#$%&*/^~\t")
 # By Python's name of the codec. Each of them maps text to bytes and back without loss.
-_ENCODINGS = (
-    *("utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "iso8859-2", "iso8859-15", "mac-roman"),
-    *(f"cp{page}" for page in (437, 850, 852, *range(1250, 1259))),
+# Those of one byte a letter, the commonest first.
+ONE_BYTE = (
+    *("cp1252", "cp1250", "cp1251", "mac-roman", "iso8859-1", "iso8859-2", "iso8859-15"),
+    *(f"cp{page}" for page in (*range(1253, 1259), 437, 850, 852)),
 )
+_ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", *ONE_BYTE)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,14 @@
 
 import codecs
 import re
+from contextlib import suppress
+from itertools import islice
 from mmap import mmap
 from pathlib import Path
 
+from loader.console import printable
 from loader.errors import SourceRefused
+from loader.landing.dialect import ONE_BYTE
 from loader.landing.header import WORDS, sign_of
 
 _FOREIGN = {
@@ -23,6 +27,10 @@ _FOREIGN = {
     b"PAR1": ("a Parquet file", "export the records as 'CSV UTF-8'"),
 }
 _UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_FOREIGN_LINE = re.compile(rb"[^\n]*[\x80-\xff][^\n]*")
+# What a refusal shows of a line, in letters before and from its first foreign one: it may be a narrative.
+_SHOWN_BEFORE, _SHOWN_AFTER = 15, 45
+_SAMPLED_LINES, _MOST_READINGS, _MOST_CHAOS, _LAST_ASCII = 50, 5, 0.1, 127
 _NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 
@@ -38,16 +46,47 @@ def refuse_foreign(path: Path, beginning: bytes, encoding: str | None) -> None:
 
 
 def refuse_other_encoding(path: Path, data: bytes | mmap, line: int) -> None:
-    """Raise SourceRefused for a file that reads as cp1252; return when it is UTF-8 with damaged records.
+    """Raise SourceRefused for a file in an encoding of one byte a letter; return when it is UTF-8 with damaged records.
 
-    It is cp1252 when nothing in it is a character of several bytes in UTF-8, and every byte has a meaning in cp1252.
+    It is in such an encoding when nothing in it is a character of several bytes in UTF-8, and cp1252 has every byte, or
+    another encoding makes plain words of them. Which one is not decided: the refusal shows a line by each.
     `line` is the first one that is not UTF-8.
     """
-    if not _UTF8_SEQUENCE.search(data) and not _NOT_CP1252.search(data):
+    if _UTF8_SEQUENCE.search(data):
+        return
+    lines = [found.group() for found in islice(_FOREIGN_LINE.finditer(data), _SAMPLED_LINES)]
+    readings, is_plain = _readings(lines)
+    if readings and (is_plain or not _NOT_CP1252.search(data)):
+        shown = ", ".join(f"--encoding {name} {text!r}" for name, text in readings)
         raise SourceRefused(
-            f"{path}:{line}: is not UTF-8 but reads as cp1252; add --encoding cp1252 and look at the result, "
+            f"{path}:{line}: is not UTF-8; add the flag that reads this line right: {shown}; "
             "or --encoding utf-8 to have each damaged record reported"
         )
+
+
+def _readings(lines: list[bytes]) -> tuple[list[tuple[str, str]], bool]:
+    """Return encodings with what they make of the first line around its first foreign letter, likeliest first.
+
+    The likeliest is what makes the plainest words of all lines. Of encodings that read the line alike the first one of
+    `ONE_BYTE` stands for all. The second value tells that the first one makes plain words.
+    """
+    # Takes 40 ms to import, and few files need it.
+    from charset_normalizer import from_bytes  # noqa: PLC0415
+
+    matches = from_bytes(b"\n".join(lines), cp_isolation=list(ONE_BYTE), threshold=1.0)
+    ranks: dict[str, tuple[float, float]] = {}
+    for match in matches:
+        for name in (match.encoding, *match.could_be_from_charset):
+            ranks.setdefault(codecs.lookup(name).name, (round(match.chaos, 2), -round(match.coherence, 2)))
+    at = next(number for number, byte in enumerate(lines[0]) if byte > _LAST_ASCII)
+    around = lines[0][max(at - _SHOWN_BEFORE, 0) : at + _SHOWN_AFTER].rstrip(b"\r")
+    found: dict[str, str] = {}
+    # A stable sort: of equally likely ones the commonest comes first.
+    for name in sorted((name for name in ONE_BYTE if name in ranks), key=ranks.__getitem__):
+        with suppress(UnicodeDecodeError):
+            found.setdefault(printable(around.decode(name), ""), name)
+    is_plain = any(chaos <= _MOST_CHAOS for chaos, _ in ranks.values())
+    return [(name, text) for text, name in found.items()][:_MOST_READINGS], is_plain
 
 
 class Recoder:

@@ -13,8 +13,10 @@ from typing import Any
 
 from loader.config import ENTITY_VARIABLE, SOURCE_VARIABLE, Settings, load_settings
 from loader.errors import Refused, SourceRefused
+from loader.landing.dates import Dates, dates_of_environment
 from loader.landing.dialect import Dialect, dialect_of_environment
 from loader.landing.handover import received
+from loader.landing.returned import keep_former
 from loader.landing.spool import Spooled, Spools, new_spools, spool_file
 from loader.landing.sql import (
     EXPORT_COLUMNS,
@@ -41,17 +43,19 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
 
     """
     entity = identifier.removeprefix("raw_")
-    card = fields.project("entity, field_position, source_column, is_required").fetchall()
-    wanted = {column: required for of, _, column, required in sorted(card) if of == entity}
+    card = fields.project("entity, field_position, source_column, is_required, is_key").fetchall()
+    wanted = {column: required for of, _, column, required, _ in sorted(card) if of == entity}
+    key = next((column for of, _, column, _, is_key in card if of == entity and is_key), None)
     settings = load_settings()
-    path, dialect = _source(settings, entity, sorted({of for of, *_ in card}))
+    path, dialect, dates = _source(settings, entity, sorted({of for of, *_ in card}))
     limit = settings.source.max_record_bytes
     with ExitStack() as files:
         spooled, spools = files.enter_context(_spooled(path, dialect, settings, wanted))
         names = spooled.names
         lines = lines_query(spools.records, len(names), spooled.delimiter, limit)
         errors = errors_query(spools.errors, limit)
-        _keep_source(session, spooled)
+        _keep_source(session, spooled, dates)
+        keep_former(session, entity, spooled.source_file, names, key, lines)
         _compare(session, spooled, numbers_query(lines, errors))
         relation = session.sql(records_query(names, list(wanted), lines, errors))
         # dbt reads the relation after `land` has returned it: the spools stay open as long as it is there.
@@ -59,20 +63,22 @@ def land(session: Any, fields: Any, identifier: str) -> Any:
     return relation
 
 
-def _source(settings: Settings, entity: str, known: list[str]) -> tuple[Path, Dialect]:
+def _source(settings: Settings, entity: str, known: list[str]) -> tuple[Path, Dialect, Dates]:
     """Return the file of an entity, and how it is written: the variables for that are those of `ETL_SOURCE`."""
     named, of = os.environ.get(SOURCE_VARIABLE), os.environ.get(ENTITY_VARIABLE)
     if named and not of and len(known) > 1:
         raise Refused(f"{SOURCE_VARIABLE} is set, and not what it holds: export {ENTITY_VARIABLE}={' or '.join(known)}")
     if named and (of or entity) == entity:
-        return Path(named), dialect_of_environment(settings)
+        return Path(named), dialect_of_environment(settings), dates_of_environment(settings)
     if entity not in settings.source.default:
         raise Refused(
             f"no file of {entity}: add one to [source.default] in etl.toml, or export {SOURCE_VARIABLE}=FILE and "
             f"{ENTITY_VARIABLE}={entity}"
         )
-    is_asked = not named and (of or entity) == entity
-    return settings.source.default[entity], dialect_of_environment(settings) if is_asked else Dialect()
+    default = settings.source.default[entity]
+    if named or (of or entity) != entity:
+        return default, Dialect(), Dates()
+    return default, dialect_of_environment(settings), dates_of_environment(settings)
 
 
 @contextmanager
@@ -84,7 +90,7 @@ def _spooled(
         yield handed or (spool_file(path, wanted, dialect, settings.source, spools), spools)
 
 
-def _keep_source(session: Any, spooled: Spooled) -> None:
+def _keep_source(session: Any, spooled: Spooled, dates: Dates) -> None:
     """Keep what is known of the file as a whole in `landed_source`."""
     columns = [name for name in meant_names(spooled.columns) if name not in EXPORT_COLUMNS]
     names = [name for name in spooled.names if name not in EXPORT_COLUMNS]
@@ -94,6 +100,7 @@ def _keep_source(session: Any, spooled: Spooled) -> None:
         "to_json(?::varchar[])::varchar as source_columns, ?::bigint as source_records, "
         "?::bigint as source_blank_lines, ?::boolean as is_export, ?::boolean as export_with_bom, "
         "? as source_profile, ?::varchar as renamed_columns, to_json(?::varchar[])::varchar as source_notices, "
+        "?::varchar as delimiter, ?::varchar as date_order, ?::varchar as assume_zone, ?::boolean as is_cut, "
         "to_json(?::varchar[])::varchar as hashed_names",
         [
             spooled.source_file,
@@ -106,6 +113,10 @@ def _keep_source(session: Any, spooled: Spooled) -> None:
             spooled.profile,
             json.dumps(renamed),
             list(spooled.notices),
+            spooled.delimiter,
+            dates.order,
+            dates.zone,
+            spooled.is_cut,
             sorted(names),
         ],
     )

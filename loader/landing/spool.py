@@ -31,7 +31,7 @@ class Spooled:
 
     `columns` are the header's names in its order, `names` those under which they are landed; `records` counts malformed
     ones too; `delimiter` is that of the spools; `export_with_bom` and `notices` are as in `Source`; `profile` names the
-    one that was used.
+    one that was used; `is_cut` tells that the last line has no line end.
     """
 
     source_file: str
@@ -41,6 +41,7 @@ class Spooled:
     records: int
     blank_lines: int
     export_with_bom: bool
+    is_cut: bool = False
     delimiter: str = ","
     profile: str | None = None
     notices: Sequence[str] = ()
@@ -81,6 +82,7 @@ def spool_file(path: Path, wanted: Mapping[str, bool], dialect: Dialect, limits:
             grammar = Grammar(delimiter.encode(), len(header.columns), record_is_line=source.is_sheet)
             records, blank_lines = _spool(source, header.start, grammar, limits, spools)
             spools.rewind()
+            is_cut = source.data[-1:] != b"\n"
     except OSError as error:
         raise SourceRefused(
             f"{path}: cannot be landed ({error.strerror}); free {tempfile.gettempdir()}, or set TMPDIR"
@@ -95,6 +97,7 @@ def spool_file(path: Path, wanted: Mapping[str, bool], dialect: Dialect, limits:
         records,
         blank_lines,
         source.export_with_bom,
+        is_cut,
         delimiter,
         dialect.profile.name if dialect.profile else None,
         source.notices,

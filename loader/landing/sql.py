@@ -65,19 +65,28 @@ def records_query(names: Sequence[str], wanted: Sequence[str], lines: str, error
     others = "[" + ", ".join(cells[name] for name in given if name not in wanted) + "]::varchar[]"
     landed = "".join(f', {cells.get(name, "null::varchar")} as "{name}"' for name in wanted)
     blank = "".join(", null::varchar" for _ in wanted)
+    former, join = former_columns(names)
     return f"""
         select
             landed_source.* exclude (hashed_names), record_number, record_number + lines_ahead as line_number,
             {_HASH.format(f"hashed_names || json_array({texts})::varchar")} as record_hash,
             null::varchar as parse_error, {len(names)}::bigint as cell_count, null::varchar as raw_record,
-            {others} as other_cells {landed}
-        from ({lines}) cross join landed_source
+            {others} as other_cells, {former} {landed}
+        from ({lines}) cross join landed_source {join}
         union all
         select
             landed_source.* exclude (hashed_names), record_number, line_number, {_HASH.format("raw_record")},
-            parse_error, cell_count, raw_record, null::varchar[] {blank}
+            parse_error, cell_count, raw_record, null::varchar[], null::bigint, null::varchar {blank}
         from ({errors}) cross join landed_source
     """  # noqa: S608 - only our own names and numbers
+
+
+def former_columns(names: Sequence[str]) -> tuple[str, str]:
+    """Return the columns of what a line was in the file that ours was made of, as SQL, and the join that has them."""
+    if FROM_EXPORT not in names:
+        return "null::bigint as former_line, null::varchar as former_reference", ""
+    line = f"try_cast(cell_{names.index(FROM_EXPORT)} as bigint)"
+    return "former_line, former_reference", f"left join former_references on former_line = {line}"
 
 
 def _given(cell: str, names: Sequence[str]) -> str:

@@ -57,6 +57,8 @@ def pipeline_command(run: KnownRun, mode: str, rejected: str | None = None) -> s
         flags += f" --sheet {shlex.quote(run.sheet)}"
     if run.source_profile:
         flags += f" --source-profile {shlex.quote(run.source_profile)}"
+    flags += f" --date-order {run.date_order}" if run.date_order else ""
+    flags += f" --assume-zone {run.assume_zone}" if run.assume_zone else ""
     given = f"--source {shlex.quote(file)}{flags} --entity-type {run.entity_type}"
     return f"python scripts/etl/pipeline.py --environment {environment} {mode} {given}"
 

@@ -9,6 +9,7 @@ from loader.audit.journal import STATS_COUNTS, RunRow, event_details
 from loader.card import read_card
 from loader.delivery.resume import POSTING_ENDED
 from loader.landing.spool import ROW_GROUP
+from loader.reports.decisions import as_document, dates_of_file, unknown_values
 from loader.reports.files import Entries, OutputFile, keep_files, write_json
 from loader.reports.records import export_records
 from loader.run.job import IMPORT, VALIDATE_ONLY
@@ -16,6 +17,8 @@ from loader.run.source import SOURCE_READ
 from loader.run.verify import READ_BACK
 from loader.storage.warehouse import Warehouse
 
+# Of the unknown values; all of them are in `validation.int_<entity>_unmapped_values`.
+_MOST_VALUES = 1_000
 _INVALID = """
     select
         record_number as row_number, line_number, reference_number,
@@ -136,6 +139,7 @@ def _validation_document(warehouse: Warehouse, run: RunRow) -> dict[str, Any]:
             "success_rate": round(100 * run.ready_records / run.total_records, 2),
         },
         "output_hash": run.output_hash,
+        **as_document(dates_of_file(warehouse, run.run_id), *unknown_values(warehouse, run.run_id, _MOST_VALUES)),
         "invalid_records": Entries(warehouse.json_texts(_INVALID, of_file)),
         "warnings": Entries(warehouse.json_texts(_WARNINGS, of_file)),
         "excepted_records": Entries(warehouse.json_texts(_EXCEPTED, of_run)),

@@ -18,6 +18,7 @@ from loader.delivery.resume import POSTING_ENDED
 from loader.delivery.stopwatch import TimeSpent
 from loader.errors import OK, SOME_RECORDS
 from loader.reports.advice import Step, about_readback, about_result, after_run
+from loader.reports.decisions import dates_of_file, unknown_values
 from loader.reports.series import ANSWERS, series
 from loader.reports.table import put
 from loader.run.job import IMPORT
@@ -28,7 +29,7 @@ from loader.storage.warehouse import Row, Warehouse
 API_CODE = "coalesce(regexp_extract(error_message, '^([A-Z][A-Z_]{2,59}):', 1), '')"
 API_FIELDS = """array_to_string(
     list_sort(list_distinct(regexp_extract_all(error_message, 'body -> (\\w{1,60})', 1))), ', ')"""
-_MOST_GROUPS = 60
+_MOST_GROUPS, _MOST_VALUES = 60, 50
 _LEAST_SHARE = 0.1
 _PROBLEMS = """
     select issues.severity, issues.code, coalesce(field, '') as field, count(*) as issues,
@@ -239,6 +240,7 @@ def page(warehouse: Warehouse, run: Row, *, include_text: bool) -> str:
     words, kind = _outcome(run)
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     rows, total = _needs(warehouse, run, include_text=include_text)
+    values, of_all = unknown_values(warehouse, run["run_id"], _MOST_VALUES)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -251,6 +253,9 @@ def page(warehouse: Warehouse, run: Row, *, include_text: bool) -> str:
             stopped_because=stopped_because if include_text else run["stopped_because"],
             ledger=_ledger(run, posted=posted),
             problems=_problems(warehouse, run),
+            dates=dates_of_file(warehouse, run["run_id"]).in_words,
+            values=values,
+            values_total=of_all,
             delivery=_delivery(warehouse, run) if posted else None,
             readback=readback,
             spent=_spent(warehouse, run),

@@ -10,6 +10,7 @@ from loader.delivery.look_up import CONFIRMED
 from loader.delivery.readback import ReadBack
 from loader.landing.sql import EXPORT_COLUMNS
 from loader.reports.advice import about_readback, after_run, needs_platform_team
+from loader.reports.decisions import as_document, dates_of_file, unknown_values
 from loader.reports.documents import stats_document
 from loader.reports.files import OutputFile
 from loader.run.job import DRY_RUN, IMPORT, Run
@@ -29,6 +30,7 @@ _FOUND = """
 """
 _EXAMPLES = 20
 _GROUPS = 30
+_VALUES = 10
 _PROBLEMS = """
     with excepted as (
         select record_number, exception_reason from audit.fct_records where run_id = $run and status = 'excepted'
@@ -62,6 +64,7 @@ def summary_object(run: Run, row: RunRow, files: Sequence[OutputFile], exit_code
     return (
         stats_document(row)
         | {name: getattr(row, name) for name in names}
+        | as_document(dates_of_file(run.warehouse, row.run_id), *unknown_values(run.warehouse, row.run_id, _VALUES))
         | {"files": [str(file.path) for file in files], "exit_code": exit_code}
         | {"source": source_read(run.job.card, run.totals).details()}
         | {"readback": vars(run.readback) if run.readback else None}
@@ -81,6 +84,7 @@ def print_summary(console: Console, run: Run, row: RunRow, files: Sequence[Outpu
         console.line(f"seal {run.seal.number}: {run.seal.seal}")
     _print_source(console, run)
     _print_problems(console, run)
+    _print_unknown_values(console, run)
     _print_exceptions(console, run)
     if row.mode == DRY_RUN:
         for change in run.warehouse.rows(_CHANGES, [run.run_id]):
@@ -126,6 +130,8 @@ def _print_source(console: Console, run: Run) -> None:
     for notice in read.notices:
         console.line(notice)
     _print_missing(console, read)
+    for line in dates_of_file(run.warehouse, run.run_id).in_words:
+        console.paragraph(line, indent=0)
     known = {*read.columns, *run.job.card.source_columns}
     if unknown := [name for name in run.totals.source_columns if name not in known]:
         names = ", ".join(repr(name[:40]) for name in unknown[:_EXAMPLES])
@@ -167,6 +173,22 @@ def _print_problems(console: Console, run: Run) -> None:
         console.paragraph(f"fix: {group['how_to_fix']}", indent=2)
     if groups[0]["groups"] > _GROUPS:
         console.line(f"... and {groups[0]['groups'] - _GROUPS} more kinds, all of them in the validation report")
+    console.line()
+
+
+def _print_unknown_values(console: Console, run: Run) -> None:
+    """Write the values that enum_map.csv does not know, each once: a person decides on a value, not on its records."""
+    values, of_all = unknown_values(run.warehouse, run.run_id, _VALUES)
+    if not values:
+        return
+    console.line(f"unknown values: {of_all:,}, to be decided once each")
+    for value in values:
+        meant = f"; meant as {value.suggestion!r}?" if value.suggestion else ""
+        lines = ", ".join(map(str, value.lines))
+        console.line(f"  {value.records:>9,}  {value.field} {value.value!r} (line {lines}){meant}")
+    if of_all > len(values):
+        table = f"validation.int_{run.job.card.entity}_unmapped_values"
+        console.line(f"  ... and {of_all - len(values):,} more, in {table}")
     console.line()
 
 

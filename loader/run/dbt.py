@@ -17,7 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from loader.card import Card
 from loader.config import (
     DATABASE,
     DATABASE_VARIABLE,
@@ -26,16 +25,16 @@ from loader.config import (
     SOURCE_VARIABLE,
     TOKEN_COMMAND_VARIABLE,
     TOKEN_VARIABLE,
-    Settings,
 )
-from loader.console import Console
 from loader.errors import DatabaseLocked, EtlError, SourceRefused, StoppedEarly
-from loader.landing.dialect import Dialect, dialect_variables
+from loader.landing.dates import dates_variables
+from loader.landing.dialect import dialect_variables
 from loader.landing.handover import Handover
 from loader.landing.spool import new_spools, spool_file
 from loader.run.code import code_digest, selection
+from loader.run.job import VALIDATE_ONLY, Job, Run
 from loader.storage.files import PRIVATE_UMASK
-from loader.storage.warehouse import Warehouse, holder_of
+from loader.storage.warehouse import holder_of
 
 _REFUSAL = re.compile(r"SourceRefused: (.+)")
 # No --target: dbt keeps what it has parsed only while that flag is as it was, and `dbt build` by hand has none. The
@@ -109,19 +108,10 @@ class Build:
         return [node for node in self.nodes if node.kind == "test" and node.status in ("fail", "error")]
 
 
-def dbt_build(
-    source: Path,
-    card: Card,
-    settings: Settings,
-    dialect: Dialect,
-    warehouse: Warehouse,
-    console: Console,
-    *,
-    sends: bool,
-) -> Build:
+def dbt_build(source: Path, run: Run) -> Build:
     """Land `source` and build and test the lineage of its entity down to the payload.
 
-    Without `sends` the payload is a view, with the same tests and digest: what nobody sends need not be written down.
+    For a validation the payload is a view, with the same tests and digest: what nobody sends need not be written down.
     Left out are the unit tests, the tests of seeds and cards that have passed before (`code`), and the audit models,
     whose tables and views the on-run-start hook makes. The file is scanned while dbt starts.
 
@@ -132,15 +122,15 @@ def dbt_build(
         EtlError: a model or seed could not be built.
 
     """
-    database = settings.database
+    job, console, database = run.job, run.console, run.settings.database
     database.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryFile() as output, TemporaryFile() as results, new_spools() as spools, Handover(spools) as handover:
         digest = code_digest()
-        own = _own_variables(source, card, database, dialect, sends=sends) | {CODE_VARIABLE: digest}
+        own = _own_variables(source, job, database) | {CODE_VARIABLE: digest}
         variables = environment_of_dbt(console.notice) | own | handover.variables
         with (
             start_dbt(
-                (*_ARGUMENTS, *selection(card.payload_model, warehouse, digest)),
+                (*_ARGUMENTS, *selection(job.card.payload_model, run.warehouse, digest)),
                 variables,
                 (results.fileno(), *handover.descriptors),
                 output.fileno(),
@@ -148,7 +138,7 @@ def dbt_build(
             console.busy(f"dbt build of {source.name}", lambda: _progress(results)),
         ):
             handover.given()
-            spooled = spool_file(source, card.source_columns, dialect, settings.source, spools)
+            spooled = spool_file(source, job.card.source_columns, job.dialect, run.settings.source, spools)
             handover.tell(spooled)
             status = dbt.wait()
         output.seek(0)
@@ -224,14 +214,14 @@ def _progress(results: BinaryIO) -> str:
     return f"{last['stage']}, {last['index']} of {last['total']}"
 
 
-def _own_variables(source: Path, card: Card, database: Path, dialect: Dialect, *, sends: bool) -> dict[str, str]:
+def _own_variables(source: Path, job: Job, database: Path) -> dict[str, str]:
     own = {
         SOURCE_VARIABLE: str(source),
-        ENTITY_VARIABLE: card.entity,
+        ENTITY_VARIABLE: job.card.entity,
         DATABASE_VARIABLE: _as_spelt(database),
-        PAYLOAD_VARIABLE: "table" if sends else "view",
+        PAYLOAD_VARIABLE: "view" if job.mode == VALIDATE_ONLY else "table",
     }
-    return own | dialect_variables(dialect)
+    return own | dialect_variables(job.dialect) | dates_variables(job.dates)
 
 
 def _as_spelt(database: Path) -> str:

@@ -2,17 +2,19 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from loader.audit.journal import RunRow, operator
 from loader.card import entities, read_card
 from loader.errors import DatabaseLocked, EtlError, GateClosed, RecordsRefused, Refused, SourceRefused, StoppedEarly
+from loader.landing.dates import dates_variables
 from loader.landing.dialect import dialect_variables
 from loader.landing.source import check_source
 from loader.run.dbt import Build, dbt_build
 from loader.run.gate import check_gate
 from loader.run.job import VALIDATE_ONLY, Run
 from loader.run.ledger import close_run, keep_refusal
-from loader.run.payload import REPLACED, Totals, gate_facts, keep_validation, totals
+from loader.run.payload import REPLACED, Totals, dated_cells, gate_facts, keep_validation, totals
 from loader.run.post import close_dead_runs, post
 from loader.run.source import SOURCE_READ, source_read
 from loader.run.verify import read_back
@@ -26,7 +28,8 @@ def execute(run: Run) -> RunRow:
     """
     job = run.job
     asked = {"mode": job.mode, "environment": job.environment, "source": job.source, "operator": operator()}
-    run.journal.note("run_started", **asked, **dialect_variables(job.dialect), columns=job.dialect.columns)
+    how = dialect_variables(job.dialect) | dates_variables(job.dates)
+    run.journal.note("run_started", **asked, **how, columns=job.dialect.columns)
     try:
         _prepare(run)
         posts = run.job.target if run.closed_by is None else None
@@ -73,12 +76,25 @@ def _keep_and_judge(run: Run, build: Build | None) -> None:
         _check_own(build, run.totals)
     run.journal.source_hash = run.totals.source_sha256
     run.journal.note(SOURCE_READ, **source_read(job.card, run.totals).details())
-    run.journal.note("validated", output_hash=run.totals.output_hash, ready_records=run.totals.ready_records)
+    run.journal.note("validated", **_validated(run))
     # A validation sends nothing: what staging changed is in `validation` until the next build, and is not kept.
     with step(Step.KEEP_VALIDATION):
         fields = () if job.mode == VALIDATE_ONLY else [field.name for field in job.card.fields]
         keep_validation(run.warehouse, run.journal, run.totals.invocation_id, fields)
     _judge_gate(run)
+
+
+def _validated(run: Run) -> dict[str, Any]:
+    """Return what the step says of a validation; the reports read it there, also when they are made again."""
+    found = run.totals
+    dated = dated_cells(run.warehouse, found, run.job.card.entity)
+    return {
+        "output_hash": found.output_hash,
+        "ready_records": found.ready_records,
+        "date_order": found.date_order,
+        "assume_zone": found.assume_zone,
+        "dates": [of_field | {"read": dated.get(of_field["field"], 0)} for of_field in found.dates],
+    }
 
 
 def _check_source(run: Run, source: Path) -> None:
@@ -114,9 +130,7 @@ def _check_own(build: Build, found: Totals) -> None:
 
 def _build(run: Run, source: Path) -> Build:
     with step(Step.BUILD):
-        sends = run.job.mode != VALIDATE_ONLY
-        job = run.job
-        build = dbt_build(source, job.card, run.settings, job.dialect, run.warehouse, run.console, sends=sends)
+        build = dbt_build(source, run)
     tests = {"tests_passed": build.tests_passed, "tests_failed": build.tests_failed}
     run.journal.note("built", invocation_id=build.invocation_id, **tests)
     if not build.complete:

@@ -17,6 +17,7 @@ from loader.delivery.readback import ReadBack
 from loader.delivery.stopwatch import Posting
 from loader.delivery.verdict import Result
 from loader.errors import GateClosed, RecordsRefused
+from loader.landing.dates import Dates
 from loader.landing.dialect import Dialect
 from loader.run.payload import Totals
 from loader.run.signals import Signals
@@ -50,6 +51,7 @@ class Job:
     source: Path | None
     batch_size: int
     dialect: Dialect = field(default_factory=Dialect)
+    dates: Dates = field(default_factory=Dates)
     target: Target | None = None
     retry_failed: bool = False
     verify: bool = False

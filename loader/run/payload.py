@@ -50,7 +50,8 @@ class Totals(Validated):
     """The row of `validation.int_<entity>_totals`: what a build has found in its file.
 
     `renamed_columns` has what the file calls those of our source columns that it gives another name; `source_columns`
-    are its own names.
+    are its own names. `dates` has the cells of each date that are no accepted ones, counted by the order in which they
+    can be read.
     """
 
     source_columns: list[str]
@@ -60,6 +61,9 @@ class Totals(Validated):
     source_profile: str | None
     renamed_columns: dict[str, str]
     source_notices: list[str]
+    date_order: str | None
+    assume_zone: str | None
+    dates: list[Row]
 
     def column_of_file(self, source_column: str) -> str:
         """Return what the file calls a source column of ours."""
@@ -73,6 +77,14 @@ def totals(warehouse: Warehouse, entity: str) -> Totals:
     if not found:
         raise GateClosed(f"{warehouse.path}: nothing has been validated yet; run: dbt build")
     return Totals(**found[0])
+
+
+def dated_cells(warehouse: Warehouse, validated: Totals, entity: str) -> dict[str, int]:
+    """Return how many cells of each date were read as --date-order and --assume-zone say."""
+    if not (validated.date_order or validated.assume_zone):
+        return {}
+    query = f"select field, count(*) as cells from validation.int_{entity}_changes where rule = 'dated' group by field"  # noqa: S608
+    return {row["field"]: row["cells"] for row in warehouse.rows(query)}
 
 
 def keep_validation(warehouse: Warehouse, journal: Journal, invocation_id: str, changed: Sequence[str]) -> None:

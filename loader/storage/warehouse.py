@@ -37,6 +37,14 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def time_zone(name: str) -> str | None:
+    """Return a time zone as DuckDB spells it, which has the zones of IANA built in; None where there is no such one."""
+    query = "select name from pg_timezone_names() where lower(name) = lower(?) and name not like 'Etc/GMT_%'"
+    with duckdb.connect() as connection:
+        found = connection.execute(query, [name]).fetchone()
+    return str(found[0]) if found else None
+
+
 def attached(connection: Any, path: Path) -> Any:
     """Attach a DuckDB file, for reading alone, to a database in memory, and show the tables of its schema `audit`."""
     connection.execute(f"set temp_directory = {literal(f'{path}.tmp')}")

@@ -81,7 +81,8 @@ def landed(
 ) -> list[dict[str, Any]]:
     """Land a file into a new table; return its rows in the order of the file."""
     listed = ", ".join(f"('incident', '{field.source_column}', false, {at})" for at, field in enumerate(card.fields))
-    fields = f"select * from (values {listed}) as card (entity, source_column, is_required, field_position)"  # noqa: S608
+    names = "card (entity, source_column, is_required, field_position)"
+    fields = f"select *, field_position = 0 as is_key from (values {listed}) as {names}"  # noqa: S608
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ETL_SOURCE", str(source))
         patch.setenv("ETL_ENTITY", "incident")

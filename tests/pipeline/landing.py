@@ -11,7 +11,8 @@ from loader.landing.land import land
 
 NAMES = ["ref", "title", "place"]
 CARD = """
-    select * from (values ('incident', 'title', true, 2), ('incident', 'ref', true, 1), ('incident', 'place', false, 3),
+    select *, source_column = 'ref' as is_key
+    from (values ('incident', 'title', true, 2), ('incident', 'ref', true, 1), ('incident', 'place', false, 3),
         ('action', 'owner', true, 1)) as card (entity, source_column, is_required, field_position)
 """
 

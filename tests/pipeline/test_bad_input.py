@@ -204,7 +204,7 @@ def test_a_file_in_the_place_of_the_output_folder(home: Home):
 
 @pytest.mark.dbt
 @pytest.mark.parametrize(
-    ("late", "reason"), [(b"caf\xe9", ":18003: is not UTF-8 but reads as cp1252"), (b"a\0b", ":18003: has a NUL byte")]
+    ("late", "reason"), [(b"caf\xe9", ":18003: is not UTF-8; add the flag"), (b"a\0b", ":18003: has a NUL byte")]
 )
 def test_a_file_that_is_bad_after_its_first_mebibyte_is_refused_while_it_is_landed(
     empty_home: Home, late: bytes, reason: str

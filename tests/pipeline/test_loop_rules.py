@@ -11,7 +11,9 @@ from benchmarks.dictreader_loop import validate
 from tests.support import FIXTURES, HEADER, KEY_COLUMN, fixture
 
 COLUMNS = ["line_number", "severity", "code", "field"]
-CODES = sorted(path.name.removesuffix(".issues.csv") for path in (FIXTURES / "csv").glob("*.issues.csv"))
+# What the loop leaves out, as README.md beside it says: these rules look at a line beside others, or at each letter.
+LEFT_OUT = {"cut_off", "line_like_a_record", "mojibake", "not_a_record", "swallowed_record"}
+CODES = sorted({path.name.removesuffix(".issues.csv") for path in (FIXTURES / "csv").glob("*.issues.csv")} - LEFT_OUT)
 SOUND = "A handrail is loose at its foot,safety,low,open,2026-01-05,Stair 3"
 
 

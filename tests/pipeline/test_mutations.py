@@ -35,7 +35,8 @@ pytestmark = pytest.mark.mutations
 # `make mutations` tries 10,000; the suite a fifth of them.
 MUTATIONS, SEED = int(os.environ.get("MUTATIONS", "500")), 4180
 CARD = """
-    select * from (values ('incident', 'title', true, 2), ('incident', 'ref', true, 1), ('incident', 'place', false, 3),
+    select *, source_column = 'ref' as is_key from (values
+        ('incident', 'title', true, 2), ('incident', 'ref', true, 1), ('incident', 'place', false, 3),
         ('action', 'ref', true, 1)) as card (entity, source_column, is_required, field_position)
 """
 Rows = list[dict[str, Any]]

@@ -39,7 +39,7 @@ def test_a_rejected_file_is_corrected_and_given_back(home: Home):
     assert "warning: columns of the header that are not known, and not sent: 'owner'" in lines
     assert lines[-2] == f"next: correct {rejected} and give it back:"
     assert lines[-1].endswith(f"--validate-only --source {rejected} --entity-type incident")
-    assert len(lines) < 25
+    assert len(lines) < 30
 
     with rejected.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, strict=True)
