@@ -80,20 +80,22 @@
     select
         record_number,
         'repeated_header' as code
-    from staged
-    where {{ repeats_header(fields) }}
+    from ({{ repeated_headers(fields) }}) as repeated
+{% endmacro %}
+
+{#- The records that are the header again, by our names of the columns or by those of the file. -#}
+{% macro repeated_headers(fields) %}
     {%- set same = [] -%}
     {%- for field in fields if field.is_required -%}
         {%- set column = sql_literal(field.source_column) -%}
         {%- do same.append('staged.' ~ field.field ~ ' = coalesce(renamed.names ->> ' ~ column ~ ', ' ~ column ~ ')') -%}
-    {%- endfor %}
-    union all by name
-    select
-        record_number,
-        'repeated_header' as code
+    {%- endfor -%}
+    select record_number from staged where {{ repeats_header(fields) }}
+    union all
+    select staged.record_number
     from staged
     inner join renamed on renamed.names is not null and {{ same | join(' and ') or 'false' }}
-{% endmacro %}
+{%- endmacro %}
 
 {#- All cells are looked at as they are in the file, because a blank cell of an enum is staged as its default. -#}
 {% macro rule_blank_record(fields) %}
@@ -176,7 +178,7 @@
     ) as lines
     where
         kind is not null
-        and record_number not in (select record_number from staged where {{ repeats_header(fields) }})
+        and record_number not in ({{ repeated_headers(fields) }})
 {% endmacro %}
 
 {#- What a line is by the words with which it begins, where few of its cells are filled; null for any other. -#}
