@@ -123,13 +123,11 @@
     end
 {%- endmacro %}
 
-{#- The day of a row of `unread_dates` that is written in this order, `day` or `month`; null for one that is not. -#}
+{#- The day of a row of `unread_dates` that is written in this order, `day` or `month`; null for one that is not. Where the month
+    is named, both orders read it. -#}
 {% macro ordered_day(order) -%}
-    {%- if order == 'day' -%}
-    try_strptime(dated, ['%d %m %Y', '%d %B %Y', '%d %b %Y'])::date
-    {%- else -%}
-    try_strptime(dated, ['%m %d %Y', '%B %d %Y', '%b %d %Y'])::date
-    {%- endif -%}
+    {%- set numbers = '%d %m %Y' if order == 'day' else '%m %d %Y' -%}
+    try_strptime(dated, ['{{ numbers }}', '%d %B %Y', '%d %b %Y', '%B %d %Y', '%b %d %Y'])::date
 {%- endmacro %}
 
 {#- Holds for a row of `unread_dates` whose time is midnight, and in no zone: programs add that to a day. -#}
