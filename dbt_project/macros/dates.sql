@@ -30,21 +30,19 @@
     1990
 {%- endmacro %}
 
-{#- The dates that are not accepted, taken apart, as CTEs that end with `unread_dates`, with the columns:
+{#- The dates that are not accepted, taken apart, as CTEs that end with `ordered_dates`, whatever today is, with the columns:
 
       written               the cell
       plain                 it with plain hyphens and blanks, and without the name of a weekday
       day, time, half, zone its parts; half is am or pm
       worded                the day with blanks between its parts: `15 Jan 26`
       day_first, month_first  what three numbers with the year last say, in the one order and in the other
-      read                  the day, where it can be read in one way; never one to come or one long ago
-      order_of_others       day or month, where at least three other dates of the file show it and none the other order
       day_by_day, day_by_month  the day that it is where the day stands first, and where the month does
       clock                 the time of the day on the 24-hour clock
       date_order, assume_zone  what --date-order and --assume-zone have said of the file
 
     `cells` is the relation that they are in, with its columns record_number, date_order and assume_zone. -#}
-{% macro unread_dates(expression, cells='staged') %}
+{% macro ordered_dates(expression, cells='staged') %}
     {% set clock = '\\d{1,2}(?::\\d{2}){1,2}(?:[.,]\\d+)?' %}
     {% set zone = 'Z|(?:UTC|GMT)?[+-]\\d{1,2}(?::?\\d{2})?|[A-Z]{3,5}' %}
     {% set time = '(?P<time>' ~ clock ~ ') ?(?P<half>[ap]\\.?m\\.?)? ?(?P<zone>' ~ zone ~ ')?' %}
@@ -82,6 +80,23 @@
         from plain_dates
     ),
 
+    ordered_dates as (
+        select
+            *,
+            {{ ordered_day('day') }} as day_by_day,
+            {{ ordered_day('month') }} as day_by_month,
+            {{ time_of_day() }} as clock
+        from parted_dates
+    )
+{% endmacro %}
+
+{#- These, as CTEs that end with `unread_dates`, and what they probably mean:
+
+      read                  the day, where it can be read in one way; never one to come or one long ago
+      order_of_others       day or month, where at least three other dates of the file show it and none the other order -#}
+{% macro unread_dates(expression) %}
+    {{ ordered_dates(expression) }},
+
     orders as (
         select
             case
@@ -98,14 +113,11 @@
 
     unread_dates as (
         select
-            parted_dates.*,
+            ordered_dates.*,
             orders.order_of_others,
-            {{ ordered_day('day') }} as day_by_day,
-            {{ ordered_day('month') }} as day_by_month,
-            {{ time_of_day() }} as clock,
             {{ read_date() }} as reading,
             case when reading between date '{{ earliest_year() }}-01-01' and {{ today_utc() }} then reading end as read
-        from parted_dates
+        from ordered_dates
         cross join orders
     )
 {% endmacro %}
@@ -149,7 +161,7 @@
         where date_order is not null or assume_zone is not null or {{ source_cell(field) }}[13] = ':'
     ) as cells
     {%- endset %}
-    {{ unread_dates('cell', cells) }}
+    {{ ordered_dates('cell', cells) }}
     select
         written,
         case
@@ -176,7 +188,7 @@
                         when date_order = 'month' then day_by_month
                     end as day_as_asked,
                     left(written, 11) || '0' || substring(written, 12) as whole_hour
-                from unread_dates
+                from ordered_dates
             ) as asked
         ) as timed
     ) as zoned
@@ -324,7 +336,7 @@
             )
     ) as cells
     {%- endset %}
-    {{ unread_dates('cell', cells) }}
+    {{ ordered_dates('cell', cells) }}
     select
         {{ sql_literal(field.field) }} as field,
         {{ sql_literal(field.source_column) }} as source_column,
@@ -343,7 +355,7 @@
             day_by_day as first_day,
             day_by_month as first_month,
             zone = '' and clock is not null and not {{ is_midnight() }} as has_no_zone
-        from unread_dates
+        from ordered_dates
     ) as ordered
 {% endmacro %}
 

@@ -18,6 +18,7 @@
     {{ rule_duplicate_reference() }}
     {{ rule_cut_off() }}
     {{ rule_swallowed_record(fields) }}
+    {{ rule_line_like_a_record(fields) }}
     {% for field in fields %}
         {% set is_text = not (field.is_key or field.is_enum or field.format) %}
         {{ rule_required(field) if field.is_required }}
@@ -282,23 +283,41 @@
     where is_cut and record_number = source_records.source_records and parse_error is null
 {% endmacro %}
 
-{#- Two stray quotes that pair up make one record of several, and each of their lines has as many delimiters as the header. One
-    that a blank follows separates no cells: it is a comma of a sentence. An error where a line begins with what has the form
-    of a reference, as those of the first thousand records. -#}
+{#- Two stray quotes that pair up make one record of several, and each of their lines has as many delimiters as the header. An
+    error where a line begins with what has the form of a reference, as those of the first thousand records. -#}
 {% macro rule_swallowed_record(fields) %}
-    {% set names = "from_json(source_columns, '[\"VARCHAR\"]')" %}
-    {% set key = key_field(fields) %}
-    {% set known = [] %}
-    {% for field in fields %}{% do known.append(sql_literal(field.source_column)) %}{% endfor %}
-    {% set signs = "(length({0}) - length(replace({0}, delimiter, '')))" %}
-    {% set form = "regexp_replace(regexp_replace({}, '[0-9]+', '9', 'g'), '\\pL+', 'A', 'g')" %}
     union all by name
     select
         record_number,
-        case when swallowed is null then 'line_like_a_record' else 'swallowed_record' end as code,
+        'swallowed_record' as code,
         field,
         source_column,
-        coalesce(swallowed, like_records[1]) as value
+        swallowed as value
+    {{ lines_like_records(fields) }}
+    where swallowed is not null
+{% endmacro %}
+
+{% macro rule_line_like_a_record(fields) %}
+    union all by name
+    select
+        record_number,
+        'line_like_a_record' as code,
+        field,
+        source_column,
+        like_records[1] as value
+    {{ lines_like_records(fields) }}
+    where swallowed is null
+{% endmacro %}
+
+{#- The cells in which a line looks like a record, from `from` on: `like_records`, and the first of them with a reference, `swallowed`.
+    A delimiter that a blank follows separates no cells: it is a comma of a sentence. -#}
+{% macro lines_like_records(fields) %}
+    {% set names = "from_json(source_columns, '[\"VARCHAR\"]')" %}
+    {% set key = key_field(fields) %}
+    {% set known = [] %}
+    {% for field in fields %}{% do known.append(column_in_file(field)) %}{% endfor %}
+    {% set signs = "(length({0}) - length(replace({0}, delimiter, '')))" %}
+    {% set form = "regexp_replace(regexp_replace({}, '[0-9]+', '9', 'g'), '\\pL+', 'A', 'g')" %}
     from (
         select
             *,
@@ -311,7 +330,7 @@
         from (
             select
                 *,
-                list_position({{ names }}, {{ sql_literal(key.source_column) }}) - 1 as key_place,
+                list_position({{ names }}, {{ column_in_file(key) }}) - 1 as key_place,
                 case
                     when {{ signs.format('lines[1]') }} between cell_count - 1 - place and cell_count + 1 - place
                         and {{ signs.format('lines[-1]') }} between place and place + 2
@@ -330,18 +349,18 @@
                     {% for field in fields if not field.is_key and not field.is_enum and not field.format %}
                     {% set cell = 'source_records.' ~ adapter.quote(field.source_column) %}
                     select
-                        record_number, source_columns, delimiter, cell_count, {{ named(field) }},
-                        {{ sql_literal(field.source_column) }} as column_name, {{ cell }} as cell
+                        record_number, source_columns, renamed_columns, delimiter, cell_count, {{ named(field) }},
+                        {{ column_in_file(field) }} as column_name, {{ cell }} as cell
                     from source_records
                     where contains({{ cell }}, chr(10)) and {{ signs.format(cell) }} >= greatest(cell_count - 1, 3)
                     union all
                     {% endfor %}
                     select
-                        record_number, source_columns, delimiter, cell_count, null as field, column_name as source_column,
+                        record_number, source_columns, renamed_columns, delimiter, cell_count, null as field, column_name as source_column,
                         column_name, cell
                     from (
                         select
-                            record_number, source_columns, delimiter, cell_count,
+                            record_number, source_columns, renamed_columns, delimiter, cell_count,
                             unnest(list_sort(list_filter({{ names }}, lambda name: name not in ({{ known | join(', ') or "''" }})))) as column_name,
                             unnest(other_cells) as cell
                         from source_records
@@ -358,6 +377,12 @@
         where len(like_records) > 0
     ) as found
 {% endmacro %}
+
+{#- What the file calls the column of a field, of a row of `source_records`. -#}
+{% macro column_in_file(field) -%}
+    {%- set column = sql_literal(field.source_column) -%}
+    coalesce(renamed_columns ->> {{ column }}, {{ column }})
+{%- endmacro %}
 
 {#- Its first record counts. -#}
 {% macro rule_duplicate_reference() %}

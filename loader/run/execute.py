@@ -141,8 +141,8 @@ def _build(run: Run, source: Path) -> Build:
 def _refusal(run: Run, build: Build) -> str:
     """Return why dbt stopped: in the words of a failed test whose rows have a `refusal`, where there is one."""
     for relation in build.failures:
-        refusals = [row["refusal"] for row in run.warehouse.rows(f"select * from {relation}") if "refusal" in row]  # noqa: S608
-        if refusals:
+        rows = run.warehouse.rows(f"select * from {relation}")  # noqa: S608 - a name of our own models
+        if refusals := [row["refusal"] for row in rows if "refusal" in row]:
             more = f" ({len(refusals) - 1} more such lines)" if len(refusals) > 1 else ""
             return f"{refusals[0]}; then run the same command again{more}"
     return f"dbt stopped before it validated the file: {', '.join(build.tests_failed)} failed; see logs/dbt.log"

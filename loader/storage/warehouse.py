@@ -148,12 +148,13 @@ class Warehouse:
     def _transaction(self, opened: Callable[[], duckdb.DuckDBPyConnection]) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._connect(opened)
         try:
-            connection.execute("set timezone = 'UTC'")
-            connection.execute("begin")
-            yield connection
-            if self._lock:
-                self._lock.check()
-            connection.execute("commit")
+            with _signals():
+                connection.execute("set timezone = 'UTC'")
+                connection.execute("begin")
+                yield connection
+                if self._lock:
+                    self._lock.check()
+                connection.execute("commit")
         except duckdb.Error as error:
             if failure := _failure(self.path, error):
                 raise failure from error
@@ -204,7 +205,8 @@ class Warehouse:
             raise GateClosed(f"{self.path}: there is no database yet; run: dbt build")
         while True:
             try:
-                return opened()
+                with _signals():
+                    return opened()
             except duckdb.Error as error:
                 holder = holder_of(str(error))
                 if holder is None:
@@ -256,6 +258,15 @@ def _failure(path: Path, error: duckdb.Error) -> EtlError | None:
         f"{path}: cannot be read or written ({_reason(error)}); what was committed stands: "
         "free its disk, then run the same command again"
     )
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Raise what a signal has raised within a query, in whose place DuckDB raises an error of its own."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise error.__cause__ or error from None
 
 
 def _refusal(path: Path, error: duckdb.Error) -> Refused:

@@ -63,7 +63,8 @@ def exported(
         session.execute(
             "create table validation.int_incident_totals as select 'built' as invocation_id, "
             "from_json(source_columns, '[\"VARCHAR\"]') as source_columns, "
-            "source_records from landing.raw_incident limit 1"
+            "source_records, renamed_columns::json::map(varchar, varchar) as renamed_columns "
+            "from landing.raw_incident limit 1"
         )
         (ready,) = session.execute(
             "select count(*) from validation.int_incident_records where status = 'valid'"

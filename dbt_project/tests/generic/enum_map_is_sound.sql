@@ -36,4 +36,5 @@ offenders as (
 
 select * from offenders
 where refusal is not null
+order by entity, field, source_value
 {% endtest %}
