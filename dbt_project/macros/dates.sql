@@ -158,7 +158,7 @@
             assume_zone,
             {{ clean_text(source_cell(field)) }} as cell
         from source_records
-        where date_order is not null or assume_zone is not null or {{ source_cell(field) }}[13] = ':'
+        where date_order is not null or assume_zone is not null or substring({{ source_cell(field) }}, 13, 1) = ':'
     ) as cells
     {%- endset %}
     {{ ordered_dates('cell', cells) }}

@@ -643,7 +643,8 @@
             {{ as_bytes('garbled') }} as letters,
             list_distinct(regexp_extract_all(letters, '{{ runs }}')) as runs,
             array_to_string(list_transform(runs, lambda run: {{ meant }}), '') as signs,
-            {{ as_cp1252("list_reduce(runs, lambda text, run: replace(text, run, coalesce(" ~ meant ~ ", run)), letters)") }} as meant
+            regexp_extract_all(letters, '(?s){{ runs }}|.') as pieces,
+            {{ as_cp1252("array_to_string(list_transform(pieces, lambda run: coalesce(" ~ meant ~ ", run)), '')") }} as meant
         from (
             select record_number, {{ value }} as garbled
             from staged
