@@ -21,7 +21,8 @@ _LIKELY = """
         select distinct try_cast({line} as bigint) as line_number, {key} as reference from ({lines})
     ),
     last_runs as (
-        select run_id, rowid as place from audit.fct_runs where entity_type = ? order by rowid desc limit 20
+        select run_id, coalesce(sequence, rowid) as place from audit.fct_runs
+        where entity_type = ? order by place desc limit 20
     )
     select run_id
     from last_runs inner join audit.fct_records as kept using (run_id)
