@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from loader.interrupt import end_on_signals
+from loader.interrupt import end_on_signals, ended
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader") -> int:
@@ -24,4 +24,4 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m loader")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main()))

@@ -15,7 +15,7 @@ from loader.command import OneLineParser, asked_entity, entity_option, tell
 from loader.commands import COMMANDS
 from loader.config import Environment, Settings, load_settings
 from loader.console import Console
-from loader.errors import OK, Refused
+from loader.errors import OK, Interrupted, Refused
 from loader.landing.dates import ORDER_VARIABLE, ZONE_VARIABLE, read_dates
 from loader.landing.dialect import (
     DELIMITER_VARIABLE,
@@ -115,6 +115,9 @@ def carry_out(options: argparse.Namespace) -> int:
     console.summary(summary_object(run, row, files, exit_code))
     if run.closed_by and run.job.mode == IMPORT:
         tell(run.closed_by)
+    # The summary of a run that stopped early has told it.
+    if run.signals.first and not row.stopped_because:
+        tell(Interrupted(run.signals.first))
     return exit_code
 
 

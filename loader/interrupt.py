@@ -12,6 +12,13 @@ def end_on_signals() -> None:
         signal.signal(number, _end)
 
 
+def ended(exit_code: int) -> int:
+    """Return the exit code of a command that is done: a signal while Python ends must not change it any more."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    return exit_code
+
+
 def _end(number: int, _frame: object) -> None:
     # Nothing has begun, and an exception would go through whatever is imported just then.
     os.write(2, f"error: interrupted by signal {number}; run the same command again\n".encode())

@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-from loader.interrupt import end_on_signals
+from loader.interrupt import end_on_signals, ended
 
 
 def main(prog: str = "python -m probe") -> int:
@@ -13,4 +13,4 @@ def main(prog: str = "python -m probe") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main()))

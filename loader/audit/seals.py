@@ -11,7 +11,7 @@ from typing import Any
 
 from loader.audit.digests import OPEN_RUN, RECEIPT, SEALS, Content, Subject, audit_tables, contents, subjects
 from loader.audit.journal import now
-from loader.errors import EtlError, Refused, StoppedEarly
+from loader.errors import EtlError, Interrupted, Refused, StoppedEarly
 from loader.storage.files import write_file
 from loader.storage.warehouse import Row, Warehouse, fetch, insert
 
@@ -132,6 +132,8 @@ def seal_or_tell(warehouse: Warehouse, notify: Callable[[str], None]) -> Seal | 
     """Seal as `seal_audit` does; where that fails, say so and return None: the run is accounted for all the same."""
     try:
         return seal_audit(warehouse, notify)
+    except Interrupted:
+        return None
     except EtlError as error:
         notify(f"this run is not sealed, the next one seals it: {error}")
         return None

@@ -47,7 +47,7 @@ def test_a_signal_at_any_moment_is_one_line_and_its_exit_code(home: Home):
         code, error = ended(home, number, draw.uniform(0, latest))
         if code:
             assert code == 128 + number, error
-            assert f": interrupted by signal {number:d}; run the same command again" in error, error
+            assert error.startswith(f"error: interrupted by signal {number:d}; run the same command again"), error
             assert len(error.splitlines()) == 1, error
     assert home.run(COMMAND).returncode == 0
     assert home.query("select bool_and(closes) from audit.rpt_run_ledger where state <> 'refused'") == [(True,)]
