@@ -128,7 +128,8 @@ class Warehouse:
 
     def checkpoint(self) -> None:
         """Take the log into the file; where somebody else holds the file, the log stays beside it."""
-        with suppress(OSError, duckdb.Error), self.path.open("rb") as file, _opened(self.path) as connection:
+        failing = suppress(OSError, duckdb.Error)
+        with _signals(), failing, self.path.open("rb") as file, _opened(self.path) as connection:
             checkpoint(connection, self.path, file.fileno())
 
     @contextmanager
