@@ -40,7 +40,7 @@ def changed_definitions(connection: Any) -> Iterator[str]:
             yield f"{name} is missing"
         elif name not in wanted:
             yield f"{name} was added: it is none of this project's"
-        elif _read(connection, found[name]) != _read(connection, wanted[name]):
+        elif not _are_the_same(connection, found[name], wanted[name]):
             yield f"{name} is another than the one of this version of the project"
 
 
@@ -55,8 +55,13 @@ def _of_the_project() -> dict[str, str]:
     return views | functions
 
 
-def _read(connection: Any, definition: str) -> tuple[str, str]:
-    """Return what stands before the query, and the query as DuckDB reads it."""
-    before, _, query = definition.partition(" AS ")
+def _are_the_same(connection: Any, one: str, other: str) -> bool:
+    """Compare what stands before the query, which another kind of function has none of, and then the query."""
+    (before, _, query), (other_before, _, other_query) = one.partition(" AS "), other.partition(" AS ")
+    return before == other_before and _read(connection, query) == _read(connection, other_query)
+
+
+def _read(connection: Any, query: str) -> str:
+    """Return a query as DuckDB reads it."""
     text = connection.execute(_READ, [query]).fetchone()[0]
-    return before, _EXCLUDED.sub(lambda names: ", ".join(sorted(names[0].split(", "))), text)
+    return _EXCLUDED.sub(lambda names: ", ".join(sorted(names[0].split(", "))), text)

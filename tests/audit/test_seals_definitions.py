@@ -11,6 +11,7 @@ OTHER_DIGEST = """
     create or replace macro contract.payload_digest(relation_name) as table
     select 1 as payload_records, [''] as invocation_ids, '' as digest
 """
+OTHER_KIND = "drop macro table contract.payload_digest; create macro contract.payload_digest(x) as x"
 COLUMNS = "select column_name, data_type from duckdb_columns() where schema_name = 'audit' and table_name = ?"
 
 
@@ -42,6 +43,7 @@ def test_each_report_that_is_replaced_by_an_empty_one_is_named(trail: Home):
         ("create view audit.rpt_mine as select 1 as one", "the view audit.rpt_mine was added"),
         ("create macro contract.more(x) as x", "the function contract.more was added"),
         (OTHER_DIGEST, "the function contract.payload_digest is another than"),
+        (OTHER_KIND, "the function contract.payload_digest is another than"),
     ],
 )
 def test_what_is_missing_added_or_changed_is_named(trail: Home, statement: str, what: str):

@@ -12,7 +12,7 @@ import pytest
 from loader.errors import DatabaseLocked
 from loader.storage.undo import undo_path
 from loader.storage.warehouse import Warehouse
-from tests.support import ROOT
+from tests.support import ROOT, Home
 
 # Makes a checkpoint and dies: just before DuckDB writes it, or just after.
 DIES = """
@@ -123,3 +123,9 @@ def test_nothing_is_put_back_while_somebody_has_the_database_open(database: Path
     finally:
         holder.communicate("")
     assert counted(database) == [2 * ROWS] * TABLES
+
+
+@pytest.mark.dbt
+def test_dbt_takes_its_log_into_the_database_when_it_ends(home: Home):
+    assert home.dbt("build", "-q", "--select", "dim_entities").returncode == 0
+    assert [path.name for path in home.folder.glob("etl.duckdb.*") if path.suffix in (".wal", ".undo")] == []
